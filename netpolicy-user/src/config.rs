@@ -376,13 +376,12 @@ impl Config {
         }
         let (bans, wrong) = file.bans.unwrap_or_default().read();
         self.bans = bans;
-        for (offset, message) in wrong {
-            let place = at(offset..offset);
-            problems.push(ConfigProblem { place, message });
-        }
-        if let Some(databases) = file.geo_databases {
-            self.geo_databases = databases;
-        }
+        let wrong = wrong.into_iter().map(|(offset, message)| ConfigProblem {
+            place: at(offset..offset),
+            message,
+        });
+        problems.extend(wrong);
+        self.geo_databases = file.geo_databases.unwrap_or_default();
         let limits = file.limits.unwrap_or_default();
         for (field, value) in [
             (&mut self.limits.policies, limits.policies),

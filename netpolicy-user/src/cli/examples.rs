@@ -2,6 +2,7 @@
 
 mod bans;
 mod feed;
+mod integrations;
 mod list;
 mod policy;
 mod upkeep;
@@ -141,6 +142,7 @@ fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
     EXAMPLES
         .iter()
         .chain(&feed::FEED)
+        .chain(&integrations::INTEGRATIONS)
         .chain(&list::LIST)
         .chain(&bans::BANS)
         .chain(&policy::POLICY)

@@ -22,7 +22,7 @@ pub(super) struct Geo {
 
 /// A country or an autonomous system as a rule names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Region {
+pub(super) struct GeoRegion {
     /// As written.
     text: String,
     filter: Filter,
@@ -30,7 +30,7 @@ pub(super) struct Region {
     name: String,
 }
 
-impl Region {
+impl GeoRegion {
     /// Reads `country:DE` or `as:64500`; `None` if it is neither.
     pub(super) fn read(text: &str) -> Option<Result<Self, String>> {
         let (kind, value) = text.trim().split_once(':')?;
@@ -76,7 +76,7 @@ impl Geo {
     }
 
     /// What is known of a region, and of which database it is.
-    fn reading(&mut self, region: &Region) -> Result<(Reading, String), Vec<String>> {
+    fn reading(&mut self, region: &GeoRegion) -> Result<(Reading, String), Vec<String>> {
         if self.databases.is_empty() {
             return Err(vec![format!(
                 "'{}' needs a database of countries or autonomous systems: name one with --geo FILE, or in the configuration file as geo_databases",
@@ -113,7 +113,7 @@ impl Geo {
     /// A region as a list file for a list that may hold the same networks already.
     pub(super) fn list(
         &mut self,
-        region: &Region,
+        region: &GeoRegion,
     ) -> Result<(SourceText, Vec<String>), Vec<String>> {
         let (reading, database) = self.reading(region)?;
         let mut text = String::new();
@@ -175,7 +175,7 @@ impl Geo {
     }
 }
 
-fn notes(region: &Region, reading: &Reading, database: &str) -> Vec<String> {
+fn notes(region: &GeoRegion, reading: &Reading, database: &str) -> Vec<String> {
     let networks = counted(reading.entries.len(), "network", "networks");
     let mut notes = vec![format!("{}: {networks}, by {database}", region.text)];
     notes.extend(remarks(database, reading));
@@ -183,7 +183,7 @@ fn notes(region: &Region, reading: &Reading, database: &str) -> Vec<String> {
 }
 
 /// Regions in a policy file, with the places of their texts, in order.
-fn regions_of(file: &SourceText) -> Result<Vec<(std::ops::Range<usize>, Region)>, Vec<String>> {
+fn regions_of(file: &SourceText) -> Result<Vec<(std::ops::Range<usize>, GeoRegion)>, Vec<String>> {
     let lower = file.text.to_ascii_lowercase();
     let may_have = ["\"country:", "'country:", "\"as:", "'as:"]
         .iter()
@@ -205,7 +205,7 @@ fn regions_of(file: &SourceText) -> Result<Vec<(std::ops::Range<usize>, Region)>
                 let Some(text) = item.get_ref().as_str() else {
                     continue;
                 };
-                match Region::read(text) {
+                match GeoRegion::read(text) {
                     Some(Ok(region)) => found.push((item.span(), region)),
                     Some(Err(error)) => {
                         let line = file.text[..item.span().start].matches('\n').count() + 1;
@@ -216,7 +216,7 @@ fn regions_of(file: &SourceText) -> Result<Vec<(std::ops::Range<usize>, Region)>
             }
         }
     }
-    found.sort_by_key(|(span, _): &(std::ops::Range<usize>, Region)| span.start);
+    found.sort_by_key(|(span, _): &(std::ops::Range<usize>, GeoRegion)| span.start);
     match errors.is_empty() {
         true => Ok(found),
         false => Err(errors),
@@ -249,16 +249,16 @@ mod tests {
 
     #[test]
     fn regions_are_told_from_addresses() {
-        assert!(Region::read("10.0.0.0/8").is_none());
-        assert!(Region::read("2001:db8::1").is_none());
-        assert!(Region::read("a5::1").is_none());
-        let region = Region::read("country:de").unwrap().unwrap();
+        assert!(GeoRegion::read("10.0.0.0/8").is_none());
+        assert!(GeoRegion::read("2001:db8::1").is_none());
+        assert!(GeoRegion::read("a5::1").is_none());
+        let region = GeoRegion::read("country:de").unwrap().unwrap();
         assert_eq!(region.filter.country, ["DE"]);
         assert_eq!(region.name, "country-de");
-        let region = Region::read("AS:64500").unwrap().unwrap();
+        let region = GeoRegion::read("AS:64500").unwrap().unwrap();
         assert_eq!(region.filter.asn, [64500]);
-        assert!(Region::read("country:Germany").unwrap().is_err());
-        assert!(Region::read("as:x").unwrap().is_err());
+        assert!(GeoRegion::read("country:Germany").unwrap().is_err());
+        assert!(GeoRegion::read("as:x").unwrap().is_err());
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn region_without_a_database_is_an_error_that_says_what_to_do() {
-        let region = Region::read("country:DE").unwrap().unwrap();
+        let region = GeoRegion::read("country:DE").unwrap().unwrap();
         let errors = Geo::default().list(&region).unwrap_err();
         assert!(errors[0].contains("--geo FILE"), "{errors:?}");
         let dir = tempfile::tempdir().unwrap();

@@ -52,6 +52,17 @@ impl Render for [BanOutcome] {
             if is_long || outcome.result == BanResult::Refused {
                 continue;
             }
+            if outcome.result == BanResult::Absent
+                && let Some(why) = &outcome.detail
+            {
+                writeln!(
+                    out,
+                    "{} is not unbanned: {}",
+                    line(&outcome.source),
+                    line(why)
+                )?;
+                continue;
+            }
             write!(out, "{} {}", line(&outcome.source), words(outcome.result))?;
             if let Some(until) = outcome.until {
                 write!(out, " until {}", time(options, until))?;

@@ -5,12 +5,14 @@
 //! meaning is a new [`FORMAT`], and the old one is still read.
 
 mod policy_test;
+mod ports;
 
 use jiff::Timestamp;
 use netpolicy_common::ScopeId;
 use serde::{Deserialize, Serialize};
 
 use self::policy_test::StoredTest;
+use self::ports::{items, ports};
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
@@ -443,20 +445,4 @@ fn format_of(state: &State) -> u32 {
 
 fn name(text: &str) -> Result<Name, String> {
     Name::exact(text).map_err(|error| error.to_string())
-}
-
-/// Ports as [`ports`] reads them: "5432", "7000-7010".
-fn items(ports: &PortSet) -> Vec<String> {
-    let text = ports.to_string();
-    text.split(',')
-        .filter(|item| !item.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-fn ports(items: &[String]) -> Result<PortSet, String> {
-    PortSet::parse(items).map_err(|problems| {
-        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        problems.join("; ")
-    })
 }

@@ -53,8 +53,8 @@ fn answer_to_denials_is_stored_unless_it_is_the_default() {
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [
         (
-            r#"{"format":4,"more":1}"#,
-            "its format is 4, expected 1 to 3",
+            r#"{"format":5,"more":1}"#,
+            "its format is 5, expected 1 to 4",
         ),
         (r#"{"format":1,"host":{}}"#, "missing field"),
         (r#"{}"#, "missing field `format`"),
