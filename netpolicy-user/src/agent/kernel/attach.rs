@@ -30,14 +30,19 @@ pub fn detach(
     kill_switch: &dyn KillSwitch,
     caller: Caller,
 ) -> Result<Vec<String>, AgentError> {
-    // First, so that the writer does not attach again what is being detached.
+    let filtered = kill_switch.filtered().unwrap_or_default();
+    // First, so that the writer does not attach again what is being detached. It may detach some
+    // itself when it sees the marker.
     let marked = detach_marker::write(marker, &caller.name(), Timestamp::now());
-    let names = kill_switch
+    let mut names = kill_switch
         .detach_all()
         .map_err(|source| AgentError::Kernel {
             what: "could not detach",
             source,
         })?;
+    names.extend(filtered);
+    names.sort_unstable();
+    names.dedup();
     tracing::warn!(
         actor = caller.name(),
         ?names,

@@ -231,6 +231,11 @@ impl Inspector for Inspection {
 }
 
 impl KillSwitch for Links {
+    fn filtered(&self) -> Result<Vec<String>, EnforcerError> {
+        let filtered = Self::filtered(self)?.into_iter();
+        Ok(filtered.map(|interface| interface.name).collect())
+    }
+
     fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
         Ok(Self::detach_all(self)?)
     }

@@ -216,6 +216,12 @@ pub trait Inspector: Send + Sync + 'static {
 
 /// The kill switch: works at any time, on any thread.
 pub trait KillSwitch: Send + Sync + 'static {
+    /// The names of the interfaces that are filtered.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    fn filtered(&self) -> Result<Vec<String>, EnforcerError>;
+
     /// Detaches from all interfaces; their names.
     ///
     /// # Errors

@@ -359,6 +359,10 @@ impl Inspector for FakeKernel {
 }
 
 impl KillSwitch for FakeKernel {
+    fn filtered(&self) -> Result<Vec<String>, EnforcerError> {
+        Ok(self.lock().attached.keys().cloned().collect())
+    }
+
     fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
         let attached = std::mem::take(&mut self.lock().attached);
         Ok(attached.into_keys().collect())
