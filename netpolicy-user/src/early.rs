@@ -163,6 +163,7 @@ pub fn enforce(config: &Config) -> Result<Early, EarlyError> {
         keep: false,
         // Without them the snapshot is better than nothing.
         bans: bans::read(&config.state_dir, wall_ms()).map(Arc::new),
+        keep_bans: false,
     };
     let head = image.head().clone();
     let instead = |unfiltered: &[String]| selected.instead_of(unfiltered);

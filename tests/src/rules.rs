@@ -245,6 +245,7 @@ impl Loaded {
             engine,
             keep: false,
             bans: None,
+            keep_bans: false,
         };
         let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");
         Self {

@@ -265,6 +265,7 @@ fn agent_and_cli_report_the_same_verdict_under_load() {
         engine: rules::engine(),
         keep: false,
         bans: None,
+        keep_bans: false,
     };
     let (datapath, opened) = host
         .db()

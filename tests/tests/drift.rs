@@ -429,6 +429,7 @@ fn a_replacement_that_was_cut_short_is_done_again() {
         engine: rules::engine(),
         keep: false,
         bans: None,
+        keep_bans: false,
     };
     assert!(Datapath::open(&options, &ruleset, 1).is_err());
     let program = |dir| array::<Build>(dir, "BUILD").get(&0, 0).unwrap().program;

@@ -118,9 +118,10 @@ pub(super) async fn keep_bans(state_dir: PathBuf, snapshots: watch::Receiver<Arc
     loop {
         sleep(LOOK).await;
         let snapshot = snapshots.borrow().clone();
-        // Scopes' numbers are the revision's.
+        // Scopes' numbers are the revision's; an unconfirmed one is not of the next boot.
         let now = (banned::read(&snapshot.bans).version(), snapshot.revision);
-        if snapshot.held.is_some() || written == Some(now) {
+        let is_confirmed = snapshot.pending.is_none() && snapshot.held.is_none();
+        if !is_confirmed || written == Some(now) {
             continue;
         }
         let begun = Instant::now();

@@ -315,7 +315,7 @@ async fn expire_bans(supervisor: Supervisor) {
         let now = snapshot.clock.now().as_millisecond();
         let next = banned::read(&snapshot.bans).next_end();
         if next.is_some_and(|next| next <= now) {
-            supervisor.expire_bans().await;
+            supervisor.expire_bans();
         }
     }
 }

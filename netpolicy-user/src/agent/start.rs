@@ -125,6 +125,7 @@ pub fn start(
         engine: config.engine,
         keep: false,
         bans: None,
+        keep_bans: false,
     };
     let was_filtering = is_filtering(config);
     attach_first(config, &options)?;
@@ -158,12 +159,13 @@ pub fn start(
     if stored.revision == 0 && was_filtering {
         refuse_to_open(config, &ruleset.digest())?;
     }
-    let mut bans = StoredBans::read(&mut *store, &stored.state, &clock)?;
+    let mut bans = StoredBans::read(&mut *store, &stored, &clock)?;
     tracing::info!(bans = bans.len(), "bans loaded");
     let options = Options {
         keep: held.is_some_and(|held| held.keeps),
+        bans: Some(bans.lists(&stored.state)),
         // Of an older store some may have been ended since: those in force stay.
-        bans: held.is_none().then(|| bans.lists(&stored.state)),
+        keep_bans: held.is_some(),
         ..options
     };
     let (kernel, opened) = Kernel::open(options, config.bpffs, ruleset, stored.revision)?;

@@ -196,7 +196,7 @@ fn start(dir: &Path, kernel: &FakeKernel, hands: &Hands, interfaces: &[&str]) ->
     let stored = store.load().unwrap();
     let stored = pending::at_start(&mut store, stored, &clock).unwrap();
     let compiled = Compilation::new(&stored.state);
-    let mut bans = StoredBans::read(&mut store, &stored.state, &clock).unwrap();
+    let mut bans = StoredBans::read(&mut store, &stored, &clock).unwrap();
     let ruleset = compiled.ruleset();
     {
         kernel.lock().bans = bans.lists(&stored.state);

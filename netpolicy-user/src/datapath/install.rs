@@ -38,6 +38,8 @@ pub struct Options {
     pub keep: bool,
     /// The addresses that are banned; `None`: those that are in force stay.
     pub bans: Option<Arc<BanLists>>,
+    /// Leaves the bans that are in force, where the pins allow it.
+    pub keep_bans: bool,
 }
 
 /// Makes the directory for pins, mounting a BPF file system if there is none;
@@ -186,10 +188,9 @@ impl Datapath {
             slots,
             bans,
         };
-        if let Some(bans) = &options.bans {
-            let prepared = datapath.prepare_bans(bans)?;
-            datapath.commit_bans(&prepared)?;
-        }
+        let keeps_bans = options.keep_bans && in_force.generation > 0;
+        let bans = options.bans.as_ref().filter(|_| !keeps_bans);
+        let bans = bans.map(|bans| datapath.prepare_bans(bans)).transpose()?;
         let stays = is_current || (options.keep && in_force.generation > 0);
         if !stays {
             let prepared = datapath.prepare(ruleset, revision, &mut |_, _| {})?;
@@ -197,6 +198,10 @@ impl Datapath {
             if opened == Opened::Adopted {
                 opened = Opened::Updated;
             }
+        }
+        // Their scopes' numbers are the ruleset's.
+        if let Some(bans) = bans {
+            datapath.commit_bans(&bans)?;
         }
         Ok((datapath, opened))
     }

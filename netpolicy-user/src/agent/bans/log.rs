@@ -63,7 +63,9 @@ impl Bans {
             self.restore(around);
         }
         self.record(around, false);
-        let result = if self.is_of_another_boot {
+        let result = if self.is_unrescued {
+            self.rescue(around)
+        } else if self.is_to_be_rewritten {
             self.write_all(around)
         } else {
             self.shorten(around)
@@ -106,15 +108,17 @@ impl Bans {
             around.store.record_bans(&mut edits, &forget, &[])?
         };
         self.log = batches.into();
-        self.is_of_another_boot = false;
+        self.is_to_be_rewritten = false;
+        self.is_unrescued = false;
         Ok(())
     }
 
-    /// All bans in a store that has none of them.
+    /// All bans in a store that has none of them; [`Self::tidy`] tries again what fails.
     ///
     /// # Errors
     /// The store does not take them.
     pub fn rescue(&mut self, around: &mut BanContext<'_>) -> Result<(), StoreError> {
+        self.is_unrescued = true;
         let log = around.store.bans(&mut |_| ())?;
         self.log = log.batches.into();
         self.write_all(around)

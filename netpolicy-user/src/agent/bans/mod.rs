@@ -29,7 +29,7 @@ use super::upkeep::Upkeep;
 use crate::clock::Clock;
 use crate::datapath::BanLists;
 use crate::model::{Name, Privilege, State};
-use crate::store::{BanBatch, BanEdit, BanLog, Store, StoreError};
+use crate::store::{BanBatch, BanEdit, BanLog, Store, StoreError, Stored};
 
 /// Requests that wait for the writer.
 pub type BanQueue = Arc<Mutex<Vec<BanJob>>>;
@@ -39,21 +39,33 @@ pub type BanQueue = Arc<Mutex<Vec<BanJob>>>;
 pub struct StoredBans {
     table: BanTable,
     log: BanLog,
+    /// Whether the store has bans that lost their service.
+    has_orphans: bool,
 }
 
 impl StoredBans {
-    /// Reads the store's bans. Those that have ended, or that lost their service, are left out.
+    /// Reads the store's bans. Those that have ended are left out, and those that lost their
+    /// service, unless an unconfirmed change removed it.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn read(store: &mut dyn Store, state: &State, clock: &Clock) -> Result<Self, StoreError> {
+    pub fn read(store: &mut dyn Store, stored: &Stored, clock: &Clock) -> Result<Self, StoreError> {
         let mut table = BanTable::default();
         let log = store.bans(&mut |edit| table.load(edit))?;
         let ended = table.expire(clock.now().as_millisecond());
         table.keep(ended);
-        let orphans = table.forget_services(|name| state.service(name.as_str()).is_some());
+        let state = &stored.state;
+        let orphans = match stored.pending {
+            Some(_) => Vec::new(),
+            None => table.forget_services(|name| state.service(name.as_str()).is_some()),
+        };
+        let has_orphans = !orphans.is_empty();
         table.keep(orphans);
-        Ok(Self { table, log })
+        Ok(Self {
+            table,
+            log,
+            has_orphans,
+        })
     }
 
     /// What the kernel is to hold.
@@ -79,6 +91,7 @@ impl StoredBans {
         Self {
             table: BanTable::default(),
             log: BanLog::default(),
+            has_orphans: false,
         }
     }
 }
@@ -87,10 +100,13 @@ impl StoredBans {
 #[derive(Debug)]
 pub struct Bans {
     table: SharedBans,
-    /// What the kernel holds, as far as it takes what it is given.
+    /// What the kernel is to hold; it does, unless there is a fault.
     lists: Arc<BanLists>,
     log: VecDeque<BanBatch>,
-    is_of_another_boot: bool,
+    /// Whether the store has bans that there are no more, or of another boot.
+    is_to_be_rewritten: bool,
+    /// Whether a rescued store lacks bans.
+    is_unrescued: bool,
     never: Never,
     summary: BanSummary,
     /// Why the kernel's may differ from them.
@@ -121,7 +137,8 @@ impl Bans {
             table: Arc::new(RwLock::new(stored.table)),
             lists,
             log: stored.log.batches.into(),
-            is_of_another_boot: stored.log.is_of_another_boot,
+            is_to_be_rewritten: stored.log.is_of_another_boot || stored.has_orphans,
+            is_unrescued: false,
             never: Never::default(),
             summary: BanSummary::default(),
             fault: None,
@@ -284,15 +301,22 @@ impl Bans {
         self.enforce(around);
     }
 
-    /// Follows the services of a new state: bans of those that are gone end.
-    pub fn follow(&mut self, around: &mut BanContext<'_>) {
+    /// Follows the services of a new state: bans of those that are gone are not in force, and
+    /// are forgotten if the state `is_confirmed`.
+    pub fn follow(&mut self, is_confirmed: bool, around: &mut BanContext<'_>) {
         if around.upkeep.is_held() {
             return;
         }
         let state = around.now.state.clone();
-        let mut table = write(&self.table);
-        let gone = table.forget_services(|name| state.service(name.as_str()).is_some());
-        drop(table);
+        let gone = match is_confirmed {
+            true => {
+                write(&self.table).forget_services(|name| state.service(name.as_str()).is_some())
+            }
+            // A rollback gives the services back, and their bans.
+            false => Vec::new(),
+        };
+        // The kernel first: the store may take as long as the disk.
+        self.enforce(around);
         if !gone.is_empty() {
             let table = read(&self.table);
             let services: Vec<_> = gone.iter().map(|undo| table.place_of(undo)).collect();
@@ -304,14 +328,16 @@ impl Bans {
             drop(table);
             match written {
                 Ok(batches) => self.log.extend(batches),
-                // They lost their service: a restart drops them again.
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "bans of a service stay in the store");
+                    tracing::warn!(
+                        error = chain(&error),
+                        "bans of a service stay in the store; trying again"
+                    );
+                    self.is_to_be_rewritten = true;
                 }
             }
             write(&self.table).keep(gone);
         }
-        self.enforce(around);
     }
 
     /// Makes the kernel hold the bans that there are, if it holds others.
@@ -320,17 +346,9 @@ impl Bans {
         if lists == self.lists && self.fault.is_none() {
             return;
         }
-        let done = around
-            .kernel
-            .prepare_bans(&lists)
-            .and_then(|prepared| around.kernel.commit_bans(prepared));
-        match done {
-            Ok(()) => {
-                self.lists = lists;
-                self.note(None);
-            }
-            Err(error) => self.note(Some(chain(&error))),
-        }
+        // Also where the kernel does not take them: a later try is of these.
+        self.lists = lists;
+        self.put_lists_in_force(around);
     }
 
     /// Makes the kernel hold what it should, whatever it was known to hold.
@@ -339,10 +357,13 @@ impl Bans {
             // Of an older store's bans some may have been ended since.
             return;
         }
-        let lists = Arc::clone(&self.lists);
+        self.put_lists_in_force(around);
+    }
+
+    fn put_lists_in_force(&mut self, around: &mut BanContext<'_>) {
         let done = around
             .kernel
-            .prepare_bans(&lists)
+            .prepare_bans(&self.lists)
             .and_then(|prepared| around.kernel.commit_bans(prepared));
         self.note(done.err().map(|error| chain(&error)));
     }

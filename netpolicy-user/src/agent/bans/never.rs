@@ -23,6 +23,8 @@ pub(super) struct Protected {
 #[derive(Debug, Default)]
 pub(super) struct Never {
     configured: Vec<IpNet>,
+    /// Of the host, as of the last look.
+    host: Vec<Protected>,
     protected: Vec<Protected>,
     /// The same, to be searched.
     lists: BanLists,
@@ -33,6 +35,7 @@ impl Never {
     /// Goes on with another configuration.
     pub(super) fn configure(&mut self, configured: Vec<IpNet>) {
         self.configured = configured;
+        self.protect();
         self.read = None;
     }
 
@@ -43,16 +46,17 @@ impl Never {
             return;
         }
         let Some(devices) = devices() else { return };
-        self.protect(host(&devices, &default_gateways()));
+        self.host = host(&devices, &default_gateways());
+        self.protect();
         self.read = Some(Instant::now());
     }
 
-    fn protect(&mut self, host: Vec<Protected>) {
+    fn protect(&mut self) {
         let configured = self.configured.iter().map(|net| Protected {
             net: *net,
             why: format!("{net} is never banned: `never` under [bans] in the configuration"),
         });
-        self.protected = configured.chain(host).collect();
+        self.protected = configured.chain(self.host.iter().cloned()).collect();
         let nets = self.protected.iter().map(|protected| (0, protected.net));
         self.lists = BanLists::of(nets);
     }
@@ -112,11 +116,22 @@ mod tests {
     fn never() -> Never {
         let mut never = Never::default();
         never.configure(vec!["10.0.0.0/8".parse().unwrap()]);
-        never.protect(vec![Protected {
+        never.host = vec![Protected {
             net: "192.0.2.7/32".parse().unwrap(),
             why: "192.0.2.7 is an address of this host (eth0)".into(),
-        }]);
+        }];
+        never.protect();
         never
+    }
+
+    #[test]
+    fn configured_networks_count_where_interfaces_cannot_be_listed() {
+        let mut never = never();
+        never.configure(vec!["11.0.0.0/8".parse().unwrap()]);
+        never.refresh(|| None);
+        let is_refused = |net: &str| never.refusal(&net.parse().unwrap(), &[]).is_some();
+        assert!(is_refused("11.0.0.1/32") && is_refused("192.0.2.7/32"));
+        assert!(!is_refused("10.0.0.1/32"));
     }
 
     #[test]

@@ -138,6 +138,7 @@ impl Enforcer for Kernel {
         let prepared = self.datapath.prepare_bans(bans)?;
         // What is installed again after the pins were lost.
         self.options.bans = Some(Arc::clone(bans));
+        self.options.keep_bans = false;
         Ok(prepared)
     }
 

@@ -46,8 +46,9 @@ impl Writer {
 
     /// Bans follow the services in force.
     pub(super) fn follow_with_bans(&mut self) {
+        let is_confirmed = self.confirmation.pending().is_none();
         let (bans, mut around) = self.bans();
-        bans.follow(&mut around);
+        bans.follow(is_confirmed, &mut around);
     }
 
     /// Compares the kernel's bans with those that there are, if it is time, and keeps the store's

@@ -239,6 +239,7 @@ impl Writer {
         changed: &mut Changed,
     ) {
         let (old, new) = (&self.in_force.state, prepared.state());
+        let renumbered = is_renumbered(old, new);
         self.upkeep.revision_made();
         self.leftovers
             .rules(old.rule_count().abs_diff(new.rule_count()));
@@ -252,11 +253,16 @@ impl Writer {
         unexpired.forget_orphaned(prepared.state(), &mut around);
         let in_force = self.kernel.commit(prepared, revision);
         let old = std::mem::replace(&mut self.in_force, in_force);
+        // The kernel's bypasses and bans are of scopes by number: they follow before anything
+        // that takes time.
+        if renumbered {
+            self.restore_bypasses();
+        }
+        self.follow_with_bans();
         self.publish();
         let before = Side::of(&old, &bypasses);
         self.situation(&self.in_force).cut(before, false, changed);
         self.leftovers.replaced(old);
-        self.follow_with_bans();
 
         changed.revision = self.in_force.revision;
         changed.generation = self.in_force.generation;
@@ -296,4 +302,13 @@ impl Writer {
             _ => requester.caller.name(),
         }
     }
+}
+
+/// Whether a service that stays gets another number.
+fn is_renumbered(old: &State, new: &State) -> bool {
+    let mut services = new.services.iter();
+    services.any(|new| {
+        let old = old.service(new.name.as_str());
+        old.is_some_and(|old| old.id != new.id)
+    })
 }

@@ -130,6 +130,10 @@ impl Writer {
             &mut *self.store,
             &self.settings.clock,
         );
+        if result.is_ok() {
+            // Bans of services that the change removed are forgotten only now.
+            self.follow_with_bans();
+        }
         self.ended(requester, "confirm", result)
     }
 

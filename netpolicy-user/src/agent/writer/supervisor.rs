@@ -42,6 +42,7 @@ pub struct Supervisor {
     record_waits: Arc<AtomicBool>,
     bans: BanQueue,
     bans_wait: Arc<AtomicBool>,
+    expiry_waits: Arc<AtomicBool>,
     notes: Arc<Notes>,
 }
 
@@ -63,6 +64,7 @@ impl Supervisor {
             record_waits: Arc::default(),
             bans: writer.ban_queue(),
             bans_wait: Arc::default(),
+            expiry_waits: Arc::default(),
             notes: Arc::default(),
         };
         let notes = supervisor.notes.clone();
@@ -138,10 +140,12 @@ impl Supervisor {
                 writer.carry_out_bans();
             };
             let queued = Queued::Work(Box::new(work), None);
-            self.queue
-                .send(queued)
-                .await
-                .map_err(|_| AgentError::Stopping)?;
+            let queue = self.queue.clone();
+            // A task of its own: a caller that goes away takes no one else's turn away.
+            let sent = tokio::spawn(async move { queue.send(queued).await.is_ok() });
+            if !sent.await.unwrap_or_default() {
+                return Err(AgentError::Stopping);
+            }
         }
         answer.await.map_err(|_| AgentError::Stopping)?
     }
@@ -151,11 +155,9 @@ impl Supervisor {
         waiting.push(job);
     }
 
-    /// Ends the bans whose time is over.
-    pub async fn expire_bans(&self) {
-        let work = Box::new(Writer::expire_bans);
-        // An error means that the agent stops; the next one ends them.
-        let _ = self.queue.send(Queued::Work(work, None)).await;
+    /// Ends the bans whose time is over, unless that waits already.
+    pub fn expire_bans(&self) {
+        self.once(&self.expiry_waits, Writer::expire_bans);
     }
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.

@@ -30,6 +30,8 @@ const BANNED: u8 = 1;
 pub(super) struct LpmBans {
     /// What the tries hold; `None`: not known.
     held: Option<Arc<BanLists>>,
+    /// What they held before what is prepared; `None`: not known.
+    before: Option<Arc<BanLists>>,
     /// What they are to hold without what is to go.
     target: Arc<BanLists>,
 }
@@ -37,6 +39,7 @@ pub(super) struct LpmBans {
 impl LpmBans {
     pub(super) fn forget(&mut self) {
         self.held = None;
+        self.before = None;
     }
 
     /// Adds what is new.
@@ -46,6 +49,7 @@ impl LpmBans {
         target: &Arc<BanLists>,
     ) -> Result<(), DatapathError> {
         // After a failure, or if this is abandoned, the tries hold more than is known.
+        self.before = None;
         let held = self.held.take();
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         match &held {
@@ -62,7 +66,7 @@ impl LpmBans {
         for key in &v6 {
             put(&mut maps.ban_v6, "BAN_V6", key)?;
         }
-        self.held = held;
+        self.before = held;
         self.target = Arc::clone(target);
         Ok(())
     }
@@ -70,7 +74,7 @@ impl LpmBans {
     /// Removes what is to go.
     pub(super) fn commit(&mut self, maps: &mut Maps) -> Result<(), DatapathError> {
         let target = Arc::clone(&self.target);
-        match self.held.take() {
+        match self.before.take() {
             Some(held) => {
                 let (mut v4, mut v6) = (Vec::new(), Vec::new());
                 each_difference(&held, &target, &mut v4, &mut v6, false);

@@ -126,10 +126,11 @@ fn install(
     maps.slot_info
         .set(slot, info, 0)
         .map_err(DatapathError::map("set", "SLOT_INFO"))?;
-    if let Some(bans) = bans {
-        let mut sets = BanSets::adopted(ENGINE, &maps)?;
-        let prepared = sets.prepare(&mut maps, bans)?;
-        sets.commit(&mut maps, &prepared)?;
+    if let Some(bans) = bans
+        && let Err(error) = put_bans(&mut maps, bans)
+    {
+        // Rules without bans are better than neither.
+        tracing::warn!(%error, "bans are not in force until the agent starts");
     }
     maps.control.set_generation(GENERATION);
     // Until all of it is there: an agent that finds a part of it replaces that without a gap.
@@ -137,6 +138,12 @@ fn install(
     links.replace(programs)?;
     pins.promote_next()?;
     Ok((maps, loader))
+}
+
+fn put_bans(maps: &mut Maps, bans: &Arc<BanLists>) -> Result<(), DatapathError> {
+    let mut sets = BanSets::adopted(ENGINE, maps)?;
+    let prepared = sets.prepare(maps, bans)?;
+    sets.commit(maps, &prepared)
 }
 
 /// Loads the programs that are missing.

@@ -49,9 +49,9 @@ impl Worker<'_> {
             policies: Vec::new(),
             tests: Vec::new(),
         };
-        self.number_services(&mut state, services)?;
+        self.number_services(&mut state, services, keep_others)?;
         if keep_others {
-            self.keep_services(&mut state)?;
+            self.keep_services(&mut state);
         }
         let conflicts = port_conflicts(&state.host, &state.services);
         for (index, problem) in conflicts.into_iter().filter(|_| !keep_others) {
@@ -118,27 +118,15 @@ impl Worker<'_> {
     }
 
     /// Keeps the services that the file does not name.
-    fn keep_services(&mut self, state: &mut State) -> Option<()> {
+    fn keep_services(&mut self, state: &mut State) {
         for old in &self.state.services {
             if state.services.iter().all(|new| new.name != old.name) {
-                let taken = state.services.iter().any(|new| new.id == old.id);
-                let id = if taken {
-                    free_id(&state.services)?
-                } else {
-                    old.id
-                };
-                state.services.push(Service { id, ..old.clone() });
+                state.services.push(old.clone());
             }
-        }
-        if state.services.len() > MAX_SERVICES {
-            return self.refuse(Problem::TooManyServices {
-                limit: MAX_SERVICES,
-            });
         }
         for (_, problem) in port_conflicts(&state.host, &state.services) {
             self.report.push(problem.into());
         }
-        Some(())
     }
 
     /// Keeps the policies that the file does not name.
@@ -156,18 +144,21 @@ impl Worker<'_> {
     }
 
     /// Gives services their numbers: the ones that they have, or free ones.
-    fn number_services(&mut self, state: &mut State, services: Vec<FileService>) -> Option<()> {
+    fn number_services(
+        &mut self,
+        state: &mut State,
+        services: Vec<FileService>,
+        keep_others: bool,
+    ) -> Option<()> {
         if services.len() > MAX_SERVICES {
             return self.refuse(Problem::TooManyServices {
                 limit: MAX_SERVICES,
             });
         }
-        let known = |service: &FileService| self.state.service(service.name.as_str());
-        // Services that are to go give their numbers back.
-        let mut numbered: Vec<Service> = services
-            .iter()
-            .filter_map(|service| known(service).cloned())
-            .collect();
+        let stays = |old: &&Service| keep_others || services.iter().any(|new| new.name == old.name);
+        // Services that are to go give their numbers back; all others keep theirs.
+        let mut numbered: Vec<Service> =
+            self.state.services.iter().filter(stays).cloned().collect();
         for service in services {
             let FileService {
                 place: _,
@@ -179,7 +170,11 @@ impl Worker<'_> {
                 comment,
             } = service;
             let old = self.state.service(name.as_str()).map(|old| old.id);
-            let id = old.or_else(|| free_id(&numbered))?;
+            let Some(id) = old.or_else(|| free_id(&numbered)) else {
+                return self.refuse(Problem::TooManyServices {
+                    limit: MAX_SERVICES,
+                });
+            };
             let service = Service {
                 name,
                 id,

@@ -110,6 +110,7 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
         bypass.expires = snapshot.clock.shown(bypass.expires);
     }
     let mut view = views::explanation(&snapshot.state, &explanation, &filtering);
+    view.answered &= app.running.borrow().config.resets_per_second > 0;
     if let Some(ban) = ban {
         views::banned(&mut view, ban);
     }

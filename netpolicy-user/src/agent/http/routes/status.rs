@@ -126,7 +126,10 @@ fn read(app: &App) -> Status {
                 .count(),
             services: snapshot.state.services.len(),
             observing: observing(&snapshot.state),
-            answering: answering(&snapshot.state),
+            answering: match app.running.borrow().config.resets_per_second {
+                0 => Vec::new(),
+                _ => answering(&snapshot.state),
+            },
             rules: snapshot.rules,
             bypasses: bypasses.len(),
             bans: BansStatus {

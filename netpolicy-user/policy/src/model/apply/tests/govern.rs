@@ -134,3 +134,23 @@ fn file_removes_or_keeps_what_it_does_not_name() {
     assert_eq!(pruned.policy("two"), kept.policy("two"));
     assert_eq!(on(&kept, &file(true)), kept, "twice is once");
 }
+
+#[test]
+fn new_service_does_not_take_the_id_of_a_kept_one() {
+    let state = after(&[service("pg", &["5432"]), service("web", &["443"])]);
+    let file = Change::Apply {
+        file: SourceText {
+            name: "p.toml".into(),
+            text: "[[service]]\nname = \"dns\"\nports = [53]\n".into(),
+        },
+        lists: vec![],
+        skip_invalid: false,
+        allow_empty: true,
+        keep_others: true,
+    };
+    let kept = on(&state, &file);
+    for name in ["pg", "web"] {
+        assert_eq!(kept.service(name), state.service(name), "{name}");
+    }
+    assert_eq!(kept.service("dns").unwrap().id, 3);
+}
