@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use netpolicy_common::HOST_SCOPE;
 
 use super::access::{Grants, Requester, audit, rights};
+use super::banned::SharedBans;
 use super::change::Consent;
 use super::change::clients::{Judge, Side};
 use super::change::consent::opened_by_bypasses;
@@ -41,6 +42,8 @@ pub struct Around<'a> {
     pub clock: &'a Clock,
     /// Whether the store is older than what is in force.
     pub upkeep: &'a Upkeep,
+    /// What is banned: a bypass exempts from it.
+    pub bans: SharedBans,
 }
 
 /// Which bypass to revoke.
@@ -196,8 +199,7 @@ impl Bypasses {
                 old,
                 new,
                 now: time,
-                // The operator is never banned.
-                bans: None,
+                bans: Some(&around.bans),
             };
             check_operator(&judge, requester.origin)?;
         }

@@ -306,7 +306,7 @@ impl AgentError {
                 Some("ask an admin: `netpolicy grant PRIVILEGE --to user:NAME`".to_owned())
             }
             Self::Lockout { .. } => Some(
-                "allow that address first, or apply the change anyway with --force"
+                "allow or unban that address first, or apply the change anyway with --force"
                     .to_owned(),
             ),
             Self::TestsFailed(_) => Some(

@@ -327,11 +327,11 @@ async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapsho
     loop {
         let open = {
             let snapshot = snapshots.borrow_and_update();
-            let owners = snapshot.state.policies.iter().map(|policy| &policy.owner);
+            let policies = snapshot.state.policies.iter().map(|policy| &policy.owner);
+            let lists = snapshot.state.lists.iter().map(|list| &list.owner);
+            let mut owners = policies.chain(lists);
             let has_feeds = snapshot.state.feeds().next().is_some();
-            has_feeds
-                || !snapshot.grants.is_empty()
-                || owners.into_iter().any(|owner| owner != "root")
+            has_feeds || !snapshot.grants.is_empty() || owners.any(|owner| owner != "root")
         };
         if open != was_open {
             match socket::open_to_all(&socket, open) {

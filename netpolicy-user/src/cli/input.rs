@@ -80,6 +80,20 @@ impl RuleNote {
         })
     }
 
+    /// Refuses a name or a comment where no rule is added that could have it.
+    pub(super) fn check_added(&self, adds_rules: bool) -> Result<(), Failure> {
+        if adds_rules || (self.rule_name.is_none() && self.rule_comment.is_none()) {
+            return Ok(());
+        }
+        let failure = Failure::new("--rule-name and --rule-comment: no rule is added");
+        Err(Failure {
+            exit: Exit::Usage,
+            ..failure.hint(
+                "they name the rules that the same command adds; --comment describes the policy",
+            )
+        })
+    }
+
     /// The same rules with these names and comments.
     pub(super) fn on(&self, mut list: ListInput) -> ListInput {
         if !list.is_empty() {

@@ -299,6 +299,11 @@ async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::
 
 fn create(a: CreateArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
     a.note.check()?;
+    let items = [&a.allow, &a.block, &a.except];
+    let files = [&a.allow_file, &a.block_file, &a.except_file];
+    a.note.check_added(
+        items.iter().any(|items| !items.is_empty()) || files.iter().any(|files| !files.is_empty()),
+    )?;
     let options = a.list_options;
     let mut input = Input::with_databases(&options.geo, &cx.config);
     let has_allow = a.only || !a.allow.is_empty() || !a.allow_file.is_empty();
@@ -325,7 +330,9 @@ fn alter(args: AlterPolicyArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
     let (s, note, list_options) = (args.set, args.note, args.list_options);
     note.check()?;
     let mut input = Input::with_databases(&list_options.geo, &cx.config);
+    let mut adds_rules = false;
     let mut edit = |any, set: Given, add: Given, remove: Given| {
+        adds_rules |= set.is_given() || add.is_given();
         let mut list = |given: Given| input.list(given.0, &given.1, &list_options);
         if any {
             ListEdit::Any
@@ -360,6 +367,7 @@ fn alter(args: AlterPolicyArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
         Given(s.add_except, s.add_except_file),
         Given(s.remove_except, s.remove_except_file),
     );
+    note.check_added(adds_rules)?;
     input.check()?;
     Ok(Change::AlterPolicy {
         name: args.name,

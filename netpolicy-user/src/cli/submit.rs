@@ -63,7 +63,7 @@ pub(super) fn report_open<'c>(
     );
     let failure = Failure::new(format!("{left} still open; the change is in force"))
         .hint("its reason says what ends it; the same command with --existing cut tries again");
-    failure::report(&failure.into(), cx.err)?;
+    failure::report_in(cx.options.format, &failure.into(), cx.err)?;
     Ok(Exit::Failed)
 }
 

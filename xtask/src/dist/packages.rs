@@ -32,6 +32,9 @@ const UNITS: &str = "usr/lib/systemd/system/";
 /// The units that an installation starts. Others are enabled, and begin at the next boot.
 const STARTED: [&str; 2] = ["netpolicy", "netpolicy-feed"];
 
+/// The unit that runs once at boot: a restart would put its snapshot in force.
+const ONESHOT: &str = "netpolicy-early";
+
 /// What was made.
 pub(super) struct Made {
     pub(super) deb: PathBuf,
@@ -185,9 +188,11 @@ fn unit_name(file: &str) -> &str {
 /// be taken for its own.
 fn systemd_unit(name: &str) -> String {
     let is_started = STARTED.contains(&name);
+    // Of a unit that restarts, cargo-deb also stops it on removal.
+    let restarts = name != ONESHOT;
     format!(
         "  {{ unit-name = {name:?}, unit-scripts = \"units/{name}\", enable = true, \
-         start = {is_started}, stop-on-upgrade = false, restart-after-upgrade = {is_started} }},\n"
+         start = {is_started}, stop-on-upgrade = false, restart-after-upgrade = {restarts} }},\n"
     )
 }
 

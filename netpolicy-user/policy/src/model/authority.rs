@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::error::{Excerpt, ModelError, Problem};
 use super::plan::{renamed, renamed_lists};
-use super::{ListKind, Name, NamedList, Policy, PolicyTest, State};
+use super::{Host, ListKind, Mode, Name, NamedList, OnDeny, Policy, PolicyTest, PortSet, State};
 
 /// The user who refreshes feeds, by the package; has the privilege `feed` without a grant.
 pub const FEED_USER: &str = "netpolicy-feed";
@@ -240,7 +240,8 @@ impl Rights {
         granted.any(|(granted, _)| [Privilege::Admin, privilege].contains(granted))
     }
 
-    /// Whether the caller may read: has any privilege but `feed`, or owns a policy.
+    /// Whether the caller may read: has any privilege but `feed`, or owns a policy or
+    /// a named list.
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {
         let mut granted = self.granted.iter();
@@ -270,10 +271,7 @@ impl Rights {
             return lacks;
         }
         let user = &self.user;
-        if old.host.mode != new.host.mode
-            || old.host.failsafe_ports != new.host.failsafe_ports
-            || old.services != new.services
-        {
+        if settings(&old.host) != settings(&new.host) || old.services != new.services {
             lacks.push(format!(
                 "{user} may not alter services or the host's settings: that requires the privilege admin"
             ));
@@ -405,6 +403,18 @@ impl Rights {
             self.user, policy.name, policy.owner
         )
     }
+}
+
+/// The host's settings that an admin alone may alter; what SQL's dialects keep there is none.
+fn settings(host: &Host) -> (Mode, OnDeny, &PortSet) {
+    // No field is left out: a new one is either a setting or named here as none.
+    let Host {
+        mode,
+        on_deny,
+        failsafe_ports,
+        compat: _,
+    } = host;
+    (*mode, *on_deny, failsafe_ports)
 }
 
 /// Whether a policy refers to other lists than before; a list that was renamed is the same.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::{Action, HOST_SCOPE, ScopeId};
 
@@ -116,31 +117,52 @@ pub(in crate::agent) struct Judge<'a> {
     pub(in crate::agent) new: Side<'a>,
     /// The time now.
     pub(in crate::agent) now: Timestamp,
-    /// What is banned before and after it.
+    /// What is banned, before it and after it.
     pub(in crate::agent) bans: Option<&'a SharedBans>,
 }
 
 impl Judge<'_> {
     /// Whether an attempt from `source` at `port` passed before and is dropped now.
     pub(in crate::agent) fn denies_newly(&self, source: IpAddr, port: u16) -> bool {
-        self.new.denies(source, port, self.now)
+        self.denies(source, port)
             && !self.old.denies(source, port, self.now)
-            && !self.is_banned(source, port)
+            && !self.is_banned(&self.old, source, port)
     }
 
     /// Whether an attempt from `source` at `port` is dropped now.
     fn denies(&self, source: IpAddr, port: u16) -> bool {
-        self.new.denies(source, port, self.now) || self.is_banned(source, port)
+        self.new.denies(source, port, self.now) || self.is_banned(&self.new, source, port)
     }
 
-    /// Whether a ban denies an attempt from `source` at `port`, whatever the rules say.
-    fn is_banned(&self, source: IpAddr, port: u16) -> bool {
+    /// The ban that alone denies an attempt from `source` at `port` now: "it is banned
+    /// (203.0.113.0/24 by fail2ban: failed log-ins)"; `None`: no ban, or a rule as well.
+    pub(in crate::agent) fn denying_ban(&self, source: IpAddr, port: u16) -> Option<String> {
+        let (side, bans) = (&self.new, self.bans?);
+        if side.denies(source, port, self.now) || !self.is_banned(side, source, port) {
+            return None;
+        }
+        let service = side.state.service_of_port(port);
+        let table = banned::read(bans);
+        let ban = table.ban_of(IpNet::from(source), service.map(|service| &service.name))?;
+        let by = ban.by.map(|by| format!(" by {by}")).unwrap_or_default();
+        let reason = ban.reason.map(|reason| format!(": {reason}"));
+        let reason = reason.unwrap_or_default();
+        Some(format!("it is banned ({}{by}{reason})", ban.source))
+    }
+
+    /// Whether a ban denies an attempt from `source` at `port` on that side, whatever its
+    /// rules say.
+    fn is_banned(&self, side: &Side<'_>, source: IpAddr, port: u16) -> bool {
         let Some(bans) = self.bans else { return false };
-        let service = self.new.state.service_of_port(port);
-        let mode = service.map_or(self.new.state.host.mode, |service| service.mode);
+        let state = side.state;
+        if state.host.failsafe_ports.contains(port) {
+            return false;
+        }
+        let service = state.service_of_port(port);
+        let mode = service.map_or(state.host.mode, |service| service.mode);
         mode == Mode::Enforce
             && banned::is_banned(bans, source, service.map(|service| &service.name))
-            && !self.new.is_exempt(source, port, self.now)
+            && !side.is_exempt(source, port, self.now)
     }
 
     /// The first port of each pair of scopes, before and after: all ports of a pair are

@@ -49,21 +49,30 @@ fn check(judge: &Judge<'_>, address: IpAddr) -> Result<(), AgentError> {
         // Perhaps this port is the only one of the scope that the operator loses.
         scope += &format!(" (port {port}, no failsafe port any more)");
     }
+    let (policy, why) = match judge.denying_ban(address, port) {
+        Some(ban) => (None, ban),
+        None => (
+            policy.map(|policy| policy.name.to_string()),
+            explanation.sentence(new.state),
+        ),
+    };
     Err(AgentError::Lockout {
         address,
         scope,
-        policy: policy.map(|policy| policy.name.to_string()),
-        why: explanation.sentence(new.state),
+        policy,
+        why,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use crate::agent::access::{OperatorOrigin, Requester};
-    use crate::agent::change::ChangeOptions;
+    use crate::agent::bans::{BanJob, BanWork};
+    use crate::agent::change::{ChangeOptions, Consent};
     use crate::agent::error::AgentError;
     use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, create};
-    use crate::model::Change;
+    use crate::api::{BanRequest, BypassRequest};
+    use crate::model::{Change, Mode};
 
     fn at(address: &str) -> Requester {
         Requester {
@@ -134,6 +143,108 @@ mod tests {
         let requester = at("10.0.0.1");
         let change = ports("postgres", &["5432", "6432"]);
         bench.writer.change(change, requester, PLAIN).unwrap();
+    }
+
+    /// A bench with a service in observe mode, on which nothing is denied but by a ban.
+    fn with_ban(source: &str) -> Bench {
+        let mut bench = Bench::new();
+        bench.sockets();
+        let mut service = add_service("postgres", "5432");
+        let Change::AddService { mode, .. } = &mut service else {
+            unreachable!()
+        };
+        *mode = Mode::Observe;
+        bench.writer.change(service, ROOT, PLAIN).unwrap();
+        let host = Change::SetHost {
+            mode: Some(Mode::Observe),
+            on_deny: None,
+            failsafe_ports: None,
+        };
+        bench.writer.change(host, ROOT, PLAIN).unwrap();
+        ban(&mut bench, source);
+        bench
+    }
+
+    fn ban(bench: &mut Bench, source: &str) {
+        let ban = BanRequest {
+            source: source.to_owned(),
+            ..BanRequest::default()
+        };
+        let work = BanWork::Ban(vec![ban.into()]);
+        let (job, mut answer) = BanJob::new(ROOT, work, Box::new(()));
+        bench.writer.bans_now(vec![job]);
+        answer.try_recv().unwrap().unwrap();
+    }
+
+    #[track_caller]
+    fn locked_out_by_ban(error: &AgentError) {
+        match error {
+            AgentError::Lockout { policy, why, .. } => {
+                assert!(why.starts_with("it is banned (192.0.2.0/24"), "{why}");
+                assert_eq!(*policy, None);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn banned_operator_is_locked_out_by_a_failsafe_port_that_is_removed() {
+        let mut bench = Bench::new();
+        bench.sockets();
+        ban(&mut bench, "192.0.2.0/24");
+        let change = Change::SetHost {
+            mode: None,
+            on_deny: None,
+            failsafe_ports: Some(Vec::new()),
+        };
+        let refused = bench.writer.change(change, at("192.0.2.1"), PLAIN);
+        locked_out_by_ban(&refused.unwrap_err());
+    }
+
+    #[test]
+    fn banned_operator_is_locked_out_when_a_scope_is_enforced() {
+        let mut bench = with_ban("192.0.2.0/24");
+        let host = Change::SetHost {
+            mode: Some(Mode::Enforce),
+            on_deny: None,
+            failsafe_ports: None,
+        };
+        let mut service = ports("postgres", &["5432"]);
+        let Change::AlterService { mode, .. } = &mut service else {
+            unreachable!()
+        };
+        *mode = Some(Mode::Enforce);
+        for change in [host, service] {
+            let refused = bench.writer.change(change.clone(), at("192.0.2.1"), PLAIN);
+            locked_out_by_ban(&refused.unwrap_err());
+            // One who is not banned loses nothing, and one who was denied before neither.
+            bench
+                .writer
+                .change(change, at("198.51.100.1"), PLAIN)
+                .unwrap();
+        }
+        let change = create("abuse", &[], &["192.0.2.0/24"]);
+        bench.writer.change(change, at("192.0.2.1"), PLAIN).unwrap();
+    }
+
+    #[test]
+    fn banned_operator_is_locked_out_when_the_bypass_is_revoked() {
+        let mut bench = Bench::new();
+        bench.sockets();
+        ban(&mut bench, "192.0.2.0/24");
+        let request = BypassRequest {
+            source: "192.0.2.1".to_owned(),
+            minutes: 30,
+            service: None,
+        };
+        let granted = bench.writer.grant_bypass(&request, ROOT, Consent::Any);
+        granted.unwrap();
+        let mut revoke = |force| {
+            let from = at("192.0.2.1");
+            bench.writer.revoke_bypass("192.0.2.1", None, from, force)
+        };
+        locked_out_by_ban(&revoke(false).unwrap_err());
+        revoke(true).unwrap();
     }
 
     #[test]

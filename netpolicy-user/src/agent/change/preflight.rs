@@ -8,6 +8,7 @@ use crate::agent::access::Requester;
 use crate::agent::change::ChangeOptions;
 use crate::agent::error::{AgentError, chain};
 use crate::api::{Changed, ClientsView, Existing};
+use crate::model::State;
 use crate::model::effect::{Becomes, Effect};
 
 impl Situation<'_> {
@@ -21,7 +22,8 @@ impl Situation<'_> {
         // The lists say nothing of bypasses: a port that moves to another service may leave one
         // behind.
         let may_deny = candidate.digest != self.in_force.digest
-            && (candidate.may_deny || !self.bypasses.is_empty());
+            && (candidate.may_deny || !self.bypasses.is_empty())
+            || bans_reach_otherwise(&self.in_force.state, &candidate.state);
         let changed = &mut candidate.changed;
         let wants_cut = options.existing == Some(Existing::Cut);
         let again = changed.plan.is_empty() && wants_cut;
@@ -150,6 +152,13 @@ impl Situation<'_> {
             );
         }
     }
+}
+
+/// Whether bans may deny on other ports than before, which the lists say nothing of.
+fn bans_reach_otherwise(old: &State, new: &State) -> bool {
+    old.host.mode != new.host.mode
+        || old.host.failsafe_ports != new.host.failsafe_ports
+        || old.services != new.services
 }
 
 /// A refusal, where nothing is made in any case.

@@ -24,7 +24,8 @@ pub enum Standing {
     Feeder,
     /// May see everything and change nothing.
     Reader,
-    /// May make some changes: holds a privilege for it, or owns a policy.
+    /// May make some changes: holds a privilege for it, or owns a policy or a
+    /// named list.
     Editor,
     /// Root, or who has the privilege admin.
     Admin,
@@ -48,6 +49,7 @@ impl Standing {
             rights.has(Privilege::Feed).then_some(Self::Feeder)
         } else if edits.into_iter().any(|privilege| rights.has_any(privilege))
             || state.policies.iter().any(|policy| rights.owns(policy))
+            || state.lists.iter().any(|list| rights.owns_list(list))
         {
             Some(Self::Editor)
         } else {

@@ -231,6 +231,7 @@ impl Writer {
             store: &mut *self.store,
             clock: &self.settings.clock,
             upkeep: &self.upkeep,
+            bans: self.published.borrow().bans.clone(),
         };
         (&mut self.bypasses, around)
     }

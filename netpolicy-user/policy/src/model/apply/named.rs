@@ -36,6 +36,12 @@ impl Worker<'_> {
                 .position(|list| list.name == *name)?;
             Some(self.state.lists.remove(at))
         });
+        if let Some(old) = &replaced
+            && old.feed.is_some()
+        {
+            let list = old.name.to_string();
+            return self.refuse(ListProblem::FeedEdited { list }.into());
+        }
         if let Some(name) = &name {
             self.check_list_name_is_free(name);
         }

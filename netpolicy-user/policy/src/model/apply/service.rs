@@ -3,7 +3,9 @@
 use super::{Noun, Problem, Worker, check_free};
 use crate::model::name::service_name;
 use crate::model::state::MAX_SERVICES;
-use crate::model::{Binding, Combine, Host, Mode, Name, OnDeny, PortSet, Service};
+use crate::model::{
+    Binding, Combine, Host, Mode, Name, OnDeny, PolicyTest, PortSet, Service, counted,
+};
 
 impl Worker<'_> {
     pub(super) fn add_service(
@@ -79,13 +81,22 @@ impl Worker<'_> {
         let index = self.service(name)?;
         let name = self.state.services[index].name.clone();
         let service = name.to_string();
-        let scope = Binding::Service(name);
+        let scope = Binding::Service(name.clone());
         let bound = self.state.bound_to(&scope);
         let policies: Vec<_> = bound.map(|policy| policy.name.to_string()).collect();
         if !policies.is_empty() {
             return self.refuse(Problem::ServiceInUse { service, policies });
         }
         self.state.services.remove(index);
+        let before = self.state.tests.len();
+        let of_service = |test: &PolicyTest| test.attempt.service.as_ref() == Some(&name);
+        self.state.tests.retain(|test| !of_service(test));
+        let removed = before - self.state.tests.len();
+        if removed > 0 {
+            let tests = counted(removed, "policy test", "policy tests");
+            self.report
+                .warn(format!("{tests} of service '{name}' removed with it"));
+        }
         Some(())
     }
 

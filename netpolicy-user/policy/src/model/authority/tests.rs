@@ -127,6 +127,19 @@ fn services_and_host_require_admin_and_root_may_do_everything() {
     assert!(lacks(&admin, &State::empty(), &change).is_empty());
     let root = Rights::of("root", Vec::new(), true, &[]);
     assert!(lacks(&root, &State::empty(), &change).is_empty());
+    for (mode, on_deny, ports) in [
+        (Some(Mode::Observe), None, None),
+        (None, Some(OnDeny::Reset), None),
+        (None, None, Some(vec!["2222".into()])),
+    ] {
+        let host = Change::SetHost {
+            mode,
+            on_deny,
+            failsafe_ports: ports,
+        };
+        assert_eq!(lacks(&alice, &State::empty(), &host).len(), 1, "{host:?}");
+        assert!(lacks(&admin, &State::empty(), &host).is_empty());
+    }
 }
 
 #[test]

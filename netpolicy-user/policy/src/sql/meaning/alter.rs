@@ -255,11 +255,14 @@ impl Cx<'_, '_> {
         }
         let found = errors.finish(found)?;
         let mut made = Vec::new();
+        // What is blocked then is what the statement says; no exception undoes it.
+        let ends_exceptions =
+            !edit.block.is_keep() || blocks_more_lists(found, edit.block_rules.as_deref());
         let mut warnings = edit.warnings;
         if let PolicyOrDefault::Real(policy) = found {
-            if !edit.block.is_keep() && policy.has_exceptions() {
+            if ends_exceptions && policy.has_exceptions() {
                 warnings.push(format!(
-                    "the exceptions of policy {} are gone: the statement replaces its block list",
+                    "the exceptions of policy {} are gone: the statement says what it blocks",
                     policy.name
                 ));
             }
@@ -283,10 +286,9 @@ impl Cx<'_, '_> {
             (PolicyOrDefault::Real(policy), allow) => Change::AlterPolicy {
                 name: written(policy),
                 allow,
-                except: match &edit.block {
-                    ListEdit::Keep => ListEdit::Keep,
-                    // What is blocked now is what the statement says.
-                    _ => ListEdit::Any,
+                except: match ends_exceptions {
+                    true => ListEdit::Any,
+                    false => ListEdit::Keep,
                 },
                 block: edit.block,
                 comment: edit.comment,
@@ -345,6 +347,15 @@ fn unset(clauses: UnsetClauses) -> Edit {
         comment: clauses.comment.then(String::new),
         ..Edit::default()
     }
+}
+
+/// Whether a policy that is to refer to these lists blocks one that it did not block before.
+fn blocks_more_lists(found: PolicyOrDefault<'_>, rules: Option<&[Name]>) -> bool {
+    let PolicyOrDefault::Real(policy) = found else {
+        return false;
+    };
+    let mut rules = rules.into_iter().flatten();
+    rules.any(|name| !policy.block_lists.contains(name))
 }
 
 /// Whether a policy has no entry at all, which Snowflake does not set. Network rules that

@@ -31,6 +31,33 @@ fn bind_and_unbind_change_the_bindings() {
 }
 
 #[test]
+fn policy_tests_of_a_service_are_removed_with_it() {
+    let text = "[[test]]\nsource = \"10.0.0.1\"\nservice = \"pg\"\nexpect = \"pass\"\n\
+                [[test]]\nsource = \"10.0.0.1\"\nexpect = \"pass\"\n";
+    let tests = Change::Apply {
+        file: SourceText {
+            name: "p.toml".into(),
+            text: text.into(),
+        },
+        lists: vec![],
+        skip_invalid: false,
+        allow_empty: false,
+        keep_others: true,
+    };
+    let state = after(&[service("pg", &["5432"]), tests]);
+    assert_eq!(state.tests.len(), 2);
+    let remove = Change::RemoveService { name: "pg".into() };
+    let applied = state.apply(&remove, &cx()).unwrap();
+    assert_eq!(applied.state.tests.len(), 1);
+    let warning = "1 policy test of service 'pg' removed with it";
+    assert!(
+        applied.warnings.iter().any(|text| text == warning),
+        "{:?}",
+        applied.warnings
+    );
+}
+
+#[test]
 fn new_service_gets_the_smallest_free_id() {
     let state = after(&[
         service("aaa", &["1"]),

@@ -120,6 +120,23 @@ fn statement_that_replaces_the_blocked_list_ends_exceptions() {
 }
 
 #[test]
+fn statement_that_blocks_a_network_rule_newly_ends_exceptions() {
+    let blocks = |verb: &str, names: &str| {
+        format!("ALTER NETWORK POLICY office {verb} BLOCKED_NETWORK_RULE_LIST = ({names})")
+    };
+    let rule = "CREATE NETWORK RULE bad TYPE = IPV4 MODE = INGRESS VALUE_LIST = ('10.0.0.2')";
+    for verb in ["SET", "ADD"] {
+        let mut world = world();
+        world.ok(Snowflake, rule);
+        world.ok(Snowflake, &blocks(verb, "bad"));
+        assert!(!world.state.policy("office").unwrap().has_exceptions());
+        assert!(!world.admits(None, "10.0.0.2"), "{verb}");
+        let mut warned = world.warnings.iter();
+        assert!(warned.any(|warning| warning.contains("exceptions of policy office are gone")));
+    }
+}
+
+#[test]
 fn edit_that_names_a_list_twice_keeps_its_exceptions() {
     let mut world = world();
     let edit = ListEdit::Edit {
