@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure};
-use super::geo::{Geo, Region, databases};
+use super::geo::{Geo, GeoRegion, databases};
 use super::list_file::{ListTolerance, list_text};
 use crate::config::Config;
 use crate::model::change::{ListInput, SourceText};
@@ -206,7 +206,7 @@ impl Input {
         let (mut plain, mut texts) = (Vec::new(), Vec::new());
         for item in items {
             let item = item.trim();
-            match Region::read(item) {
+            match GeoRegion::read(item) {
                 None => plain.push(item.to_owned()),
                 Some(Ok(region)) => {
                     let list = self.geo.list(&region);

@@ -17,7 +17,7 @@ use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
     AllowPart, Binding, Combine, Feed, Host, HostCompat, Mode, Name, NamedList, NetworkRule,
-    OnDeny, Policy, PolicyCompat, PortSet, RuleList, Service, State,
+    OnDeny, Policy, PolicyCompat, RuleList, Service, State,
 };
 
 /// The format of states without named lists, which earlier versions read as well.
