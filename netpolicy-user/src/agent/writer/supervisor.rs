@@ -142,10 +142,14 @@ impl Supervisor {
             let queued = Queued::Work(Box::new(work), None);
             let queue = self.queue.clone();
             // A task of its own: a caller that goes away takes no one else's turn away.
-            let sent = tokio::spawn(async move { queue.send(queued).await.is_ok() });
-            if !sent.await.unwrap_or_default() {
-                return Err(AgentError::Stopping);
-            }
+            let (bans, waits) = (self.bans.clone(), self.bans_wait.clone());
+            tokio::spawn(async move {
+                if queue.send(queued).await.is_err() {
+                    // The agent stops: each one that waits gets that for an answer.
+                    waits.store(false, Ordering::Release);
+                    bans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                }
+            });
         }
         answer.await.map_err(|_| AgentError::Stopping)?
     }

@@ -1,6 +1,8 @@
 //! Changes: the order of their steps, and what remains when a step fails.
 
+use crate::agent::change::{Consent, Proposal};
 use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, apply, create};
+use crate::api::BypassRequest;
 use crate::model::Change;
 
 #[test]
@@ -157,4 +159,26 @@ fn a_restart_takes_over_what_is_in_force() {
     let snapshot = bench.snapshot();
     assert_eq!((snapshot.revision, snapshot.generation), (1, 2));
     assert_eq!(snapshot.entries, 1);
+}
+
+#[test]
+fn bypass_follows_a_service_that_a_rollback_renumbers() {
+    let mut bench = Bench::new();
+    let b = "[[service]]\nname = \"web\"\nports = [2]\n";
+    let both = format!("[[service]]\nname = \"dns\"\nports = [1]\n{b}");
+    for file in [&both, "", b] {
+        bench.writer.change(apply(file), ROOT, PLAIN).unwrap();
+    }
+    let bypass = BypassRequest {
+        source: "10.0.0.1".into(),
+        minutes: 30,
+        service: Some("web".into()),
+    };
+    let granted = bench.writer.grant_bypass(&bypass, ROOT, Consent::Any);
+    granted.unwrap();
+    let scope = |bench: &Bench| bench.kernel.lock().bypasses[0].scope;
+    assert_eq!(scope(&bench), 1);
+    let rollback = Proposal::Rollback { revision: 1 };
+    bench.writer.change(rollback, ROOT, PLAIN).unwrap();
+    assert_eq!(scope(&bench), 2);
 }
