@@ -183,10 +183,13 @@ fn content_that_fails_a_policy_test_or_opens_everything_is_refused() {
     };
     assert!(put(&mut bench, hosts(0..30)).unwrap_err().contains("test"));
     put(&mut bench, hosts(10..40)).unwrap();
-    put(&mut bench, hosts(20..30)).unwrap();
+    put(&mut bench, hosts(15..40)).unwrap();
 
     let feed = POLICY
-        .replace("\n\n", "\nspecial_ranges = \"allow\"\n\n")
+        .replace(
+            "\n\n",
+            "\nspecial_ranges = \"allow\"\nmax_shrink = \"100%\"\n\n",
+        )
         .replace("block", "allow");
     bench.writer.change(apply(&feed), ROOT, PLAIN).unwrap();
     let state = bench.snapshot().state.clone();
