@@ -1,5 +1,6 @@
 //! Gathers entries and errors while a file is read, within bounds.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use netpolicy_policy::model::address::{self, Written};
@@ -35,6 +36,8 @@ pub(crate) struct Collector<'f> {
     skipped: Skipped,
     notes: Vec<String>,
     parts: Vec<Part>,
+    /// Indices of parts by name.
+    part_of: HashMap<String, usize>,
     /// Index of the part that is being read.
     part: Option<usize>,
     /// Whether the parts are one list unless one of them is chosen.
@@ -57,6 +60,7 @@ impl<'f> Collector<'f> {
             skipped: Skipped::default(),
             notes: Vec::new(),
             parts: Vec::new(),
+            part_of: HashMap::new(),
             part: None,
             joins_parts: false,
             temporary: 0,
@@ -73,13 +77,15 @@ impl<'f> Collector<'f> {
 
     /// Goes on with a part: what is added now belongs to it. Whether it is wanted.
     pub(crate) fn part(&mut self, name: &str) -> bool {
-        let known = self.parts.iter().position(|part| part.name == name);
+        let known = self.part_of.get(name).copied();
         let index = known.unwrap_or_else(|| {
             self.parts.push(Part {
                 name: name.to_owned(),
                 entries: 0,
             });
-            self.parts.len() - 1
+            let index = self.parts.len() - 1;
+            self.part_of.insert(name.to_owned(), index);
+            index
         });
         self.part = Some(index);
         self.wants_part(name)

@@ -63,12 +63,19 @@ impl Set {
         if self.exceptions.is_empty() {
             return;
         }
-        let exceptions = std::mem::take(&mut self.exceptions);
+        let mut exceptions = std::mem::take(&mut self.exceptions);
+        let taken = exceptions.len();
+        exceptions.sort_unstable();
+        exceptions.dedup();
         for entry in into.take_from(self.from) {
-            let inside = |hole: &IpNet, net: &IpNet| net.contains(hole) && hole != net;
             for net in entry.net.nets() {
-                let holes = exceptions.iter().copied();
-                let holes: Vec<_> = holes.filter(|hole| inside(hole, &net)).collect();
+                if into.is_done() {
+                    return;
+                }
+                // Networks overlap as a whole or not at all: those inside follow it in order.
+                let first = exceptions.partition_point(|hole| *hole <= net);
+                let holes = exceptions.get(first..).unwrap_or_default().iter().copied();
+                let holes: Vec<_> = holes.take_while(|hole| net.contains(hole)).collect();
                 if holes.is_empty() {
                     into.push(Entry {
                         net: Span::Net(net),
@@ -87,7 +94,7 @@ impl Set {
                 }
             }
         }
-        let taken = counted(exceptions.len(), "exception was", "exceptions were");
+        let taken = counted(taken, "exception was", "exceptions were");
         into.note(format!("{taken} (nomatch) taken out of set {}", self.name));
     }
 }

@@ -69,7 +69,7 @@ fn appended(line: &str) -> Option<&str> {
 }
 
 fn read_rule(text: &str, at: Place) -> SourceRule {
-    let mut words = words(text).into_iter();
+    let mut words = words(text).into_iter().peekable();
     let mut rule = SourceRule {
         chain: words.next().unwrap_or_default(),
         place: at,
@@ -85,6 +85,7 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
             }
             "-s" | "--source" | "--src-range" => {
                 let value = value();
+                rule.begin_sources();
                 if negated {
                     rule.not_carried(|| format!("holds for every source but {value}"));
                 }
@@ -93,7 +94,14 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
                 }
             }
             "-j" | "--jump" | "-g" => target(&mut rule, &value()),
-            "-m" | "--match" | "--reject-with" => drop(value()),
+            "--reject-with" => drop(value()),
+            "-m" | "--match" => {
+                // Others judge by options that follow; these do so without one.
+                let module = value();
+                if matches!(module.as_str(), "socket" | "rpfilter" | "unclean") {
+                    rule.not_carried(|| format!("has a condition that no list has: -m {module}"));
+                }
+            }
             "--comment" => rule.comment = Some(value()),
             "-p" | "--protocol" => {
                 let protocol = value();
@@ -119,13 +127,20 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
                 });
                 // It judges by the source nevertheless.
                 if side == "src" {
+                    rule.begin_sources();
                     rule.sources.push((set, at));
                 }
             }
             other => {
-                let condition = match other.starts_with('-') {
-                    true => format!("{other} {}", value()),
-                    false => other.to_owned(),
+                // A flag has no value: what follows is the next option.
+                let is_value = |word: &String| !word.starts_with('-') && word != "!";
+                let value = match other.starts_with('-') {
+                    true => words.next_if(is_value),
+                    false => None,
+                };
+                let condition = match value {
+                    Some(value) => format!("{other} {value}"),
+                    None => other.to_owned(),
                 };
                 let not = if negated { "not " } else { "" };
                 rule.not_carried(|| format!("has a condition that no list has: {not}{condition}"));
@@ -152,11 +167,14 @@ fn source_of(rule: &mut SourceRule, source: &str, at: Place) {
 }
 
 fn target(rule: &mut SourceRule, target: &str) {
-    rule.accepts = match target {
-        "ACCEPT" => Some(true),
-        "DROP" | "REJECT" | "TARPIT" => Some(false),
-        _ => None,
-    };
+    match target {
+        "ACCEPT" => rule.accepts = Some(true),
+        "DROP" | "REJECT" | "TARPIT" => rule.accepts = Some(false),
+        // They decide nothing: the next rule does.
+        "LOG" | "NFLOG" | "ULOG" | "TRACE" | "AUDIT" | "SET" | "MARK" | "CONNMARK" | "SECMARK"
+        | "CONNSECMARK" | "CLASSIFY" | "CT" | "NOTRACK" | "TCPMSS" | "" => {}
+        other => rule.divert(other),
+    }
 }
 
 /// Words of a line, as the shell would read them.

@@ -182,7 +182,7 @@ fn log() {
 }
 
 fn test(args: TestArgs, output: Output) -> anyhow::Result<()> {
-    let fetcher = Fetcher::new(args.net.ca.as_deref())?;
+    let fetcher = Fetcher::new(args.net.ca.as_deref());
     rights::give_up()?;
     let source = match args.source.contains("://") {
         true => args.source,

@@ -1,9 +1,9 @@
 //! A URL or file to bytes, within limits: size, time as a whole, time without a byte, a rate,
 //! redirects, and HTTPS all the way unless a feed says otherwise.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,17 +99,18 @@ pub(crate) enum FetchError {
 /// Fetches by HTTPS and reads files.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
-    tls: TlsConfig,
+    /// Or why there are no certificates to trust: then URLs fail, and files do not.
+    tls: Result<TlsConfig, String>,
 }
 
 impl Fetcher {
     /// With the certificates of `ca`, or the system's.
-    ///
-    /// # Errors
-    /// There are none.
-    pub(crate) fn new(ca: Option<&Path>) -> Result<Self, FetchError> {
-        let tls = trusted(ca)?;
-        Ok(Self { tls })
+    pub(crate) fn new(ca: Option<&Path>) -> Self {
+        let tls = trusted(ca).map_err(|error| error.to_string());
+        if let Err(error) = &tls {
+            tracing::warn!(error, "only feeds from files are refreshed");
+        }
+        Self { tls }
     }
 
     /// Gets what a feed's source has, unless it is what `known` stands for.
@@ -129,8 +130,9 @@ impl Fetcher {
 
     fn get(&self, feed: &Feed, known: Option<&Validators>) -> Result<Fetched, FetchError> {
         let started = Instant::now();
+        let tls = self.tls.clone().map_err(FetchError::Tls)?;
         let agent: Agent = Agent::config_builder()
-            .tls_config(self.tls.clone())
+            .tls_config(tls)
             .https_only(!feed.allow_http)
             .max_redirects(REDIRECTS)
             .http_status_as_error(false)
@@ -286,13 +288,16 @@ fn read_file(feed: &Feed, known: Option<&Validators>) -> Result<Fetched, FetchEr
         source,
     };
     let limit = feed.max_bytes;
-    let mut file = File::open(path).map_err(fault)?;
+    // Opening a FIFO would wait for its writer.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+    let mut file = options.open(path).map_err(fault)?;
     let metadata = file.metadata().map_err(fault)?;
     if !metadata.is_file() {
         return Err(fault(std::io::Error::other("it is no regular file")));
     }
-    let stamp = stamp(&metadata);
-    if known.is_some_and(|known| known.etag.as_ref() == Some(&stamp)) {
+    let found = stamp(&metadata);
+    if known.is_some_and(|known| known.etag.as_ref() == Some(&found)) {
         return Ok(Fetched::Unchanged);
     }
     if metadata.len() > limit {
@@ -306,8 +311,11 @@ fn read_file(feed: &Feed, known: Option<&Validators>) -> Result<Fetched, FetchEr
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
         return Err(FetchError::TooLarge { limit });
     }
+    if stamp(&file.metadata().map_err(fault)?) != found {
+        return Err(fault(std::io::Error::other("it is being written")));
+    }
     let validators = Validators {
-        etag: Some(stamp),
+        etag: Some(found),
         last_modified: None,
     };
     Ok(Fetched::Content(bytes, validators))

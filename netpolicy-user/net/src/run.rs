@@ -5,6 +5,7 @@
 //! other.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
@@ -58,9 +59,9 @@ pub(crate) enum RefreshError {
 /// Refreshes feeds until the process ends.
 ///
 /// # Errors
-/// There are no certificates to trust, or no threads.
+/// There are no threads.
 pub(crate) fn run(socket: &Path, ca: Option<&Path>) -> anyhow::Result<()> {
-    let fetcher = Fetcher::new(ca)?;
+    let fetcher = Fetcher::new(ca);
     let client = AgentClient::new(socket);
     let (sender, events) = mpsc::channel();
     let (asking, found) = (client.clone(), sender.clone());
@@ -81,8 +82,12 @@ pub(crate) fn run(socket: &Path, ca: Option<&Path>) -> anyhow::Result<()> {
                 let mut known = std::mem::take(&mut feeds);
                 for feed in found {
                     let due = match known.remove(&feed.name) {
-                        Some((_, mut due)) => {
+                        Some((before, mut due)) => {
                             due.follow(&feed, now);
+                            // It was dropped and made again: it is empty.
+                            if before.fetched.is_some() && feed.fetched.is_none() {
+                                due.hurry(now);
+                            }
                             due
                         }
                         None => Due::first(&feed, now, Timestamp::now()),
@@ -164,7 +169,13 @@ fn start_due(
         thread::Builder::new()
             .name("refresh".to_owned())
             .spawn(move || {
-                let (pause, feed) = refresh(&feed, &due, &client, &fetcher);
+                // A refresh that panics has ended, too: the feed is tried again.
+                let refreshed =
+                    catch_unwind(AssertUnwindSafe(|| refresh(&feed, &due, &client, &fetcher)));
+                let (pause, feed) = refreshed.unwrap_or_else(|_| {
+                    tracing::error!(feed = name, "the refresh panicked");
+                    (due.pause(&feed.settings, false), None)
+                });
                 let feed = feed.map(Box::new);
                 // There is no receiver while the process ends.
                 let _ = sender.send(Event::Ended { name, pause, feed });
@@ -194,14 +205,8 @@ fn refresh(
             let pause = due.pause(settings, false);
             let next = pause.as_secs();
             tracing::warn!(feed = name, %error, next, "not refreshed");
-            let is_heard = match error {
-                // It knows.
-                RefreshError::Agent(AgentError::Refused(_)) => Ok(()),
-                error => client
-                    .report(feed, Some(&error.to_string()), pause)
-                    .map(drop),
-            };
-            if let Err(error) = is_heard {
+            // What the agent itself refused, too: it refuses some before it knows the feed.
+            if let Err(error) = client.report(feed, Some(&error.to_string()), pause) {
                 tracing::warn!(feed = name, %error, "the failure could not be reported");
             }
             (pause, None)

@@ -132,6 +132,7 @@ extended-description = {DESCRIPTION:?}
 section = \"net\"
 priority = \"optional\"
 depends = \"libc6 (>= 2.34), libgcc-s1 (>= 4.2), systemd | systemd-standalone-sysusers | systemd-sysusers\"
+recommends = \"ca-certificates\"
 changelog = \"changelog\"
 maintainer-scripts = \"debian\"
 systemd-units = [

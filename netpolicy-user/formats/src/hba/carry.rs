@@ -125,7 +125,7 @@ impl Carry {
             Address::Net(net) if is_loopback(*net) => {
                 return "loopback passes no NIC: nothing to carry".to_owned();
             }
-            Address::Net(net) => vec![*net],
+            Address::Net(net) => halves(*net),
             Address::SameHost | Address::SameNet | Address::Gaps(_) | Address::Host(_) => {
                 return format!("not carried: its addresses are not known here; {SERVER}");
             }
@@ -161,6 +161,14 @@ fn everything() -> Vec<IpNet> {
         IpNet::V4(ipnet::Ipv4Net::default()),
         IpNet::V6(ipnet::Ipv6Net::default()),
     ]
+}
+
+/// A network for a block list, which takes no whole family: that one as its two halves.
+fn halves(net: IpNet) -> Vec<IpNet> {
+    match (net.prefix_len(), net.subnets(1)) {
+        (0, Ok(halves)) => halves.collect(),
+        _ => vec![net],
+    }
 }
 
 fn is_loopback(net: IpNet) -> bool {

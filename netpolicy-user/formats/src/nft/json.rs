@@ -195,6 +195,12 @@ fn read_rule(chain: String, rule: Rule<'_>, at: Place, into: &mut Collector<'_>)
         match name.as_str() {
             "accept" => read.accepts = Some(true),
             "drop" | "reject" => read.accepts = Some(false),
+            "return" => read.divert("the chain before"),
+            "jump" | "goto" => {
+                let target = value.get("target").and_then(Value::as_str);
+                read.divert(&format!("chain {}", target.unwrap_or_default()));
+            }
+            "queue" => read.divert("a queue"),
             "counter" | "log" => {}
             "xt" => {
                 // Its matches are not printed: without them it would be another rule.
@@ -210,7 +216,7 @@ fn read_rule(chain: String, rule: Rule<'_>, at: Place, into: &mut Collector<'_>)
         }
     }
     if read.sources.is_empty() {
-        return;
+        read.accepts = None;
     }
     read.carry(into);
 }
@@ -221,6 +227,7 @@ fn read_match(rule: &mut SourceRule, value: &Value, at: Place) {
     let right = right.unwrap_or(&Value::Null);
     match left.as_str() {
         "ip saddr" | "ip6 saddr" => {
+            rule.begin_sources();
             if op == Some("!=") {
                 rule.not_carried(|| "holds for every source but some".to_owned());
             }

@@ -334,6 +334,9 @@ fn rule(chain: &str, at: Place, words: &[Token<'_>]) -> SourceRule {
                 rest = sources(&mut rule, rest, at);
             }
             (Token::Word("accept"), _) => rule.accepts = Some(true),
+            (Token::Word("return"), _) => rule.divert("the chain before"),
+            (Token::Word("jump" | "goto"), _) => rule.divert(&format!("chain {}", take())),
+            (Token::Word("queue"), _) => rule.divert("a queue"),
             (Token::Word("drop"), _) => rule.accepts = Some(false),
             (Token::Word("reject"), _) => {
                 rule.accepts = Some(false);
@@ -383,6 +386,7 @@ fn rule(chain: &str, at: Place, words: &[Token<'_>]) -> SourceRule {
 /// Reads what follows `saddr`, and gives what follows that.
 fn sources<'w, 't>(rule: &mut SourceRule, words: &'w [Token<'t>], at: Place) -> &'w [Token<'t>] {
     let mut rest = words;
+    rule.begin_sources();
     loop {
         match rest {
             [Token::Word("!"), Token::Mark('='), after @ ..] => {

@@ -11,6 +11,9 @@ use crate::agent::{AgentClient, AgentError};
 /// What is sent and answered: a JSON object a line.
 const LINES: &str = "application/x-ndjson";
 
+/// Bytes of a request at most: the agent takes no body beyond 32 MiB.
+const PIECE: usize = 24 << 20;
+
 /// Refusals that are named.
 const NAMED: usize = 3;
 
@@ -57,6 +60,15 @@ impl Outcomes {
         Ok(outcomes)
     }
 
+    /// Adds those of another request.
+    fn join(&mut self, other: Self) {
+        for (result, count) in other.counts {
+            *self.counts.entry(result).or_default() += count;
+        }
+        self.refused.extend(other.refused);
+        self.refused.truncate(NAMED);
+    }
+
     /// How many have this result.
     pub(super) fn count(&self, result: &str) -> usize {
         self.counts.get(result).copied().unwrap_or(0)
@@ -72,12 +84,39 @@ pub(super) fn ban<'a>(
     bans: impl Iterator<Item = Wanted<'a>>,
     service: Option<&str>,
 ) -> Result<Outcomes, AgentError> {
-    let lines = lines(bans, service)?;
-    let answer = client.post("bans", LINES, &lines)?;
-    Outcomes::read(&answer)
+    post(client, &lines(bans, service)?)
 }
 
-/// Makes these the bans that follow from decisions, in one step.
+/// Hands lines over, in as many requests as they need.
+fn post(client: &AgentClient, lines: &str) -> Result<Outcomes, AgentError> {
+    let mut outcomes = Outcomes::default();
+    for piece in pieces(lines, PIECE) {
+        outcomes.join(Outcomes::read(&client.post("bans", LINES, piece)?)?);
+    }
+    Ok(outcomes)
+}
+
+/// Whole lines, of `most` bytes together unless one is longer.
+fn pieces(lines: &str, most: usize) -> Vec<&str> {
+    let (mut pieces, mut rest) = (Vec::new(), lines);
+    while rest.len() > most {
+        let head = rest.as_bytes().get(..most).unwrap_or_default();
+        let end = head.iter().rposition(|byte| *byte == b'\n');
+        let end = end.or_else(|| rest.find('\n'));
+        let end = end.map_or(rest.len(), |end| end + 1);
+        let (piece, after) = rest.split_at(end);
+        pieces.push(piece);
+        rest = after;
+    }
+    if !rest.is_empty() || pieces.is_empty() {
+        pieces.push(rest);
+    }
+    pieces
+}
+
+/// Makes these the bans that follow from decisions, in one step. What is too large for a
+/// request is added in several instead: then bans of decisions that are no more stay until
+/// they expire.
 ///
 /// # Errors
 /// The agent does not do it.
@@ -87,6 +126,9 @@ pub(super) fn replace<'a>(
     service: Option<&str>,
 ) -> Result<Outcomes, AgentError> {
     let lines = lines(bans, service)?;
+    if lines.len() > PIECE {
+        return post(client, &lines);
+    }
     let answer = client.put_whole(&format!("bans?by={ORIGIN}"), LINES, &lines)?;
     Outcomes::read(&answer)
 }
@@ -137,5 +179,9 @@ mod tests {
         assert_eq!((outcomes.count("banned"), outcomes.count("absent")), (1, 0));
         assert_eq!(outcomes.refused, ["10.0.0.1/32: own"]);
         assert!(Outcomes::read("garbage").is_err());
+
+        assert_eq!(pieces("a\nbb\nc\n", 6), ["a\nbb\n", "c\n"]);
+        assert_eq!(pieces("aaaa\nb\n", 3), ["aaaa\n", "b\n"]);
+        assert_eq!(pieces("", 3), [""]);
     }
 }

@@ -405,17 +405,6 @@ impl State {
         let lists = self.lists.iter();
         lists.filter_map(|list| Some((list, list.feed.as_deref()?)))
     }
-
-    /// Gives the feeds of this state the content that they have in another: content belongs to
-    /// no revision.
-    pub fn take_feeds_from(&mut self, other: &Self) {
-        for list in self.lists.iter_mut().filter(|list| list.feed.is_some()) {
-            let same = |theirs: &&NamedList| theirs.name == list.name && theirs.feed.is_some();
-            if let Some(theirs) = other.lists.iter().find(same) {
-                list.entries = theirs.entries.clone();
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub fn everything() -> Opens {
 
 impl Situation<'_> {
     /// Finds out what a change opens, and refuses it without consent.
-    pub(super) fn check_opened(
+    pub(in crate::agent) fn check_opened(
         &self,
         candidate: &mut Candidate,
         options: ChangeOptions,

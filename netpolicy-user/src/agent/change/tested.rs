@@ -15,7 +15,7 @@ use crate::model::{Binding, EditedRule, FailedTest, ListKind, State, edited_rule
 impl Situation<'_> {
     /// Refuses a change by which a test fails that is new, or held before. Of one that failed
     /// before there is a warning.
-    pub(super) fn check_tests(
+    pub(in crate::agent) fn check_tests(
         &self,
         candidate: &mut Candidate,
         options: ChangeOptions,

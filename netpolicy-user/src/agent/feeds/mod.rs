@@ -65,6 +65,29 @@ impl Feeds {
         Arc::make_mut(&mut self.0).entry(name.clone()).or_default()
     }
 
+    /// Follows a change of the state: keeps records of feeds alone that are in both states with
+    /// the same entries. Another content was not got by what the record says.
+    pub fn follow(&mut self, old: &State, new: &State) {
+        let mut kept = BTreeMap::clone(&self.0);
+        kept.retain(|name, condition| {
+            let entries = |state: &State| {
+                let list = state
+                    .list(name.as_str())
+                    .filter(|list| list.feed.is_some())?;
+                Some(list.entries.clone())
+            };
+            let Some(now) = entries(new) else {
+                return false;
+            };
+            let is_same = entries(old).is_some_and(|old| old.ptr_eq(&now) || old.same_words(&now));
+            if !is_same {
+                condition.record = None;
+            }
+            true
+        });
+        self.0 = Arc::new(kept);
+    }
+
     /// How the content of the feeds of a state was got, as far as that is known.
     #[must_use]
     pub fn records(&self, state: &State) -> Vec<NamedFeedRecord> {
@@ -103,6 +126,13 @@ impl FeedCondition {
         self.record
             .as_ref()
             .filter(|record| record.by.reads_as(feed))
+    }
+
+    /// The record, if these very settings judged the content: under others, the source's
+    /// "not modified" says nothing of whether they take it.
+    #[must_use]
+    pub fn judged_by(&self, feed: &Feed) -> Option<&FeedRecord> {
+        self.record.as_ref().filter(|record| record.by == *feed)
     }
 
     /// A refresh failed.
@@ -196,6 +226,7 @@ fn view(
     now: Timestamp,
 ) -> FeedView {
     let record = condition.current(feed);
+    let judged = condition.judged_by(feed);
     let policies = state.referring_to(&list.name);
     let error = condition.error.as_ref();
     FeedView {
@@ -212,8 +243,8 @@ fn view(
         stale: is_stale(list, feed, Some(condition), now),
         error: error.map(|(_, error)| error.clone()),
         failed: error.map(|(at, _)| *at),
-        etag: record.and_then(|record| record.etag.clone()),
-        last_modified: record.and_then(|record| record.last_modified.clone()),
+        etag: judged.and_then(|record| record.etag.clone()),
+        last_modified: judged.and_then(|record| record.last_modified.clone()),
         requested: condition.requested,
     }
 }
@@ -267,6 +298,25 @@ mod tests {
         let found = feeds.faults(&state, at(31_000));
         assert!(found[0].contains("no routeto host"), "{found:?}");
         assert!(feeds.views(&state, at(31_000))[0].stale);
+
+        // Stricter settings are asked of a whole answer.
+        let mut stricter = state.clone();
+        stricter.lists[0].feed.as_mut().unwrap().min_entries = 9;
+        let views = feeds.views(&stricter, at(31_000));
+        assert_eq!(
+            (views[0].etag.as_ref(), views[0].fetched),
+            (None, Some(at(10_000)))
+        );
+
+        // A feed that was dropped and made again has no record.
+        let mut dropped = state.clone();
+        dropped.lists.clear();
+        let mut again = feeds.clone();
+        again.follow(&state, &state);
+        assert!(again.of(&name).unwrap().record.is_some());
+        again.follow(&state, &dropped);
+        again.follow(&dropped, &state);
+        assert!(again.of(&name).is_none());
 
         // Of another source, it says nothing.
         let mut other = state.clone();

@@ -244,6 +244,7 @@ impl Writer {
         self.leftovers
             .rules(old.rule_count().abs_diff(new.rule_count()));
         self.removed.replace(old, new);
+        self.feeds.follow(old, new);
         let now = self.settings.clock.now();
         self.confirmation.replace(waiting, old, now);
         // Bypasses of services that are no more go first: the flip may give their scopes to

@@ -67,6 +67,7 @@ impl Writer {
         feed.judge(content.nets(), is_known.then_some(before.len()), own)
             .map_err(|refusal| AgentError::BadRequest(refusal.to_string()))?;
         let entries = RuleList::renewed(&before, content.rules, &feed.source);
+        self.must_fit(before.len(), entries.len())?;
         let now = self.settings.clock.wall();
         let record = FeedRecord {
             by: feed.clone(),
@@ -89,6 +90,24 @@ impl Writer {
         self.feed_view(&name)
     }
 
+    /// Refuses content by which all lists together have more entries than changes may make.
+    fn must_fit(&self, before: usize, entries: usize) -> Result<(), AgentError> {
+        let limits = self.settings.limits;
+        let limit = limits
+            .policies
+            .saturating_mul(limits.rules_per_list)
+            .saturating_mul(2);
+        let lists = self.in_force.state.lists.iter();
+        let count = lists.map(NamedList::len).sum::<usize>() - before + entries;
+        match count > limit && entries > before {
+            true => Err(AgentError::BadRequest(format!(
+                "{count} entries in all lists together, but the limit is {limit}; raise the \
+                 limits in the agent's configuration"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Stores content and puts it in force.
     fn put_content(
         &mut self,
@@ -105,12 +124,22 @@ impl Writer {
             state,
             warnings: Vec::new(),
         };
-        let candidate = self.situation(&self.in_force).candidate(
-            applied,
-            started,
-            None,
-            ChangeOptions::default(),
-        )?;
+        let options = ChangeOptions::default();
+        let situation = self.situation(&self.in_force);
+        let mut candidate = situation.candidate(applied, started, None, options)?;
+        situation.check_tests(&mut candidate, options)?;
+        // An empty list came past `min_entries`: its end was agreed to with the settings.
+        if !entries.is_empty() {
+            situation
+                .check_opened(&mut candidate, options)
+                .map_err(|error| match error {
+                    AgentError::Opens { opens, .. } => AgentError::BadRequest(format!(
+                        "the new content {}, and no refresh of a feed may",
+                        opens.sentence()
+                    )),
+                    error => error,
+                })?;
+        }
         // The kernel is told the revision that there is, or the next agent would take the store
         // for an older one.
         let prepared = self.kernel.prepare(
@@ -198,7 +227,9 @@ impl Writer {
                 self.feeds.of_mut(&name).failed(now, error);
             }
             None => {
-                let record = self.feeds.of(&name).and_then(|known| known.current(&feed));
+                self.upkeep.must_not_be_held(self.in_force.revision)?;
+                let known = self.feeds.of(&name);
+                let record = known.and_then(|known| known.judged_by(&feed));
                 let Some(record) = record.cloned() else {
                     return Err(AgentError::BadRequest(format!(
                         "feed '{name}' has no content yet that could be current"

@@ -193,11 +193,13 @@ fn content_of(db: Db<'_>, name: &Name) -> Result<Option<ObjectId>, StoreError> {
     found.map(|hash| id(db, name.as_str(), &hash)).transpose()
 }
 
+/// Sets a feed's content. The record says how the content before was got: it goes.
 fn put(db: Db<'_>, name: &Name, content: ObjectId) -> Result<(), StoreError> {
     db.conn
         .prepare_cached(
             "INSERT INTO feeds (name, content) VALUES (?1, ?2)
-             ON CONFLICT (name) DO UPDATE SET content = excluded.content",
+             ON CONFLICT (name)
+             DO UPDATE SET content = excluded.content, record = NULL",
         )
         .and_then(|mut insert| insert.execute(params![name.as_str(), content.as_bytes()]))
         .map(drop)

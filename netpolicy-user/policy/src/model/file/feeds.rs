@@ -145,9 +145,10 @@ impl FileReader<'_, '_> {
             max_bytes: max_bytes.unwrap_or(usual.max_bytes),
             format: format.map(|(text, _)| text.to_owned()),
             min_entries: min_entries.unwrap_or(usual.min_entries),
-            max_shrink: max_shrink
-                .and_then(|percent| u8::try_from(percent).ok())
-                .unwrap_or(usual.max_shrink),
+            // The check refuses whatever is beyond 100.
+            max_shrink: max_shrink.map_or(usual.max_shrink, |percent| {
+                u8::try_from(percent).unwrap_or(u8::MAX)
+            }),
             special_ranges: special.unwrap_or_default(),
             filter,
             ..usual

@@ -170,3 +170,53 @@ fn refresh_while_a_change_waits_stays_when_that_is_rolled_back() {
     assert!(snapshot.state.policy("other").is_none(), "rolled back");
     assert!(blocked(&bench, "45.0.0.30/32") && !blocked(&bench, "45.0.0.0/32"));
 }
+
+#[test]
+fn content_that_fails_a_policy_test_or_opens_everything_is_refused() {
+    let (mut bench, mut query) = bench();
+    let test = "[[test]]\nsource = \"45.0.0.9\"\nexpect = \"pass\"\n";
+    let change = apply(&format!("{POLICY}{test}"));
+    bench.writer.change(change, ROOT, PLAIN).unwrap();
+    let put = |bench: &mut Bench, content| {
+        let put = bench.writer.put_feed("drop", content, &query, &[], ROOT);
+        put.map_err(|error| error.to_string())
+    };
+    assert!(put(&mut bench, hosts(0..30)).unwrap_err().contains("test"));
+    put(&mut bench, hosts(10..40)).unwrap();
+    put(&mut bench, hosts(15..40)).unwrap();
+
+    let feed = POLICY
+        .replace(
+            "\n\n",
+            "\nspecial_ranges = \"allow\"\nmax_shrink = \"100%\"\n\n",
+        )
+        .replace("block", "allow");
+    bench.writer.change(apply(&feed), ROOT, PLAIN).unwrap();
+    let state = bench.snapshot().state.clone();
+    query.version = version(state.feeds().next().unwrap().1);
+    let halves = parse("0.0.0.0/1\n128.0.0.0/1\n", 9).unwrap();
+    let error = bench.writer.put_feed("drop", halves, &query, &[], ROOT);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("every IPv4 source"), "{error}");
+    assert!(blocked(&bench, "45.0.0.20/32"), "the content before stays");
+}
+
+#[test]
+fn feed_that_was_dropped_and_made_again_has_no_validators() {
+    let (mut bench, mut query) = bench();
+    query.etag = Some("\"1\"".into());
+    let put = bench
+        .writer
+        .put_feed("drop", hosts(0..30), &query, &[], ROOT);
+    assert_eq!(put.unwrap().etag, query.etag);
+    bench.writer.change(apply(""), ROOT, PLAIN).unwrap();
+    bench.writer.change(apply(POLICY), ROOT, PLAIN).unwrap();
+    let report = FeedReport {
+        version: query.version.clone(),
+        error: None,
+        next_in: 60,
+    };
+    bench.writer.report_feed("drop", &report, ROOT).unwrap_err();
+    let mut bench = bench.restart(&["eth7"]);
+    bench.writer.report_feed("drop", &report, ROOT).unwrap_err();
+}
