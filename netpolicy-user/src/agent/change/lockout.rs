@@ -173,14 +173,15 @@ mod tests {
         let work = BanWork::Ban(vec![ban.into()]);
         let (job, mut answer) = BanJob::new(ROOT, work, Box::new(()));
         bench.writer.bans_now(vec![job]);
-        answer.try_recv().unwrap().unwrap();
+        let outcomes = answer.try_recv().unwrap().unwrap();
+        assert_eq!(outcomes[0].detail, None);
     }
 
     #[track_caller]
     fn locked_out_by_ban(error: &AgentError) {
         match error {
             AgentError::Lockout { policy, why, .. } => {
-                assert!(why.starts_with("it is banned (192.0.2.0/24"), "{why}");
+                assert!(why.starts_with("it is banned (203.0.113.0/24"), "{why}");
                 assert_eq!(*policy, None);
             }
             other => panic!("{other:?}"),
@@ -191,19 +192,19 @@ mod tests {
     fn banned_operator_is_locked_out_by_a_failsafe_port_that_is_removed() {
         let mut bench = Bench::new();
         bench.sockets();
-        ban(&mut bench, "192.0.2.0/24");
+        ban(&mut bench, "203.0.113.0/24");
         let change = Change::SetHost {
             mode: None,
             on_deny: None,
             failsafe_ports: Some(Vec::new()),
         };
-        let refused = bench.writer.change(change, at("192.0.2.1"), PLAIN);
+        let refused = bench.writer.change(change, at("203.0.113.1"), PLAIN);
         locked_out_by_ban(&refused.unwrap_err());
     }
 
     #[test]
     fn banned_operator_is_locked_out_when_a_scope_is_enforced() {
-        let mut bench = with_ban("192.0.2.0/24");
+        let mut bench = with_ban("203.0.113.0/24");
         let host = Change::SetHost {
             mode: Some(Mode::Enforce),
             on_deny: None,
@@ -215,7 +216,9 @@ mod tests {
         };
         *mode = Some(Mode::Enforce);
         for change in [host, service] {
-            let refused = bench.writer.change(change.clone(), at("192.0.2.1"), PLAIN);
+            let refused = bench
+                .writer
+                .change(change.clone(), at("203.0.113.1"), PLAIN);
             locked_out_by_ban(&refused.unwrap_err());
             // One who is not banned loses nothing, and one who was denied before neither.
             bench
@@ -223,25 +226,28 @@ mod tests {
                 .change(change, at("198.51.100.1"), PLAIN)
                 .unwrap();
         }
-        let change = create("abuse", &[], &["192.0.2.0/24"]);
-        bench.writer.change(change, at("192.0.2.1"), PLAIN).unwrap();
+        let change = create("abuse", &[], &["203.0.113.0/24"]);
+        bench
+            .writer
+            .change(change, at("203.0.113.1"), PLAIN)
+            .unwrap();
     }
 
     #[test]
     fn banned_operator_is_locked_out_when_the_bypass_is_revoked() {
         let mut bench = Bench::new();
         bench.sockets();
-        ban(&mut bench, "192.0.2.0/24");
+        ban(&mut bench, "203.0.113.0/24");
         let request = BypassRequest {
-            source: "192.0.2.1".to_owned(),
+            source: "203.0.113.1".to_owned(),
             minutes: 30,
             service: None,
         };
         let granted = bench.writer.grant_bypass(&request, ROOT, Consent::Any);
         granted.unwrap();
         let mut revoke = |force| {
-            let from = at("192.0.2.1");
-            bench.writer.revoke_bypass("192.0.2.1", None, from, force)
+            let from = at("203.0.113.1");
+            bench.writer.revoke_bypass("203.0.113.1", None, from, force)
         };
         locked_out_by_ban(&revoke(false).unwrap_err());
         revoke(true).unwrap();

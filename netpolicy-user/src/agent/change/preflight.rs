@@ -5,6 +5,7 @@ use super::clients::{self, ClientSearch, Judge, Side};
 use super::lockout::check_operator;
 use super::situation::{Candidate, Situation};
 use crate::agent::access::Requester;
+use crate::agent::banned;
 use crate::agent::change::ChangeOptions;
 use crate::agent::error::{AgentError, chain};
 use crate::api::{Changed, ClientsView, Existing};
@@ -23,7 +24,8 @@ impl Situation<'_> {
         // behind.
         let may_deny = candidate.digest != self.in_force.digest
             && (candidate.may_deny || !self.bypasses.is_empty())
-            || bans_reach_otherwise(&self.in_force.state, &candidate.state);
+            || !banned::read(&self.published.bans).is_empty()
+                && bans_reach_otherwise(&self.in_force.state, &candidate.state);
         let changed = &mut candidate.changed;
         let wants_cut = options.existing == Some(Existing::Cut);
         let again = changed.plan.is_empty() && wants_cut;
