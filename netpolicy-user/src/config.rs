@@ -376,11 +376,10 @@ impl Config {
         }
         let (bans, wrong) = file.bans.unwrap_or_default().read();
         self.bans = bans;
-        let wrong = wrong.into_iter().map(|(offset, message)| ConfigProblem {
-            place: at(offset..offset),
-            message,
-        });
-        problems.extend(wrong);
+        problems.extend(wrong.into_iter().map(|(offset, message)| {
+            let place = at(offset..offset);
+            ConfigProblem { place, message }
+        }));
         self.geo_databases = file.geo_databases.unwrap_or_default();
         let limits = file.limits.unwrap_or_default();
         for (field, value) in [

@@ -19,7 +19,7 @@
 //! | `kernel` | the seams before the datapath, attachments, drift | `access`, `error`, `faults`, `in_force`, `progress`, `snapshot` |
 //! | `change` | what a change would do, before it is made | `access`, `banned`, `error`, `in_force`, `progress`, `snapshot` |
 //! | `confirm` | changes that are rolled back unless they are confirmed | `access`, `error`, `in_force` |
-//! | `bypasses` | bypasses, the same in store and kernel | `access`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
+//! | `bypasses` | bypasses, the same in store and kernel | `access`, `banned`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `events` | denied attempts: ring buffer, names, listeners | `banned`, `error`, `kernel`, `snapshot` |
 //! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `feeds`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |

@@ -302,7 +302,7 @@ impl Bans {
     }
 
     /// Follows the services of a new state: bans of those that are gone are not in force, and
-    /// are forgotten if the state `is_confirmed`.
+    /// are removed if the state `is_confirmed`.
     pub fn follow(&mut self, is_confirmed: bool, around: &mut BanContext<'_>) {
         if around.upkeep.is_held() {
             return;

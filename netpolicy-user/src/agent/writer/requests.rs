@@ -131,7 +131,7 @@ impl Writer {
             &self.settings.clock,
         );
         if result.is_ok() {
-            // Bans of services that the change removed are forgotten only now.
+            // Bans of services that the change removed end only now.
             self.follow_with_bans();
         }
         self.ended(requester, "confirm", result)

@@ -141,7 +141,7 @@ impl Supervisor {
             };
             let queued = Queued::Work(Box::new(work), None);
             let queue = self.queue.clone();
-            // A task of its own: a caller that goes away takes no one else's turn away.
+            // A task of its own: a caller that goes away takes no turn away from others.
             let (bans, waits) = (self.bans.clone(), self.bans_wait.clone());
             tokio::spawn(async move {
                 if queue.send(queued).await.is_err() {
