@@ -1,6 +1,5 @@
 //! Feeds against a real HTTPS server, a real agent and real traffic; and what the internet may
 //! send instead of a list.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

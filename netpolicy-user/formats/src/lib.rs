@@ -5,7 +5,7 @@
 //! mapped addresses and ranges mean here what they mean in a list file.
 //!
 //! [`detect`] tells the format from the content, [`read`] reads it. [`hba`] makes a policy of
-//! `pg_hba.conf`, [`write`] writes a reading as a list file or as a part of a policy file.
+//! `pg_hba.conf`, [`mod@write`] writes a reading as a list file or as a part of a policy file.
 
 mod cloud;
 mod collect;

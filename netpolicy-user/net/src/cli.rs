@@ -82,6 +82,7 @@ struct CrowdsecArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one command")]
 enum FeedCommand {
     /// Read a URL or file as a feed would, and say what it holds; changes nothing
     Test(TestArgs),

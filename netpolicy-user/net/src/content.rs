@@ -53,7 +53,7 @@ pub(crate) fn canonical(
         skipped += u64::from(is_skipped);
         !is_skipped
     });
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    entries.sort_by_key(|(net, _)| *net);
     entries.dedup_by(|(later, _), (earlier, _)| later == earlier);
     feed.judge(entries.iter().map(|(net, _)| net), before, &[])?;
     Ok(Canonical {

@@ -257,7 +257,7 @@ fn of_http(error: Error, feed: &Feed) -> FetchError {
         Error::Timeout(_) => FetchError::Time(feed.timeout()),
         Error::Rustls(error) => FetchError::Tls(error.to_string()),
         Error::Tls(why) => FetchError::Tls(why.to_owned()),
-        Error::Io(error) => of_io(error),
+        Error::Io(error) => of_io(&error),
         Error::HostNotFound => FetchError::Connection("its host name is not found".to_owned()),
         error => FetchError::Connection(error.to_string()),
     }
@@ -267,11 +267,11 @@ fn of_http(error: Error, feed: &Feed) -> FetchError {
 fn of_body(error: std::io::Error, feed: &Feed) -> FetchError {
     match error.downcast::<Error>() {
         Ok(error) => of_http(error, feed),
-        Err(error) => of_io(error),
+        Err(error) => of_io(&error),
     }
 }
 
-fn of_io(error: std::io::Error) -> FetchError {
+fn of_io(error: &std::io::Error) -> FetchError {
     let inner = error.get_ref();
     match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(error) => FetchError::Tls(error.to_string()),

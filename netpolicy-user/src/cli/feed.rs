@@ -27,6 +27,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, clap::Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one command")]
 pub(super) enum FeedCommand {
     /// List all feeds: how many entries, how old, when they are refreshed next
     List,

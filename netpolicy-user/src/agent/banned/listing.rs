@@ -114,7 +114,7 @@ pub fn page(bans: &SharedBans, query: &BansQuery, clock: &Clock) -> Result<BansP
 /// Visits the bans that a filter lets through.
 fn each(table: &BanTable, filter: &BanFilter, mut visit: impl FnMut(&ScopeBans, IpNet, BanEntry)) {
     let by = filter.by.as_deref().map(|by| table.texts().of_origin(by));
-    if by.as_ref().is_some_and(|by| by.is_empty()) {
+    if by.as_ref().is_some_and(Vec::is_empty) {
         return;
     }
     for scope in table

@@ -6,6 +6,10 @@ use crate::store::Pending;
 
 /// What is to become of the desired state.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and most are changes"
+)]
 pub enum Proposal {
     /// A change.
     Change(Change),

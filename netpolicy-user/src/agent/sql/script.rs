@@ -132,6 +132,7 @@ struct RunningScript<'w, 't> {
 }
 
 impl<'t> RunningScript<'_, 't> {
+    #[expect(clippy::result_large_err, reason = "a script fails once")]
     fn statement(&mut self, statement: &Statement<'t>) -> Result<SqlResult, ScriptFailure> {
         let title = meaning::title(statement);
         let action = format!("sql: {title}");

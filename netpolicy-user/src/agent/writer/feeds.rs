@@ -81,7 +81,7 @@ impl Writer {
         if entries.same_words(&before) && is_known {
             self.put_record(&name, record)?;
         } else {
-            self.put_content(&name, &before, entries, record, started, requester)?;
+            self.put_content(&name, &before, &entries, record, started, requester)?;
         }
         let condition = self.feeds.of_mut(&name);
         condition.error = None;
@@ -113,13 +113,13 @@ impl Writer {
         &mut self,
         name: &Name,
         before: &RuleList,
-        entries: RuleList,
+        entries: &RuleList,
         record: FeedRecord,
         started: Instant,
         requester: Requester,
     ) -> Result<(), AgentError> {
         let mut state = State::clone(&self.in_force.state);
-        set(&mut state, name, &entries);
+        set(&mut state, name, entries);
         let applied = Applied {
             state,
             warnings: Vec::new(),
@@ -162,7 +162,7 @@ impl Writer {
         )];
         let update = FeedUpdate {
             name,
-            content: Some(&entries),
+            content: Some(entries),
             record: &record,
         };
         self.store
@@ -178,7 +178,7 @@ impl Writer {
         self.leftovers.rules(change);
         self.leftovers.replaced(old);
         self.confirmation
-            .alter_base(|base| set(base, name, &entries));
+            .alter_base(|base| set(base, name, entries));
         self.feeds.of_mut(name).record = Some(record);
         tracing::info!(
             feed = %name,

@@ -5,6 +5,8 @@
 //! came before the refused one stays, as it does in a small script. A statement that says
 //! FORCE, or whose effect is no part of a revision, is made by itself.
 
+#![expect(clippy::result_large_err, reason = "a script fails once")]
+
 use std::sync::Arc;
 use std::time::Instant;
 
