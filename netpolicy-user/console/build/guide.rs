@@ -119,6 +119,10 @@ fn render(text: &str, name: &str, names: &[String]) -> (String, String) {
     }
     let mut body = String::new();
     html::push_html(&mut body, events.into_iter());
+    // The page's policy of content refuses styles in attributes.
+    for (side, class) in [("left", ""), ("center", ""), ("right", " class=\"num\"")] {
+        body = body.replace(&format!(" style=\"text-align: {side}\""), class);
+    }
     (title, body)
 }
 
@@ -141,7 +145,10 @@ fn target(link: &str, from: &str, names: &[String]) -> String {
         Some((file, fragment)) => (file, format!("#{fragment}")),
         None => (link, String::new()),
     };
-    let mut path: PathBuf = Path::new(from).parent().map(Path::to_owned).unwrap_or_default();
+    let mut path: PathBuf = Path::new(from)
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default();
     for part in Path::new(file).components() {
         match part {
             std::path::Component::ParentDir => drop(path.pop()),
@@ -162,7 +169,11 @@ fn contents(titled: &BTreeMap<String, String>, present: &str) -> String {
             true => " aria-current=\"page\"",
             false => "",
         };
-        format!("<li><a href=\"{}\"{mark}>{}</a></li>", url(name), escape(title))
+        format!(
+            "<li><a href=\"{}\"{mark}>{}</a></li>",
+            url(name),
+            escape(title)
+        )
     });
     rows.collect()
 }

@@ -36,7 +36,9 @@ mod tests {
 
     #[test]
     fn page_is_small() {
-        let page = ASSETS.iter().filter(|asset| !asset.path.starts_with("/guide/"));
+        let page = ASSETS
+            .iter()
+            .filter(|asset| !asset.path.starts_with("/guide/"));
         let size: usize = page.map(|asset| asset.gzip.len()).sum();
         assert!(size <= PAGE_KIB << 10, "{size} bytes");
     }
@@ -53,7 +55,10 @@ mod tests {
                 assert!(!text.contains(" style="), "{path}");
                 assert!(!text.contains(" onclick="), "{path}");
                 let mut scripts = text.split("<script").skip(1);
-                assert!(scripts.all(|script| script.contains("></script>")), "{path}");
+                assert!(
+                    scripts.all(|script| script.contains("></script>")),
+                    "{path}"
+                );
                 assert!(!text.contains("src=\"http"), "{path}");
             }
         }
@@ -62,9 +67,17 @@ mod tests {
 
     #[test]
     fn every_file_that_the_page_names_is_there() {
-        for asset in ASSETS.iter().filter(|asset| !asset.path.starts_with("/vendor/")) {
+        for asset in ASSETS
+            .iter()
+            .filter(|asset| !asset.path.starts_with("/vendor/"))
+        {
             let text = std::str::from_utf8(asset.plain).unwrap();
-            for before in ["from \"", "import(\"", "src=\"/", "rel=\"modulepreload\" href=\""] {
+            for before in [
+                "from \"",
+                "import(\"",
+                "src=\"/",
+                "rel=\"modulepreload\" href=\"",
+            ] {
                 for named in text.split(before).skip(1) {
                     let named = named.split('"').next().unwrap();
                     let named = match before {
@@ -95,11 +108,18 @@ mod tests {
 
     #[test]
     fn links_of_the_guide_lead_to_pages() {
-        for asset in ASSETS.iter().filter(|asset| asset.path.starts_with("/guide/")) {
+        for asset in ASSETS
+            .iter()
+            .filter(|asset| asset.path.starts_with("/guide/"))
+        {
             let text = std::str::from_utf8(asset.plain).unwrap();
             for link in text.split("href=\"/").skip(1) {
                 let link = link.split(['"', '#']).next().unwrap();
-                assert!(find(&format!("/{link}")).is_some(), "{}: /{link}", asset.path);
+                assert!(
+                    find(&format!("/{link}")).is_some(),
+                    "{}: /{link}",
+                    asset.path
+                );
             }
         }
     }

@@ -50,7 +50,10 @@ pub(crate) async fn forward(
     content: Bytes,
     person: Option<&str>,
 ) -> Result<Response<Body>, ForwardError> {
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
     let mut request = Request::builder()
         .method(parts.method.clone())
         .uri(target)
@@ -61,14 +64,21 @@ pub(crate) async fn forward(
         }
     }
     if let Some(person) = person {
-        request = request.header(ON_BEHALF_OF, HeaderValue::from_str(person)?);
+        let person = HeaderValue::from_str(person).map_err(hyper::http::Error::from)?;
+        request = request.header(ON_BEHALF_OF, person);
     }
     let request = request.body(Full::new(content))?;
     let stream = UnixStream::connect(socket).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = Driver(tokio::spawn(connection));
     let (head, body) = sender.send_request(request).await?.into_parts();
-    let mut answer = Response::new(Driven { body, _driver: driver }.boxed());
+    let mut answer = Response::new(
+        Driven {
+            body,
+            _driver: driver,
+        }
+        .boxed(),
+    );
     *answer.status_mut() = head.status;
     for name in ANSWERED {
         if let Some(value) = head.headers.get(&name) {

@@ -75,13 +75,18 @@ async fn answer(
     if path == "/session" && parts.method == Method::POST {
         return begin(shared, connection, parts, body, person).await;
     }
-    let secret = parts.headers.get(SESSION).and_then(|value| value.to_str().ok());
+    let secret = parts
+        .headers
+        .get(SESSION)
+        .and_then(|value| value.to_str().ok());
     if !secret.is_some_and(|secret| shared.sessions.knows(secret, person.as_deref())) {
         return Err(problem(
             StatusCode::UNAUTHORIZED,
             "no-session",
             "this page has no session, or one that ended",
-            Some("open the URL that `netpolicy console` prints; Enter in its terminal prints another"),
+            Some(
+                "open the URL that `netpolicy console` prints; Enter in its terminal prints another",
+            ),
         ));
     }
     connection.prove();
@@ -172,7 +177,9 @@ async fn begin(
     })?;
     let begun = match &person {
         Some(_) => shared.sessions.begin(person.clone()).map(Some),
-        None => shared.sessions.exchange(request.token.as_deref().unwrap_or_default()),
+        None => shared
+            .sessions
+            .exchange(request.token.as_deref().unwrap_or_default()),
     };
     let secret = begun.map_err(|error| {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
@@ -214,7 +221,9 @@ async fn content(
     time: Duration,
 ) -> Result<Bytes, Response<Body>> {
     let media = parts.headers.get(CONTENT_TYPE);
-    let media = media.and_then(|media| media.to_str().ok()).unwrap_or_default();
+    let media = media
+        .and_then(|media| media.to_str().ok())
+        .unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
     let collected = timeout(time, Limited::new(body, limit).collect()).await;
     let bytes = match collected {
@@ -228,12 +237,22 @@ async fn content(
         }
         Err(_) => {
             let what = format!("the body did not arrive within {} s", time.as_secs());
-            return Err(problem(StatusCode::REQUEST_TIMEOUT, "request-timeout", &what, None));
+            return Err(problem(
+                StatusCode::REQUEST_TIMEOUT,
+                "request-timeout",
+                &what,
+                None,
+            ));
         }
     };
     if !bytes.is_empty() && !MEDIA.iter().any(|known| known.eq_ignore_ascii_case(media)) {
         let what = format!("'{}' is no JSON", media.escape_debug());
-        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad-request", &what, None));
+        return Err(problem(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "bad-request",
+            &what,
+            None,
+        ));
     }
     Ok(bytes)
 }

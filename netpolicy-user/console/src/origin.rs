@@ -104,8 +104,18 @@ mod tests {
 
     #[test]
     fn hosts_other_than_loopback_and_configured_ones_are_refused() {
-        for host in ["localhost:7071", "LOCALHOST", "127.0.0.1:1", "[::1]:8000", "db.example"] {
-            assert_eq!(asked("GET", &[("host", host)], Purpose::Page), Ok(()), "{host}");
+        for host in [
+            "localhost:7071",
+            "LOCALHOST",
+            "127.0.0.1:1",
+            "[::1]:8000",
+            "db.example",
+        ] {
+            assert_eq!(
+                asked("GET", &[("host", host)], Purpose::Page),
+                Ok(()),
+                "{host}"
+            );
         }
         for host in [
             "evil.example",
@@ -128,7 +138,10 @@ mod tests {
     #[test]
     fn changes_require_the_origin_of_the_page_itself() {
         let from = |origin| [("host", "localhost:7071"), ("origin", origin)];
-        assert_eq!(asked("POST", &from("http://localhost:7071"), Purpose::Api), Ok(()));
+        assert_eq!(
+            asked("POST", &from("http://localhost:7071"), Purpose::Api),
+            Ok(())
+        );
         for origin in [
             "http://localhost:7072",
             "http://localhost",
@@ -154,7 +167,11 @@ mod tests {
     fn other_sites_are_refused_what_only_the_page_requests() {
         for site in ["cross-site", "same-site", "none", "same-origin, none"] {
             let headers = [("host", "localhost"), ("sec-fetch-site", site)];
-            assert_eq!(asked("GET", &headers, Purpose::Api), Err(Foreign::Site), "{site}");
+            assert_eq!(
+                asked("GET", &headers, Purpose::Api),
+                Err(Foreign::Site),
+                "{site}"
+            );
             // A reload after a link of another site says so still.
             assert_eq!(asked("GET", &headers, Purpose::Page), Ok(()), "{site}");
         }

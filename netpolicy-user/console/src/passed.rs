@@ -82,9 +82,11 @@ pub(crate) fn is_trial(query: Option<&str>) -> bool {
 
 fn is_like(path: &str, pattern: &str) -> bool {
     let mut segments = path.split('/');
-    let is_like = pattern
-        .split('/')
-        .all(|wanted| segments.next().is_some_and(|segment| wanted == "*" || wanted == segment));
+    let is_like = pattern.split('/').all(|wanted| {
+        segments
+            .next()
+            .is_some_and(|segment| wanted == "*" || wanted == segment)
+    });
     is_like && segments.next().is_none()
 }
 
@@ -171,8 +173,13 @@ mod tests {
     fn dry_runs_are_those_that_say_so() {
         assert!(is_trial(Some("dry_run=true")));
         assert!(is_trial(Some("from=192.0.2.1&dry_run=true")));
-        for query in [None, Some(""), Some("dry_run"), Some("dry_run=false"), Some("xdry_run=true")]
-        {
+        for query in [
+            None,
+            Some(""),
+            Some("dry_run"),
+            Some("dry_run=false"),
+            Some("xdry_run=true"),
+        ] {
             assert!(!is_trial(query), "{query:?}");
         }
     }

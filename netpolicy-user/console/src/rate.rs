@@ -49,7 +49,9 @@ mod tests {
         assert_eq!(taken, 3);
         assert!(rate.take_at(start + Duration::from_millis(600)));
         assert!(!rate.take_at(start + Duration::from_millis(700)));
-        let taken = (0..9).filter(|_| rate.take_at(start + Duration::from_secs(60))).count();
+        let taken = (0..9)
+            .filter(|_| rate.take_at(start + Duration::from_secs(60)))
+            .count();
         assert_eq!(taken, 3);
     }
 }

@@ -50,11 +50,17 @@ pub(crate) struct Shared {
 impl Shared {
     /// The person did something.
     pub(crate) fn used(&self) {
-        *self.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn last_used(&self) -> Instant {
-        *self.last_used.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,12 +90,13 @@ pub struct Console {
     listener: Listener,
     listen: Listen,
     shared: Arc<Shared>,
+    _file: Option<SocketFile>,
 }
 
 #[derive(Debug)]
 enum Listener {
     Loopback(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix(UnixListener),
 }
 
 /// Removes the socket's file when dropped.
@@ -121,6 +128,7 @@ impl Console {
             listen: settings.listen.clone(),
             source,
         };
+        let mut file = None;
         let (listener, listen) = match &settings.listen {
             Listen::Loopback(address) => {
                 let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -129,8 +137,8 @@ impl Console {
             }
             Listen::Unix(path) => {
                 let listener = bind_unix(path).map_err(failed)?;
-                let file = SocketFile(path.clone());
-                (Listener::Unix(listener, file), settings.listen.clone())
+                file = Some(SocketFile(path.clone()));
+                (Listener::Unix(listener), settings.listen.clone())
             }
         };
         let uid = nix::unistd::Uid::effective();
@@ -138,10 +146,14 @@ impl Console {
             Ok(Some(user)) => user.name,
             _ => format!("uid {uid}"),
         };
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
         Ok(Self {
             listener,
             listen,
+            _file: file,
             shared: Arc::new(Shared {
                 settings,
                 sessions: Sessions::default(),
@@ -212,7 +224,7 @@ impl Console {
                 stream.set_nodelay(true)?;
                 Ok(Box::new(stream))
             }
-            Listener::Unix(listener, _) => {
+            Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok(Box::new(stream))
             }

@@ -103,7 +103,14 @@ mod tests {
             let error = text.parse::<Listen>().unwrap_err();
             assert!(matches!(error, ListenError::NotLoopback(_)), "{text}");
         }
-        for text in ["", "7071", "unix:", "db1:7071", "127.0.0.1", "127.0.0.1:65536"] {
+        for text in [
+            "",
+            "7071",
+            "unix:",
+            "db1:7071",
+            "127.0.0.1",
+            "127.0.0.1:65536",
+        ] {
             let error = text.parse::<Listen>().unwrap_err();
             assert!(matches!(error, ListenError::Malformed(_)), "{text}");
         }

@@ -43,9 +43,9 @@ pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
 pub use self::policies::{PolicyView, RuleView};
 pub use self::problem::{ErrorCode, ErrorPlace, PROBLEM_JSON, ProblemDetails};
 pub use self::safety::{
-    AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
-    DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
-    RescuedView, Shrink,
+    AcknowledgeQuery, AcknowledgedView, AuditView, CallerView, ChangeQuery, ClientsView,
+    ConsentQuery, DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView,
+    PendingView, RescuedView, Shrink,
 };
 pub use self::services::{HostView, ServiceView};
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};

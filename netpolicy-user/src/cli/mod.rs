@@ -13,6 +13,7 @@ mod bypass;
 mod complete;
 mod completions;
 mod config;
+mod console;
 mod context;
 mod counters;
 mod crowdsec;
@@ -172,6 +173,8 @@ enum ClientCommand {
     Counters,
     /// Print denied attempts as they happen, until Ctrl-C
     Monitor(monitor::MonitorArgs),
+    /// Serve the console, a page for the browser, on loopback until Ctrl-C
+    Console(console::ConsoleArgs),
     /// Ban sources, for a time or until they are unbanned, whatever policies say
     Ban(ban::BanArgs),
     /// End bans
@@ -366,6 +369,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Verify => verify::run(cx).await,
         ClientCommand::Counters => counters::run(cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
+        ClientCommand::Console(args) => console::run(args, cx).await,
         ClientCommand::Ban(args) => ban::ban(args, cx).await,
         ClientCommand::Unban(args) => ban::unban(args, cx).await,
         ClientCommand::Bans(args) => ban::list(args, cx).await,

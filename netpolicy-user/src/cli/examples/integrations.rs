@@ -1,7 +1,14 @@
-//! Examples of the commands of other programs' decisions.
+//! Examples of the console, and of the commands of other programs' decisions.
 
 /// As [`EXAMPLES`](super::EXAMPLES).
-pub(super) static INTEGRATIONS: [(&str, [&str; 2]); 3] = [
+pub(super) static INTEGRATIONS: [(&str, [&str; 2]); 4] = [
+    (
+        "console",
+        [
+            "netpolicy console",
+            "netpolicy console --listen 127.0.0.1:0 --read-only",
+        ],
+    ),
     (
         "crowdsec",
         ["netpolicy crowdsec test", "netpolicy crowdsec run"],

@@ -7,6 +7,7 @@ mod apply;
 mod audit;
 mod bans;
 mod bypasses;
+mod caller;
 mod condition;
 mod counters;
 mod diff;
@@ -122,6 +123,7 @@ operations! {
     post "/v1/grants" grants::grant;
     delete "/v1/grants" grants::revoke;
     get "/v1/audit" audit::list;
+    get "/v1/caller" caller::show;
     get "/v1/backup" store::backup;
     post "/v1/store/rescue" store::rescue;
     post "/v1/store/acknowledge" store::acknowledge;
