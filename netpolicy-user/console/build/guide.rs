@@ -69,10 +69,17 @@ fn render(text: &str, name: &str, names: &[String]) -> (String, String) {
     let mut in_title = false;
     let mut heading: Option<String> = None;
     let mut events: Vec<Event<'_>> = Vec::new();
+    let mut in_picture = false;
     for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
         match &event {
             // Comments of generated blocks, and nothing else.
             Event::Html(_) | Event::InlineHtml(_) => continue,
+            // Pictures of the console are for readers of the repository.
+            Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => {
+                in_picture = matches!(event, Event::Start(_));
+                continue;
+            }
+            _ if in_picture => continue,
             Event::Start(Tag::Heading { level, .. }) => {
                 in_title = *level == HeadingLevel::H1;
                 heading = Some(String::new());
@@ -111,9 +118,6 @@ fn render(text: &str, name: &str, names: &[String]) -> (String, String) {
                 title,
                 id,
             }),
-            // Pictures of the console are for readers of the repository.
-            Event::Start(Tag::Image { .. }) => Event::Start(Tag::Emphasis),
-            Event::End(TagEnd::Image) => Event::End(TagEnd::Emphasis),
             event => event,
         });
     }

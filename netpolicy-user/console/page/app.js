@@ -133,7 +133,7 @@ function Theme() {
     }
   };
   return html`<label class="theme"><span class="hidden">Theme</span><select onChange=${choose} value=${theme}>
-    <option value="system">System theme</option><option value="light">Light</option><option value="dark">Dark</option></select></label>`;
+    <option value="system">System</option><option value="light">Light</option><option value="dark">Dark</option></select></label>`;
 }
 
 /** An unconfirmed change, and an agent that does not answer. */

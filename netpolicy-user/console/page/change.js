@@ -132,7 +132,7 @@ function Operator({ plan }) {
   const known = useCell(caller);
   const operator = plan.operator ?? known?.operator;
   if (!operator) return null;
-  return html`<p class="hint"><${Icon} name="check" /> ${operator.address
+  return html`<p class="hint judged"><${Icon} name=${operator.address ? "check" : "warn"} /> ${operator.address
     ? html`Checked against your own address <code>${operator.address}</code>${operator.also && html` and <code>${operator.also}</code>`} (${operator.known_by}).`
     : html`Not checked against an address of yours: ${operator.known_by} has none. Name one under "My address" to have it checked.`}</p>`;
 }

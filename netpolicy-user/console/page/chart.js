@@ -20,8 +20,15 @@ function load() {
   return loading;
 }
 
-/** A colour of the page's own. @param {string} name */
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const second = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+/** A time on the axis, as exact as its step. @param {number} time @param {number} step */
+function label(time, step) {
+  const format = step >= 86400 ? day : step >= 60 ? minute : second;
+  return format.format(new Date(time * 1000));
+}
 
 /** `series`: times in seconds, allowed, denied. */
 export function Chart({ series }) {
@@ -54,8 +61,8 @@ export function Chart({ series }) {
       const bars = UPlot.paths.spline();
       plot.current = new UPlot({
         width: element.clientWidth, height: 220, cursor: { y: false, points: { size: 6 } }, legend: { show: false },
-        scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-        axes: [axis, { ...axis, size: 56, values: (_, values) => values.map((value) => number(value)) }],
+        scales: { x: { range: (_, low, high) => (high - low < 120 ? [high - 120, high] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+        axes: [{ ...axis, space: 90, size: 30, values: (_, times, __, ___, step) => times.map((time) => label(time, step)) }, { ...axis, size: 56, values: (_, values) => values.map((value) => number(value)) }],
         series: [{}, { label: "allowed", stroke: good, width: 2, fill: `${good.replace("rgb(", "rgba(").replace(")", ", .12)")}`, paths: bars, points: { show: false } },
           { label: "denied", stroke: bad, width: 2, fill: `${bad.replace("rgb(", "rgba(").replace(")", ", .12)")}`, paths: bars, points: { show: false } }],
       }, series, element);

@@ -77,11 +77,12 @@ export function Dialog({ title, onClose, children, foot, wide, busy }) {
   useLayoutEffect(() => {
     const before = document.activeElement;
     ref.current?.showModal();
+    if (!ref.current?.querySelector("[autofocus]")) ref.current?.querySelector("h2")?.focus();
     return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
   }, []);
   return html`<dialog ref=${ref} class=${wide ? "wide" : ""} aria-labelledby=${id}
       onCancel=${(event) => { event.preventDefault(); if (!busy) onClose(); }}>
-    <div class="dialog-head"><h2 id=${id}>${title}</h2>
+    <div class="dialog-head"><h2 id=${id} tabindex="-1">${title}</h2>
       <button type="button" class="plain" aria-label="Close" disabled=${busy} onClick=${onClose}><${Icon} name="close" /></button></div>
     <div class="dialog-body">${children}</div>
     ${foot && html`<div class="dialog-foot">${foot}</div>`}
@@ -89,9 +90,9 @@ export function Dialog({ title, onClose, children, foot, wide, busy }) {
 }
 
 /** A table; the columns have a name, and may be numbers. */
-export function Table({ label, columns, rows, empty }) {
+export function Table({ label, columns, rows, empty, tight }) {
   if (!rows.length) return empty ?? null;
-  return html`<div class="table" role="region" aria-label=${label} tabindex="0"><table>
+  return html`<div class=${tight ? "table tight" : "table"} role="group" aria-label=${label} tabindex="0"><table>
     <thead><tr>${columns.map((column) => html`<th scope="col" class=${column.number ? "num" : ""}>${column.name || html`<span class="hidden">${column.hidden ?? "Actions"}</span>`}</th>`)}</tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${row.key} class=${row.kind ?? ""}>${row.cells.map((cell, at) => html`<td class=${columns[at].number ? "num" : columns[at].class ?? ""} data-label=${columns[at].name}>${cell}</td>`)}</tr>`)}</tbody>
   </table></div>`;

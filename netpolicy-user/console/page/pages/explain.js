@@ -77,7 +77,9 @@ function Act({ source, scope, service, done }) {
   const [minutes, setMinutes] = useState("30");
   const policies = useRead((signal) => get(["policies"], {}, { signal }), []);
   const [policy, setPolicy] = useState("");
-  const candidates = (policies.data ?? []).filter((policy) => policy.allow_count !== null && policy.allow_count !== undefined);
+  // Those that govern where it arrives come first.
+  const governs = (policy) => Number(policy.active && policy.bindings.includes(scope));
+  const candidates = (policies.data ?? []).filter((policy) => policy.allow_count !== null && policy.allow_count !== undefined).sort((a, b) => governs(b) - governs(a));
   const chosen = policy || candidates[0]?.name;
   const run = async (work, text) => {
     try {

@@ -83,8 +83,8 @@ function List({ name }) {
     if (!next.delete(rule.cidr)) next.set(rule.cidr, rule.text);
     setChosen(next);
   };
-  const row = (item) => html`<span class="cell pick" role="cell"><input type="checkbox" aria-label=${`Select ${item.rule.text}`} disabled=${!may} checked=${chosen.has(item.rule.cidr)} onChange=${() => toggle(item.rule)} /></span>
-    <span class="cell address" role="cell"><code>${item.rule.text}</code></span><span class="cell words" role="cell">${item.rule.comment}</span><span class="cell place faint" role="cell">${item.rule.place}</span>`;
+  const row = (item) => html`<span class="cell pick" role="cell"><input type="checkbox" aria-label=${`Select ${item.entry.text}`} disabled=${!may} checked=${chosen.has(item.entry.cidr)} onChange=${() => toggle(item.entry)} /></span>
+    <span class="cell address" role="cell"><code>${item.entry.text}</code></span><span class="cell words" role="cell">${item.entry.comment}</span><span class="cell place faint" role="cell">${item.entry.place}</span>`;
   return html`<${Head} title=${`@${name}`} help="policies#named-lists" back=${{ href: "#/lists", label: "Lists and feeds" }} sub=${list?.comment}>
       ${list && !feed && html`<button type="button" class="primary" disabled=${!may} onClick=${() => setEditing(true)}><${Icon} name="plus" /> Add or remove entries</button>
         <button type="button" class="danger" disabled=${!may} onClick=${() => make(`Drop list ${name}`, { change: "drop-list", name }, () => { location.hash = "#/lists"; })}>Delete</button>`}<//>

@@ -58,7 +58,7 @@ export default function Live() {
     <p class="stream-state"><span class=${`dot ${state.open && !paused ? "on" : ""}`}></span> ${paused ? `Paused; ${count(waiting.current.length, "attempt")} waiting` : state.open ? "Listening" : "Connecting"}
       <span class="faint"> · ${count(state.seen, "attempt")} seen${state.lost ? `, ${number(state.lost)} not reported (rate limit)` : ""}</span></p>
     ${shown.length === 0 ? html`<${Empty} title=${state.lines.length ? "No attempt matches the filter." : "Nothing was denied since this page was opened."} />`
-      : html`<div class="table live" role="region" aria-label="Denied attempts" tabindex="0"><table><thead><tr><th scope="col">Time</th><th scope="col">Source</th><th scope="col">To port</th><th scope="col">Scope</th><th scope="col">Reason</th><th scope="col">Rule</th></tr></thead>
+      : html`<div class="table live" role="group" aria-label="Denied attempts" tabindex="0"><table><thead><tr><th scope="col">Time</th><th scope="col">Source</th><th scope="col">To port</th><th scope="col">Scope</th><th scope="col">Reason</th><th scope="col">Rule</th></tr></thead>
         <tbody>${shown.slice(0, 200).map((event) => html`<tr key=${event.key}><td class="nowrap">${ofDay(event.time)}</td><td><a href=${`#/explain?source=${encodeURIComponent(event.source)}&port=${event.destination_port}`}><code>${event.source}</code></a></td>
           <td>${event.destination_port}</td><td>${event.scope}</td><td><${Pill} kind=${event.action === "drop" ? "bad" : "warn"}>${event.reason}</></td><td>${event.rule ?? ""}</td></tr>`)}</tbody></table></div>`}
     <section class="card" aria-labelledby="bypasses"><div class="card-head"><h2 id="bypasses">Bypasses</h2><a href="#/bans">Bans and bypasses</a></div><${Bypasses} /></section>`;

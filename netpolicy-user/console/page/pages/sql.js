@@ -54,6 +54,7 @@ export default function Sql() {
     <${Failure} error=${failure} />
     <div aria-live="polite">
     ${error && html`<div class="panel bad" role="alert"><p><strong>Line ${error.line}, column ${error.column}: ${error.errors.map(sentence).join("; ")}</strong></p>${error.hint && html`<p>${sentence(error.hint)}</p>`}
+      <p>${answer.trial || atomic ? "Nothing was changed." : "What came before it stays."}</p>
       <p><button type="button" onClick=${go}>Go to it</button></p></div>`}
     ${opens && html`<div class="panel warn"><p><strong>This ${opensSentence(opens)}.</strong></p><label class="check"><input type="checkbox" checked=${consent} onChange=${(event) => setConsent(event.currentTarget.checked)} /><span>I consent to exactly that</span></label></div>`}
     ${answer?.results?.map((result, at) => html`<${Result} key=${at} result=${result} trial=${answer.trial} />`)}
@@ -67,7 +68,7 @@ function Result({ result, trial }) {
   return html`<section class="card"><div class="card-head"><h2><code>${result.statement}</code></h2><span class="faint">line ${result.line}</span></div>
     ${result.status && html`<p>${result.status}${trial && result.changed ? " (dry run: nothing was changed)" : ""}</p>`}
     ${(result.warnings ?? []).map((warning) => html`<p class="panel warn">${sentence(warning)}</p>`)}
-    ${(result.columns?.length ?? 0) > 0 && html`<${Table} label=${result.statement} columns=${result.columns.map((name) => ({ name }))} empty=${html`<p class="faint">No rows.</p>`}
+    ${(result.columns?.length ?? 0) > 0 && html`<${Table} tight label=${result.statement} columns=${result.columns.map((name) => ({ name }))} empty=${html`<p class="faint">No rows.</p>`}
       rows=${(result.rows ?? []).map((row, key) => ({ key, cells: row.map((cell) => cell === null ? html`<span class="faint">NULL</span>` : cell) }))} />`}
     ${(result.changed?.plan?.length ?? 0) > 0 && html`<details open=${trial}><summary>What it changes</summary><${Plan} plan=${result.changed} /></details>`}</section>`;
 }
