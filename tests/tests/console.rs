@@ -561,3 +561,35 @@ fn reverse_proxy_names_the_person_over_a_unix_socket() {
         "the person selects no rights: {entry}"
     );
 }
+
+#[test]
+fn list_of_another_program_is_read_by_the_console() {
+    let host = DatabaseHost::start();
+    let console = console(&host, &[]);
+    let secret = console.begin();
+    let saved = "create bad hash:net family inet\nadd bad 198.51.100.0/24\nadd bad 203.0.113.9 comment \"scan\"\n";
+    let read = console.ask(
+        &secret,
+        "POST",
+        "/list",
+        &json!({ "text": saved }).to_string(),
+    );
+    assert_eq!(read.status, 200, "{}", read.text());
+    let read = read.json();
+    assert_eq!(read["entries"], 2, "{read}");
+    assert!(
+        read["list"].as_str().unwrap().contains("198.51.100.0/24"),
+        "{read}"
+    );
+    let wrong = console.ask(
+        &secret,
+        "POST",
+        "/list",
+        &json!({ "text": "10.0.0.0/33\n" }).to_string(),
+    );
+    assert_eq!(
+        (wrong.status, &wrong.json()["code"]),
+        (400, &json!("invalid-input"))
+    );
+    assert_eq!(console.ask("", "POST", "/list", "{}").status, 401);
+}

@@ -1,8 +1,10 @@
 // @ts-check
 // What a person types or pastes as a list, as the API takes it.
-import { html, useState } from "./ui.js";
+import { readList } from "./api.js";
+import { count } from "./format.js";
+import { Field, sentence } from "./parts.js";
 import { caller, useCell } from "./store.js";
-import { Field } from "./parts.js";
+import { html, useState } from "./ui.js";
 
 /**
  * Lines with `@name` refer to named lists; all else goes to the agent as a list file, which it
@@ -35,10 +37,20 @@ export function Addresses({ label, value, onInput, hint, offerOwn, rows = 6 }) {
   const [dropped, setDropped] = useState(false);
   const mine = offerOwn && known?.operator?.address;
   const has = mine && value.split(/[\s,]+/).includes(mine);
+  const [read, setRead] = useState(/** @type {{bad?: boolean, lines: string[]}|null} */ (null));
+  const convert = async (text, before) => {
+    try {
+      const reading = await readList(text);
+      onInput([before.trimEnd(), reading.list].filter(Boolean).join("\n"));
+      setRead({ lines: [`Read as ${reading.format}: ${count(reading.entries, "entry", "entries")}.`, ...reading.notes, ...reading.left_out].map(sentence) });
+    } catch (error) {
+      setRead({ bad: true, lines: [sentence(error.message)] });
+    }
+  };
   const take = async (files) => {
     setDropped(false);
     const texts = await Promise.all([...files].map((file) => file.text()));
-    onInput([value.trimEnd(), ...texts].filter(Boolean).join("\n"));
+    await convert(texts.join("\n"), value);
   };
   return html`<${Field} label=${label} hint=${hint}>${(id, describedby) => html`
     <textarea id=${id} rows=${rows} class=${`addresses ${dropped ? "drop" : ""}`} aria-describedby=${describedby} value=${value} spellcheck="false" autocomplete="off" autocapitalize="off"
@@ -47,5 +59,7 @@ export function Addresses({ label, value, onInput, hint, offerOwn, rows = 6 }) {
       onDragOver=${(event) => { event.preventDefault(); setDropped(true); }} onDragLeave=${() => setDropped(false)}
       onDrop=${(event) => { if (event.dataTransfer?.files.length) { event.preventDefault(); void take(event.dataTransfer.files); } }}></textarea>
     ${mine && html`<p class="own-address">Your own address is <code>${mine}</code>. ${has ? html`<span class="good-text">It is on the list.</span>`
-      : html`<button type="button" class="link" onClick=${() => onInput(value.trim() ? `${value.trimEnd()}\n${mine}` : mine)}>Add to allowed</button>`}</p>`}`}<//>`;
+      : html`<button type="button" class="link" onClick=${() => onInput(value.trim() ? `${value.trimEnd()}\n${mine}` : mine)}>Add to allowed</button>`}</p>`}
+    <p class="own-address"><button type="button" class="link" disabled=${!value.trim()} onClick=${() => convert(value, "")}>Convert from another program's format</button></p>
+    ${read && html`<div class=${read.bad ? "panel bad" : "panel"} role="status">${read.lines.slice(0, 8).map((line) => html`<p>${line}</p>`)}</div>`}`}<//>`;
 }

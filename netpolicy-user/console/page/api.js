@@ -161,6 +161,15 @@ export async function maybe(path, query, options = {}) {
   }
 }
 
+/**
+ * A list in any program's format, as a list file: read by the console, not by the agent.
+ * @param {string} text
+ * @returns {Promise<{format: string, entries: number, list: string, notes: string[], left_out: string[]}>}
+ */
+export async function readList(text) {
+  return (await send("POST", "/list", { body: { text } })).json();
+}
+
 /** The address that the person says is theirs too: judged with that of SSH. */
 export const own = {
   get() { return sessionStorage.getItem("netpolicy-from") ?? ""; },

@@ -17,6 +17,7 @@ use crate::answer::{self, Body, harden, problem};
 use crate::assets;
 use crate::connections::Connection;
 use crate::forward::forward;
+use crate::imported;
 use crate::origin::{self, Purpose};
 use crate::passed::{self, Passed};
 use crate::serve::Shared;
@@ -57,7 +58,7 @@ async fn answer(
     body: Incoming,
 ) -> Result<Response<Body>, Response<Body>> {
     let path = parts.uri.path();
-    let purpose = match path == "/session" || path.starts_with("/v1/") {
+    let purpose = match matches!(path, "/session" | "/list") || path.starts_with("/v1/") {
         true => Purpose::Api,
         false => Purpose::Page,
     };
@@ -101,6 +102,10 @@ async fn answer(
             Method::GET => Ok(answer::json(&about(shared, person.as_deref()))),
             _ => Err(not_passed(parts)),
         };
+    }
+    if path == "/list" && parts.method == Method::POST {
+        let content = content(parts, body, BODY_LIMIT, BODY_TIME).await?;
+        return imported::answer(content).await;
     }
     let passed = passed::find(&parts.method, path).ok_or_else(|| not_passed(parts))?;
     let changes = passed == Passed::Changes && !passed::is_trial(parts.uri.query());

@@ -17,6 +17,7 @@
 //! | `answer.rs` | answers of the console's own, and the headers of all |
 //! | `assets.rs` | the page and the guide, packed by `build.rs` |
 //! | `handle.rs` | one request, from its head to its answer |
+//! | `imported.rs` | lists in other programs' formats, as list files |
 //! | `connections.rs` | which connections are kept when there are too many |
 //! | `serve.rs` | the listener |
 
@@ -25,6 +26,7 @@ mod assets;
 mod connections;
 mod forward;
 mod handle;
+mod imported;
 mod origin;
 mod passed;
 mod rate;
