@@ -1,7 +1,7 @@
 // @ts-check
 // The one dialog that every change goes through: what it does is shown before it is made.
 import { about, get } from "./api.js";
-import { count, effectSentence, opensSentence } from "./format.js";
+import { ago, count, effectSentence, exact, number, opensSentence } from "./format.js";
 import { Icon } from "./icons.js";
 import { Dialog, Failure, sentence } from "./parts.js";
 import { caller, notify, proposal, refresh, status, useCell } from "./store.js";
@@ -115,7 +115,7 @@ export function Plan({ plan }) {
       ? html`<ul class="effects">${plan.effects.map((effect) => html`<li class=${effect.becomes}>${sentence(effectSentence(effect))}.</li>`)}</ul>`
       : html`<p class="faint">No source gets another verdict.</p>`}
     ${plan.clients && html`<${Clients} clients=${plan.clients} />`}
-    ${plan.would_deny_seen && html`<p>${plan.would_deny_seen}</p>`}`;
+    ${plan.seen && html`<${Seen} seen=${plan.seen} />`}`;
 }
 
 function Clients({ clients }) {
@@ -125,6 +125,14 @@ function Clients({ clients }) {
     ${sources > 0 && html`<ul class="clients">${clients.denied.slice(0, 20).map((client) => html`<li><code>${client.source}</code> on ${client.scope}, ${count(client.connections, "connection")}</li>`)}
       ${clients.denied.length > 20 && html`<li>and ${clients.denied.length - 20} more</li>`}</ul>`}
     ${clients.existing === "cut" && html`<p>Closes ${count(clients.closed, "open connection")}.</p>`}`;
+}
+
+/** What becomes of sources that are remembered. */
+function Seen({ seen }) {
+  const denied = seen.sources.filter((source) => source.becomes === "denied");
+  return html`<p class=${seen.denied ? "bad-text" : "faint"}>Of ${count(seen.judged, "source")} seen since ${exact(seen.remembered_since ?? seen.since)}, it would newly deny ${number(seen.denied)} that got in, and let in ${number(seen.allowed)} that ${seen.allowed === 1 ? "was" : "were"} denied${denied.length ? ":" : "."}</p>
+    ${denied.length > 0 && html`<ul class="clients">${denied.slice(0, 10).map((source) => html`<li><code>${source.source}</code> on ${source.scope}, ${count(source.attempts, "attempt")}, last ${ago(source.last_seen)}</li>`)}
+      ${seen.denied > 10 && html`<li>and ${number(seen.denied - Math.min(10, denied.length))} more</li>`}</ul>`}`;
 }
 
 /** Which address was judged as the person's own. */

@@ -32,6 +32,7 @@ const ROWS: &[(&str, &str, Passed)] = &[
     ("GET", "counters", Reads),
     ("GET", "diff", Reads),
     ("POST", "diff", Reads),
+    ("GET", "evaluate", Reads),
     ("POST", "evaluate", Reads),
     ("GET", "events", Reads),
     ("GET", "explain", Reads),

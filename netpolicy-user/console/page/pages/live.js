@@ -1,9 +1,10 @@
 // @ts-check
 // Live: denied attempts as they come.
-import { ApiError, events } from "../api.js";
+import { ApiError, events, maybe } from "../api.js";
 import { count, number, ofDay } from "../format.js";
 import { Icon } from "../icons.js";
-import { Empty, Failure, Head, Pill, Search } from "../parts.js";
+import { Empty, Failure, Head, Pill, Search, Table, Time } from "../parts.js";
+import { useRead } from "../store.js";
 import { html, useEffect, useRef, useState } from "../ui.js";
 import { Bypasses } from "./bans.js";
 
@@ -61,5 +62,17 @@ export default function Live() {
       : html`<div class="table live" role="group" aria-label="Denied attempts" tabindex="0"><table><thead><tr><th scope="col">Time</th><th scope="col">Source</th><th scope="col">To port</th><th scope="col">Scope</th><th scope="col">Reason</th><th scope="col">Rule</th></tr></thead>
         <tbody>${shown.slice(0, 200).map((event) => html`<tr key=${event.key}><td class="nowrap">${ofDay(event.time)}</td><td><a href=${`#/explain?source=${encodeURIComponent(event.source)}&port=${event.destination_port}`}><code>${event.source}</code></a></td>
           <td>${event.destination_port}</td><td>${event.scope}</td><td><${Pill} kind=${event.action === "drop" ? "bad" : "warn"}>${event.reason}</></td><td>${event.rule ?? ""}</td></tr>`)}</tbody></table></div>`}
+    <${Clients} />
     <section class="card" aria-labelledby="bypasses"><div class="card-head"><h2 id="bypasses">Bypasses</h2><a href="#/bans">Bans and bypasses</a></div><${Bypasses} /></section>`;
+}
+
+/** Who is connected now, where the agent says so. */
+function Clients() {
+  const read = useRead((signal, unasked) => maybe(["clients"], { limit: 200 }, { signal, unasked }), [], 5000);
+  if (!read.data) return null;
+  return html`<section class="card" aria-labelledby="clients"><div class="card-head"><h2 id="clients">Connected clients</h2><span class="faint">${count(read.data.total, "client")}</span></div>
+    <${Table} label="Connected clients" columns=${[{ name: "Source" }, { name: "Scope" }, { name: "Ports" }, { name: "Connections", number: true }, { name: "Since" }, { name: "A new attempt" }]}
+      empty=${html`<p class="faint">No client is connected to a port that a policy governs.</p>`}
+      rows=${read.data.items.map((client) => ({ key: `${client.source} ${client.scope}`, cells: [html`<a href=${`#/explain?source=${encodeURIComponent(client.source)}&port=${client.ports[0]}`}><code>${client.source}</code></a>`, client.scope, client.ports.join(", "), number(client.connections), html`<${Time} at=${client.since} />`,
+        html`<${Pill} kind=${client.verdict === "drop" ? "bad" : "good"}>${client.verdict === "drop" ? "would be denied" : "passes"}</>`] }))} /></section>`;
 }

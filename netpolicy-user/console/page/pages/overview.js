@@ -31,8 +31,8 @@ export default function Overview() {
     ${!data && error && html`<${Failure} error=${error} />`}
     ${data && html`<${Protected} data=${data} />`}
     <div class="grid two">
-      <section class="card span" aria-labelledby="rates"><${Rates} /></section>
-      <section class="card" aria-labelledby="scopes"><h2 id="scopes">Scopes</h2><${Scopes} read=${scopes} /></section>
+      <section class="card span" aria-labelledby="rates-title"><${Rates} /></section>
+      <section class="card" aria-labelledby="scopes"><h2 id="scopes">Scopes</h2><${Scopes} read=${scopes} status=${data} /></section>
       <section class="card" aria-labelledby="top"><h2 id="top">Denied most in the last 24 hours</h2><${TopSources} /></section>
       <section class="card span" aria-labelledby="recent"><div class="card-head"><h2 id="recent">Recent changes</h2><a href="#/history">History</a></div>
         <${Failure} error=${recent.error} />
@@ -67,7 +67,8 @@ function Protected({ data }) {
   </section>`;
 }
 
-function Scopes({ read }) {
+function Scopes({ read, status }) {
+  if (status?.agent?.scopes?.length) return html`<${ScopesInWords} agent=${status.agent} />`;
   if (read.error) return html`<${Failure} error=${read.error} />`;
   if (!read.data) return html`<p class="faint">Loading…</p>`;
   const { host, services, policies } = read.data;
@@ -84,6 +85,16 @@ function Scopes({ read }) {
   })}</ul>`;
 }
 
+/** The scopes as the agent says them, and ports that no policy governs. */
+function ScopesInWords({ agent }) {
+  const open = (agent.open_ports ?? []).filter((port) => !port.failsafe);
+  return html`<ul class="scopes">${agent.scopes.map((scope) => html`<li key=${scope.scope}>
+      <p><strong>${scope.scope === "host" ? "Host" : scope.scope}</strong> <span class="faint">${scope.ports ?? ""}</span> ${scope.mode === "observe" && html`<${Pill} kind="warn">observed</>`}
+        ${scope.dropped_last_minute > 0 && html` <${Pill} kind="bad">${number(scope.dropped_last_minute)} dropped a minute</>`}</p>
+      <p>${sentence(scope.sentence)}${scope.policies.length > 0 && html`: ${scope.policies.map((name, at) => html`${at ? ", " : ""}<a href=${`#/policies/${encodeURIComponent(name)}`}>${name}</a>`)}`}</p></li>`)}
+    ${open.length > 0 && html`<li><p><strong>Listening and open to every source</strong></p><p>${open.map((port) => `${port.port}${port.service ? ` (${port.service})` : ""}`).join(", ")}</p></li>`}</ul>`;
+}
+
 const SPANS = [
   { value: "1h", label: "1 h", step: "minute" },
   { value: "24h", label: "24 h", step: "hour" },
@@ -97,7 +108,7 @@ function Rates() {
   const rates = useRead((signal, unasked) => maybe(["rates"], { step, since: spanned }, { signal, unasked }), [spanned], 15000);
   const here = useCounted(rates.data === null && !rates.error);
   const series = rates.data ? seriesOf(rates.data) : here;
-  return html`<div class="card-head"><h2 id="rates">Connection attempts</h2>
+  return html`<div class="card-head"><h2 id="rates-title">Connection attempts</h2>
       ${rates.data ? html`<${Segments} label="Time" options=${SPANS} value=${spanned} onChange=${setSpan} />` : html`<span class="faint">since this page was opened, per second</span>`}</div>
     <${Failure} error=${rates.error} />
     <${Chart} series=${series} />`;
@@ -108,7 +119,7 @@ function seriesOf(rates) {
   for (const bucket of rates.buckets ?? []) {
     const at = new Date(bucket.time).getTime() / 1000;
     const entry = buckets.get(at) ?? { allowed: 0, denied: 0 };
-    entry[bucket.verdict === "denied" || bucket.action === "drop" ? "denied" : "allowed"] += bucket.attempts;
+    entry[bucket.verdict] += bucket.attempts;
     buckets.set(at, entry);
   }
   const times = [...buckets.keys()].sort((a, b) => a - b);
@@ -145,7 +156,7 @@ function useCounted(on) {
 }
 
 function TopSources() {
-  const sources = useRead((signal, unasked) => maybe(["sources"], { verdict: "denied", since: "24h", limit: 8 }, { signal, unasked }), [], 15000);
+  const sources = useRead((signal, unasked) => maybe(["sources"], { verdict: "denied", since: "24h", sort: "attempts", limit: 8 }, { signal, unasked }), [], 15000);
   if (sources.error) return html`<${Failure} error=${sources.error} />`;
   if (sources.data === null) return html`<p class="faint">This agent keeps no memory of sources. Denied attempts are shown as they come under <a href="#/live">Live</a>.</p>`;
   return html`<${Table} label="Sources" columns=${[{ name: "Source" }, { name: "Scope" }, { name: "Attempts", number: true }, { name: "Last seen" }]}

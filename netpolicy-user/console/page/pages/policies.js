@@ -53,10 +53,7 @@ function All({ query }) {
 function hitsOf(hits) {
   if (!hits) return null;
   const sums = new Map();
-  for (const row of Array.isArray(hits) ? hits : hits.hits ?? []) {
-    if (!row.rule && !row.list) sums.set(row.policy, row.hits);
-    else if (!sums.has(row.policy)) sums.set(row.policy, 0);
-  }
+  for (const row of hits.hits) if (!row.rule && !row.list) sums.set(row.policy, row.hits);
   return sums;
 }
 
@@ -75,8 +72,8 @@ export function Count({ own, lists = [], any }) {
 function Holding({ address, policies }) {
   const names = policies.map((policy) => policy.name).join("\n");
   const found = useRead(async (signal) => {
-    const all = await maybe(["find"], { source: address, cidr: address }, { signal }).catch(() => null);
-    if (all?.matches) return all.matches.map((match) => ({ policy: match.policy, list: match.list, rule: match.rule, where: match.where ?? match.named_list }));
+    const all = await maybe(["find"], { network: address }, { signal });
+    if (all) return all.items.map((item) => ({ policy: item.kind === "policy" ? item.name : null, where: item.name ? `@${item.name}` : item.kind, list: item.side ?? item.kind, rule: item.rule, scopes: item.scopes }));
     const covers = address.split("/")[0];
     const pages = await Promise.all(policies.map(async (policy) => {
       const page = await get(["policies", policy.name, "rules"], { covers, limit: 20 }, { signal });
@@ -87,9 +84,9 @@ function Holding({ address, policies }) {
   return html`<section class="card" aria-label=${`Rules that hold ${address}`}><div class="card-head"><h2>Rules that hold <code>${address}</code></h2>
       <a href=${`#/explain?source=${encodeURIComponent(address.split("/")[0])}`}>Explain its verdict</a></div>
     <${Failure} error=${found.error} />
-    ${found.data && html`<${Table} label="Rules" columns=${[{ name: "Policy" }, { name: "List" }, { name: "Rule" }, { name: "Place" }]}
-      empty=${html`<p class="faint">No policy's own rule holds it.</p>`}
-      rows=${found.data.map((match, at) => ({ key: at, cells: [match.policy ? html`<a href=${link(match.policy)}>${match.policy}</a>` : match.where, match.list, html`<code>${match.rule?.text ?? match.rule}</code>`, match.rule?.place ?? ""] }))} />`}
+    ${found.data && html`<${Table} label="Rules" columns=${[{ name: "Policy" }, { name: "List" }, { name: "Rule" }, { name: "Counts in" }, { name: "Place" }]}
+      empty=${html`<p class="faint">No rule holds it.</p>`}
+      rows=${found.data.map((match, at) => ({ key: at, cells: [match.policy ? html`<a href=${link(match.policy)}>${match.policy}</a>` : match.where, match.list, html`<code>${match.rule.text}</code>`, match.scopes?.join(", ") ?? "", match.rule.place ?? ""] }))} />`}
   </section>`;
 }
 

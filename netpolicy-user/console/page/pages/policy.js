@@ -62,10 +62,10 @@ function Rules({ policy, revision, make, may }) {
   const filter = useTyped("");
   const [chosen, setChosen] = useState(/** @type {Map<string, string>} */ (new Map()));
   useEffect(() => setChosen(new Map()), [list, policy.name]);
-  const hits = useRead((signal, unasked) => maybe(["hits"], { policy: policy.name }, { signal, unasked }).catch(() => null), [policy.name], 30000);
+  const hits = useRead((signal, unasked) => maybe(["hits"], { policy: policy.name, limit: 10000 }, { signal, unasked }).catch(() => null), [policy.name], 30000);
   const counted = new Map();
-  for (const row of Array.isArray(hits.data) ? hits.data : hits.data?.hits ?? []) {
-    if (row.rule) counted.set(`${row.list} ${row.rule}`, row);
+  for (const row of hits.data?.hits ?? []) {
+    if (row.rule && !row.named_list) counted.set(`${row.list} ${row.rule}`, row);
   }
   const sought = filter.settled.trim();
   const isAddress = /^[0-9a-f.:]+$/i.test(sought) && (sought.split(".").length === 4 || sought.includes("::") || sought.split(":").length === 8);
@@ -86,7 +86,7 @@ function Rules({ policy, revision, make, may }) {
     <span class="cell address" role="cell"><code>${item.rule.text}</code>${item.rule.cidr !== item.rule.text && !item.rule.cidr.startsWith(`${item.rule.text}/`) && html` <span class="faint">${item.rule.cidr}</span>`}</span>
     <span class="cell words" role="cell">${item.rule.name && html`<strong>${item.rule.name}</strong> `}${item.rule.comment}</span>
     <span class="cell place faint" role="cell">${item.rule.place}</span>
-    ${hits.data && html`<span class="cell num" role="cell">${number(counted.get(`${list} ${item.rule.cidr}`)?.hits ?? counted.get(`${list} ${item.rule.text}`)?.hits ?? 0)}</span>`}`;
+    ${hits.data && html`<span class="cell num" role="cell">${number(counted.get(`${list} ${item.rule.cidr}`)?.hits ?? 0)}</span>`}`;
   return html`<div class="toolbar">
       <${Segments} label="List" options=${options} value=${list} onChange=${setList} />
       <${Search} label="Filter rules" placeholder="Text, or an address that they cover" value=${filter.text} onInput=${filter.set} />
