@@ -166,6 +166,20 @@ fn console_ends_when_it_is_idle_and_polling_is_idle() {
 }
 
 #[test]
+fn console_ends_with_the_ssh_connection_that_it_was_started_over() {
+    let host = DatabaseHost::start();
+    let mut console = console(&host, &[]);
+    assert_eq!(console.process().try_wait().unwrap(), None);
+    // Without a terminal sshd connects it by pipes, and closes them.
+    drop(console.process().stdin.take());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while console.process().try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "it still runs");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn only_loopback_is_listened_on_and_a_header_needs_a_unix_socket() {
     let host = DatabaseHost::start();
     let all = host.line("console --listen 0.0.0.0:7071");
