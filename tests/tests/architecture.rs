@@ -65,17 +65,11 @@ const PURE_CRATES: [&str; 3] = [
     "netpolicy-user/formats",
 ];
 
-const BANS: [Ban; 24] = [
+const BANS: [Ban; 23] = [
     Ban {
-        // What speaks TCP runs as the person who starts it.
+        // What other programs and the internet wrote, and browsers send, is read with the caller's.
         part: "",
-        paths: &["netpolicy_console"],
-        but: &["cli/console.rs"],
-    },
-    Ban {
-        // What other programs and the internet wrote is read with the caller's rights.
-        part: "",
-        paths: &["netpolicy_formats"],
+        paths: &["netpolicy_console", "netpolicy_formats"],
         but: &["cli"],
     },
     Ban {
