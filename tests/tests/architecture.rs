@@ -67,7 +67,7 @@ const PURE_CRATES: [&str; 3] = [
 
 const BANS: [Ban; 23] = [
     Ban {
-        // What other programs and the internet wrote, and browsers send, is read with the caller's.
+        // What other programs wrote, and what browsers send, is read with the caller's rights.
         part: "",
         paths: &["netpolicy_console", "netpolicy_formats"],
         but: &["cli"],
