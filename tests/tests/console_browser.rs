@@ -210,7 +210,7 @@ fn lockout_is_refused_and_a_change_that_is_not_confirmed_is_rolled_back() {
     browser.click("Add or remove addresses");
     browser.fill("Add to allowed", "198.51.100.0/24");
     browser.click("Review");
-    browser.wait_text("become allowed on postgres");
+    browser.wait_text("becomes allowed on postgres");
     host.ok("policy alter office --add-allow 192.0.2.77");
     browser.click("Apply");
     browser.wait_text("The state changed in the meantime");

@@ -125,7 +125,7 @@ export function useParts(path, query, deps) {
     try {
       const { data } = await call("GET", path, { query: { ...query, after }, unasked });
       if (mine !== round.current) return;
-      set({ items: [...before, ...data.items], next: data.next ?? null, total: data.total ?? data.count, error: null, busy: false });
+      set({ items: [...before, ...(data.items ?? [])], next: data.next ?? null, total: data.total ?? data.count, error: null, busy: false });
     } catch (error) {
       if (mine === round.current) set((state) => ({ ...state, error, busy: false }));
     }
