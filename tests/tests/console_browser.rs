@@ -132,6 +132,7 @@ fn policy_is_created_edited_switched_and_dropped() {
     browser.click("Review");
     browser.wait_text("- allow 198.51.100.0/24");
     browser.click("Apply");
+    browser.wait("!document.querySelector('dialog[open]')");
     browser.wait_text("2001:db8:b::/48");
     let allowed = host.json("policy show partners")["allow"].clone();
     let texts: Vec<_> = allowed
