@@ -61,28 +61,49 @@ pub(crate) fn json(value: &serde_json::Value) -> Response<Body> {
     answer
 }
 
-/// A refusal, in the form of the agent's (RFC 9457).
-pub(crate) fn problem(
+/// Why the console itself does not do what it was asked.
+#[derive(Debug)]
+pub(crate) struct Refusal {
     status: StatusCode,
-    code: &str,
-    what: &str,
-    hint: Option<&str>,
-) -> Response<Body> {
-    let mut body = json!({
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "code": code,
-        "detail": what,
-        "errors": [what],
-    });
-    if let (Some(hint), Some(fields)) = (hint, body.as_object_mut()) {
-        fields.insert("hint".to_owned(), hint.into());
+    code: &'static str,
+    what: String,
+    hint: Option<&'static str>,
+}
+
+/// A refusal: its kind, as programs go by it, what is wrong, and what to do.
+pub(crate) fn refusal(
+    status: StatusCode,
+    code: &'static str,
+    what: impl Into<String>,
+    hint: Option<&'static str>,
+) -> Refusal {
+    Refusal {
+        status,
+        code,
+        what: what.into(),
+        hint,
     }
-    let mut answer = json(&body);
-    *answer.status_mut() = status;
-    let media = HeaderValue::from_static("application/problem+json");
-    answer.headers_mut().insert(CONTENT_TYPE, media);
-    answer
+}
+
+impl Refusal {
+    /// In the form of the agent's (RFC 9457).
+    pub(crate) fn answer(self) -> Response<Body> {
+        let mut body = json!({
+            "title": self.status.canonical_reason().unwrap_or_default(),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.what,
+            "errors": [self.what],
+        });
+        if let (Some(hint), Some(fields)) = (self.hint, body.as_object_mut()) {
+            fields.insert("hint".to_owned(), hint.into());
+        }
+        let mut answer = json(&body);
+        *answer.status_mut() = self.status;
+        let media = HeaderValue::from_static("application/problem+json");
+        answer.headers_mut().insert(CONTENT_TYPE, media);
+        answer
+    }
 }
 
 /// A file of the page; 304 if the browser has it already.

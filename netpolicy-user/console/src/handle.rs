@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::answer::{self, Body, harden, problem};
+use crate::answer::{self, Body, Refusal, harden, refusal};
 use crate::assets;
 use crate::connections::Connection;
 use crate::forward::forward;
@@ -48,7 +48,7 @@ pub(crate) async fn handle(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let answered = answer(&shared, &connection, &parts, body).await;
-    harden(answered.unwrap_or_else(|refused| refused))
+    harden(answered.unwrap_or_else(Refusal::answer))
 }
 
 async fn answer(
@@ -56,7 +56,7 @@ async fn answer(
     connection: &Connection,
     parts: &Parts,
     body: Incoming,
-) -> Result<Response<Body>, Response<Body>> {
+) -> Result<Response<Body>, Refusal> {
     let path = parts.uri.path();
     let purpose = match matches!(path, "/session" | "/list") || path.starts_with("/v1/") {
         true => Purpose::Api,
@@ -67,7 +67,7 @@ async fn answer(
             origin::Foreign::Host => StatusCode::MISDIRECTED_REQUEST,
             _ => StatusCode::FORBIDDEN,
         };
-        problem(status, "foreign", &foreign.to_string(), None)
+        refusal(status, "foreign", foreign.to_string(), None)
     })?;
     let person = person(shared, parts)?;
     if purpose == Purpose::Page {
@@ -81,7 +81,7 @@ async fn answer(
         .get(SESSION)
         .and_then(|value| value.to_str().ok());
     if !secret.is_some_and(|secret| shared.sessions.knows(secret, person.as_deref())) {
-        return Err(problem(
+        return Err(refusal(
             StatusCode::UNAUTHORIZED,
             "no-session",
             "this page has no session, or one that ended",
@@ -110,7 +110,7 @@ async fn answer(
     let passed = passed::find(&parts.method, path).ok_or_else(|| not_passed(parts))?;
     let changes = passed == Passed::Changes && !passed::is_trial(parts.uri.query());
     if shared.settings.read_only && changes {
-        return Err(problem(
+        return Err(refusal(
             StatusCode::FORBIDDEN,
             "read-only",
             "this console was started with --read-only: nothing is changed",
@@ -123,12 +123,12 @@ async fn answer(
         .map_err(|error| {
             let hint = "is the agent running? see `systemctl status netpolicy`";
             let what = error.to_string();
-            problem(StatusCode::BAD_GATEWAY, "no-agent", &what, Some(hint))
+            refusal(StatusCode::BAD_GATEWAY, "no-agent", what, Some(hint))
         })
 }
 
 /// A file of the page or of the guide.
-fn page(parts: &Parts) -> Result<Response<Body>, Response<Body>> {
+fn page(parts: &Parts) -> Result<Response<Body>, Refusal> {
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(not_passed(parts));
     }
@@ -137,7 +137,7 @@ fn page(parts: &Parts) -> Result<Response<Body>, Response<Body>> {
 }
 
 /// The person that a reverse proxy authenticated; required where a header for it is configured.
-fn person(shared: &Shared, parts: &Parts) -> Result<Option<String>, Response<Body>> {
+fn person(shared: &Shared, parts: &Parts) -> Result<Option<String>, Refusal> {
     let Some(header) = &shared.settings.proxy_header else {
         return Ok(None);
     };
@@ -149,10 +149,10 @@ fn person(shared: &Shared, parts: &Parts) -> Result<Option<String>, Response<Bod
     });
     match (name, values.next()) {
         (Some(name), None) => Ok(Some(name.to_owned())),
-        _ => Err(problem(
+        _ => Err(refusal(
             StatusCode::FORBIDDEN,
             "no-person",
-            &format!("the reverse proxy names no person in the header {header}"),
+            format!("the reverse proxy names no person in the header {header}"),
             None,
         )),
     }
@@ -171,14 +171,14 @@ async fn begin(
     parts: &Parts,
     body: Incoming,
     person: Option<String>,
-) -> Result<Response<Body>, Response<Body>> {
+) -> Result<Response<Body>, Refusal> {
     if !shared.exchanges.take() {
         return Err(too_many());
     }
     let content = content(parts, body, TOKEN_LIMIT, TOKEN_TIME).await?;
     let request: BeginRequest = serde_json::from_slice(&content).map_err(|error| {
         let what = format!("the request is not as expected: {error}");
-        problem(StatusCode::BAD_REQUEST, "bad-request", &what, None)
+        refusal(StatusCode::BAD_REQUEST, "bad-request", what, None)
     })?;
     let begun = match &person {
         Some(_) => shared.sessions.begin(person.clone()).map(Some),
@@ -188,10 +188,10 @@ async fn begin(
     };
     let secret = begun.map_err(|error| {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        problem(status, "internal", &error.to_string(), None)
+        refusal(status, "internal", error.to_string(), None)
     })?;
     let secret = secret.ok_or_else(|| {
-        problem(
+        refusal(
             StatusCode::FORBIDDEN,
             "bad-token",
             "the token in the URL is not good: it was used already, or is another console's",
@@ -224,7 +224,7 @@ async fn content(
     body: Incoming,
     limit: usize,
     time: Duration,
-) -> Result<Bytes, Response<Body>> {
+) -> Result<Bytes, Refusal> {
     let media = parts.headers.get(CONTENT_TYPE);
     let media = media
         .and_then(|media| media.to_str().ok())
@@ -238,41 +238,41 @@ async fn content(
                 true => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
                 false => (StatusCode::BAD_REQUEST, "bad-request"),
             };
-            return Err(problem(status, code, &error.to_string(), None));
+            return Err(refusal(status, code, error.to_string(), None));
         }
         Err(_) => {
             let what = format!("the body did not arrive within {} s", time.as_secs());
-            return Err(problem(
+            return Err(refusal(
                 StatusCode::REQUEST_TIMEOUT,
                 "request-timeout",
-                &what,
+                what,
                 None,
             ));
         }
     };
     if !bytes.is_empty() && !MEDIA.iter().any(|known| known.eq_ignore_ascii_case(media)) {
         let what = format!("'{}' is no JSON", media.escape_debug());
-        return Err(problem(
+        return Err(refusal(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "bad-request",
-            &what,
+            what,
             None,
         ));
     }
     Ok(bytes)
 }
 
-fn not_passed(parts: &Parts) -> Response<Body> {
+fn not_passed(parts: &Parts) -> Refusal {
     let what = format!(
         "the console has no {} {}",
         parts.method,
         parts.uri.path().escape_debug()
     );
-    problem(StatusCode::NOT_FOUND, "not-found", &what, None)
+    refusal(StatusCode::NOT_FOUND, "not-found", what, None)
 }
 
-fn too_many() -> Response<Body> {
-    problem(
+fn too_many() -> Refusal {
+    refusal(
         StatusCode::TOO_MANY_REQUESTS,
         "too-many-requests",
         "too many requests: wait a moment",

@@ -9,7 +9,7 @@ use netpolicy_formats::{Filter, read, write};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::answer::{self, Body, problem};
+use crate::answer::{self, Body, Refusal, refusal};
 
 /// What to call the text in messages.
 const NAME: &str = "the list";
@@ -21,12 +21,12 @@ struct ListRequest {
 }
 
 /// The list file of a text, its format and what was left out.
-pub(crate) async fn answer(content: Bytes) -> Result<Response<Body>, Response<Body>> {
-    let refuse = |what: &str, hint: Option<&str>| {
-        problem(StatusCode::BAD_REQUEST, "invalid-input", what, hint)
+pub(crate) async fn answer(content: Bytes) -> Result<Response<Body>, Refusal> {
+    let refuse = |what: String, hint: Option<&'static str>| {
+        refusal(StatusCode::BAD_REQUEST, "invalid-input", what, hint)
     };
     let request: ListRequest = serde_json::from_slice(&content)
-        .map_err(|error| refuse(&format!("the request is not as expected: {error}"), None))?;
+        .map_err(|error| refuse(format!("the request is not as expected: {error}"), None))?;
     let reading = tokio::task::spawn_blocking(move || {
         let read = read(None, request.text.as_bytes(), &Filter::default());
         read.map(|reading| (write::list_file(&reading), reading))
@@ -43,9 +43,9 @@ pub(crate) async fn answer(content: Bytes) -> Result<Response<Body>, Response<Bo
             let errors = errors.iter().take(10).map(|error| error.of_file(NAME));
             let errors: Vec<_> = errors.collect();
             let hint = "`netpolicy import` reads formats that need options";
-            Err(refuse(&errors.join("; "), Some(hint)))
+            Err(refuse(errors.join("; "), Some(hint)))
         }
-        Err(_) => Err(problem(
+        Err(_) => Err(refusal(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             "the list could not be read: a fault in netpolicy",

@@ -56,7 +56,8 @@ pub(crate) fn check(parts: &Parts, hosts: &[String], purpose: Purpose) -> Result
             let rest = origin.strip_prefix(scheme);
             rest.is_some_and(|rest| rest.eq_ignore_ascii_case(host))
         };
-        if !here("http://") && !(is_proxied && here("https://")) {
+        let is_same = here("http://") || is_proxied && here("https://");
+        if !is_same {
             return Err(Foreign::Origin);
         }
     } else if !reads {
