@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{AllowPart, Binding, Combine, Mode, NamedList, Policy, Rule, RuleList, Service, State};
 
+mod many;
+
+pub use many::{evaluate_all, governing_policies};
+
 /// Which list of a policy.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
