@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::{IntoParams, ToSchema};
 
 use super::Cause;
 use crate::model::ListKind;
 
 /// What became of attempts.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SourceVerdict {
     /// They passed.
@@ -20,9 +20,8 @@ pub enum SourceVerdict {
 }
 
 /// In which order sources are listed.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SourceOrder {
     /// Those that came last first.
@@ -35,12 +34,13 @@ pub enum SourceOrder {
 }
 
 /// The query of `GET /v1/sources`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct SourcesQuery {
     /// Only sources whose attempts were denied, or passed.
-    #[param(inline)]
+    #[cfg_attr(feature = "openapi", param(inline))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<SourceVerdict>,
     /// Only sources that came since: a time, or how long ago, as in 1h or 7d.
@@ -50,18 +50,18 @@ pub struct SourcesQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// Put sources together by networks of this length, 8 to 32; IPv6 by /64.
-    #[param(minimum = 8, maximum = 32)]
+    #[cfg_attr(feature = "openapi", param(minimum = 8, maximum = 32))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub net: Option<u8>,
     /// Only sources within this address or CIDR, or that hold it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub covers: Option<String>,
     /// In which order.
-    #[param(inline)]
+    #[cfg_attr(feature = "openapi", param(inline))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<SourceOrder>,
     /// At most so many: 1 to 10,000; 100 if it is left out.
-    #[param(minimum = 1, maximum = 10000)]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 10000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Go on after so many: the `next` of the page before.
@@ -77,10 +77,11 @@ impl SourcesQuery {
 }
 
 /// What is remembered of a source in one scope with one verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct SourceView {
     /// An address; a CIDR for addresses that are remembered together.
-    #[schema(example = "203.0.113.9")]
+    #[cfg_attr(feature = "openapi", schema(example = "203.0.113.9"))]
     pub source: String,
     /// How many sources that are remembered apart these are.
     pub sources: u64,
@@ -115,7 +116,8 @@ pub struct SourceView {
 }
 
 /// `GET /v1/sources`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct SourcesPage {
     /// Sources.
     pub sources: Vec<SourceView>,
@@ -138,15 +140,16 @@ pub struct SourcesPage {
 }
 
 /// The query of `GET /v1/hits`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct HitsQuery {
     /// Only those of this policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
     /// At most so many: 1 to 10,000; 1,000 if it is left out.
-    #[param(minimum = 1, maximum = 10000)]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 10000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Go on after so many: the `next` of the page before.
@@ -162,7 +165,8 @@ impl HitsQuery {
 }
 
 /// How often a policy, one of its lists, or a rule decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct HitView {
     /// The policy's name.
     pub policy: String,
@@ -189,7 +193,8 @@ pub struct HitView {
 
 /// `GET /v1/hits`: of each policy the whole, then its lists, then its rules. What was never hit is
 /// not among them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct HitsPage {
     /// Hits.
     pub hits: Vec<HitView>,
@@ -206,9 +211,8 @@ pub struct HitsPage {
 }
 
 /// How long the times are by which attempts are counted.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RateStep {
     /// Kept for 24 hours.
@@ -226,9 +230,10 @@ impl RateStep {
 }
 
 /// The query of `GET /v1/rates`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct RatesQuery {
     /// Only attempts in this scope: "host" or a service's name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,10 +246,10 @@ pub struct RatesQuery {
     pub rule: Option<String>,
     /// Only those of this reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<String>)]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
     pub reason: Option<Cause>,
     /// By minute, hour or day; by minute if it is left out.
-    #[param(inline)]
+    #[cfg_attr(feature = "openapi", param(inline))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<RateStep>,
     /// Since when: a time, or how long ago, as in 1h or 7d. Left out: the last hour, day or 30
@@ -254,7 +259,8 @@ pub struct RatesQuery {
 }
 
 /// Attempts of one scope, policy and reason within a minute, hour or day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct RateBucket {
     /// When it begins.
     pub time: Timestamp,
@@ -275,7 +281,8 @@ pub struct RateBucket {
 }
 
 /// `GET /v1/rates`: times without attempts are left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct RatesView {
     /// How long each time is.
     pub step: RateStep,

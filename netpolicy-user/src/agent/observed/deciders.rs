@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use ipnet::IpNet;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::names::NameId;
@@ -135,9 +134,7 @@ impl Deciders {
         dirty.sort_unstable();
         dirty.dedup();
         let found = dirty.into_iter();
-        found
-            .filter_map(|id| Some((id, *self.get(id)?)))
-            .collect()
+        found.filter_map(|id| Some((id, *self.get(id)?))).collect()
     }
 
     /// The store keeps nothing: all is to be written.
@@ -152,17 +149,5 @@ impl Deciders {
             self.all.push(decider);
             self.ids.insert(decider.key, id);
         }
-    }
-}
-
-impl Decider {
-    /// When it decided for the first time.
-    pub(super) fn first_hit(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.first).unwrap_or(Timestamp::UNIX_EPOCH)
-    }
-
-    /// When it decided last.
-    pub(super) fn last_hit(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.last).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }

@@ -154,7 +154,14 @@ impl Work {
         let pending = std::mem::take(&mut self.pending);
         if !pending.is_empty() || !unreported.is_empty() {
             let (most, now) = (config.each(), Timestamp::now());
-            settle(&self.observations, pending, unreported, &self.models, most, now);
+            settle(
+                &self.observations,
+                pending,
+                unreported,
+                &self.models,
+                most,
+                now,
+            );
         }
         self.settled = Instant::now();
         self.settle_pause = (begun.elapsed() * SHARE).clamp(SETTLE_EVERY, SETTLE_AT_LAST);
@@ -238,7 +245,11 @@ impl Work {
             let memory = &mut *self.observations.lock();
             let now = Timestamp::now();
             memory.tidy(now, config.days, config.each());
-            if self.store.as_ref().is_some_and(|store| !store.is_in_place()) {
+            if self
+                .store
+                .as_ref()
+                .is_some_and(|store| !store.is_in_place())
+            {
                 // It was removed, or its directory was.
                 self.store = None;
                 memory.all_dirty();

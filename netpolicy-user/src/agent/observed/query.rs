@@ -83,14 +83,12 @@ impl Observations {
     ///
     /// # Errors
     /// The query cannot be read.
-    pub fn sources(
-        &self,
-        query: &SourcesQuery,
-        now: Timestamp,
-    ) -> Result<SourcesPage, AgentError> {
+    pub fn sources(&self, query: &SourcesQuery, now: Timestamp) -> Result<SourcesPage, AgentError> {
         let limit = limit(query.limit, SourcesQuery::USUAL, SourcesQuery::MOST)?;
         let oldest = query.since.as_deref().map(|text| since(text, now));
-        let oldest = oldest.transpose()?.map_or(i64::MIN, Timestamp::as_millisecond);
+        let oldest = oldest
+            .transpose()?
+            .map_or(i64::MIN, Timestamp::as_millisecond);
         let covers = query.covers.as_deref().map(covered).transpose()?;
         if let Some(length) = query.net.filter(|length| !(8..=32).contains(length)) {
             return Err(AgentError::BadRequest(format!(
@@ -98,10 +96,15 @@ impl Observations {
             )));
         }
         let memory = &*self.lock();
-        let scope = query.service.as_deref().map(|name| memory.names.known(name));
+        let scope = query
+            .service
+            .as_deref()
+            .map(|name| memory.names.known(name));
         let is_wanted = |key: &SourceKey, record: &SourceRecord| {
             record.last >= oldest
-                && query.verdict.is_none_or(|wanted| wanted == verdict(key.is_denied))
+                && query
+                    .verdict
+                    .is_none_or(|wanted| wanted == verdict(key.is_denied))
                 && scope.is_none_or(|scope| scope == Some(key.scope))
                 && covers.is_none_or(|net| net.contains(&key.net) || key.net.contains(&net))
         };
@@ -152,7 +155,11 @@ impl Observations {
             let Some(policy) = memory.names.text(decider.key.policy) else {
                 continue;
             };
-            if query.policy.as_deref().is_some_and(|wanted| wanted != policy) {
+            if query
+                .policy
+                .as_deref()
+                .is_some_and(|wanted| wanted != policy)
+            {
                 continue;
             }
             let named = memory.names.text(decider.key.named);
@@ -216,11 +223,15 @@ impl Observations {
             let is_wanted = scope.is_none_or(|scope| scope == Some(key.scope))
                 && query.policy.is_none_or_matches(policy)
                 && rule.is_none_or(|rule| decider.is_some_and(|d| d.key.net == Some(rule)))
-                && query.reason.is_none_or(|wanted| Some(wanted) == reason.map(Cause::from));
+                && query
+                    .reason
+                    .is_none_or(|wanted| Some(wanted) == reason.map(Cause::from));
             if is_wanted {
                 let scope = memory.scope(key.scope);
                 let policy = policy.map(str::to_owned);
-                let sum = sums.entry((key.minute, scope, policy, key.reason)).or_default();
+                let sum = sums
+                    .entry((key.minute, scope, policy, key.reason))
+                    .or_default();
                 sum.0 += tally.attempts;
                 sum.1 |= tally.is_sampled;
             }

@@ -142,7 +142,10 @@ impl Rates {
         for step in RateStep::ALL {
             let oldest = minute(now).saturating_sub(step.kept());
             let old = self.since(step, Timestamp::UNIX_EPOCH);
-            gone.extend(old.map(|(key, _)| *key).take_while(|key| key.minute < oldest));
+            gone.extend(
+                old.map(|(key, _)| *key)
+                    .take_while(|key| key.minute < oldest),
+            );
         }
         for key in &gone {
             self.buckets.remove(key);

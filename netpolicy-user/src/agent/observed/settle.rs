@@ -83,16 +83,22 @@ pub(super) fn settle(
                 },
                 most,
             );
-            memory.deciders.add(decider, attempts, is_sampled, seen.span);
+            memory
+                .deciders
+                .add(decider, attempts, is_sampled, seen.span);
             let minute = seen.span.last.div_euclid(60_000);
-            let tally = rates.entry((key.reason as u8, decider, minute)).or_default();
+            let tally = rates
+                .entry((key.reason as u8, decider, minute))
+                .or_default();
             tally.attempts += attempts;
             tally.is_sampled |= is_sampled;
         }
         for ((reason, decider, minute), tally) in rates {
             let at = Timestamp::from_second(minute * 60).unwrap_or(now);
             let whole = memory.deciders.whole_of(decider);
-            memory.rates.add(at, (scope, reason), (decider, whole), tally);
+            memory
+                .rates
+                .add(at, (scope, reason), (decider, whole), tally);
         }
     }
     // Of these no source is known at all.

@@ -26,6 +26,7 @@ use crate::agent::events::EventHub;
 use crate::agent::http::admission::Peer;
 use crate::agent::http::quota::Quota;
 use crate::agent::http::standing::BODIES;
+use crate::agent::observed::Observations;
 use crate::agent::reload::Running;
 use crate::agent::testing::{Bench, FakeKernel, create};
 use crate::agent::writer::Supervisor;
@@ -41,6 +42,7 @@ pub(in crate::agent::http) struct Agent {
     router: Router,
     kernel: FakeKernel,
     hub: EventHub,
+    observations: Observations::new(Timestamp::now()),
     stop: watch::Sender<bool>,
     supervisor: Supervisor,
     _dir: tempfile::TempDir,
