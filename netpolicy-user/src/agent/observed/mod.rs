@@ -16,6 +16,7 @@ mod rates;
 mod records;
 mod settle;
 mod sources;
+mod tallies;
 #[cfg(test)]
 mod tests;
 
