@@ -10,6 +10,7 @@ mod events;
 mod feeds;
 mod http;
 mod safety;
+mod sources;
 mod sql;
 mod states;
 mod store;

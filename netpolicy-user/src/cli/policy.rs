@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::failure::Exit;
+use super::hits::{self, ShowArgs};
 use super::input::{Input, ListFileOptions, RuleNote};
 use super::lint::{self, LintArgs};
 use super::safety::Safety;
@@ -63,12 +64,7 @@ pub(super) enum PolicyCommand {
     /// List all policies
     List,
     /// Show a policy with all its rules
-    Show {
-        /// The policy
-        name: String,
-        #[command(flatten)]
-        filter: RuleFilter,
-    },
+    Show(ShowArgs),
     /// Find likely mistakes in policies; exit code 1 if there is more than notes
     Lint(LintArgs),
 }
@@ -238,7 +234,16 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
             cx.print(policies.as_slice())?;
             return Ok(Exit::Done);
         }
-        PolicyCommand::Show { name, filter } => return show(&name, &filter, cx).await,
+        PolicyCommand::Show(args) => {
+            let Some(name) = args
+                .name
+                .as_ref()
+                .filter(|_| !args.hits && args.unused.is_none())
+            else {
+                return hits::show(&args, cx).await;
+            };
+            return show(name, &args.filter, cx).await;
+        }
         PolicyCommand::Lint(args) => return lint::run(&args, cx).await,
         PolicyCommand::Create(args) => {
             let safety = args.safety.clone();
