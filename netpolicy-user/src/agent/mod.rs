@@ -53,6 +53,7 @@ pub mod in_force;
 pub mod kernel;
 pub mod memory;
 mod next_boot;
+pub mod notices;
 pub mod progress;
 pub mod reload;
 mod run;
@@ -60,6 +61,7 @@ pub mod service_manager;
 pub mod snapshot;
 pub mod sql;
 pub mod start;
+pub mod tally;
 #[cfg(test)]
 pub mod testing;
 pub mod upkeep;
