@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::api::{FaultKind, NoticeTopic, NoticeView};
+use crate::api::{Detached, FaultKind, NoticeTopic, NoticeView};
 
 /// Notices that are kept.
 const KEPT: usize = 256;
@@ -131,6 +131,30 @@ fn present(kind: FaultKind, texts: &[&str]) -> NoticeView {
     }
 }
 
+/// A notice that filtering was stopped or begins again. `before`: the marker at the last look, `None`:
+/// there was none, as when the agent starts.
+#[must_use]
+pub fn detach_notice(
+    before: Option<&Option<Detached>>,
+    now: Option<&Detached>,
+) -> Option<NoticeView> {
+    let was_detached = before.is_some_and(Option::is_some);
+    match now {
+        Some(detached) if !was_detached => Some(NoticeView {
+            actor: detached.actor.clone(),
+            ..notice(NoticeTopic::Detach, &detached.in_words())
+        }),
+        None if was_detached => Some(NoticeView {
+            over: true,
+            ..notice(
+                NoticeTopic::Detach,
+                "attached again: filtering is no longer stopped",
+            )
+        }),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,12 +181,32 @@ mod tests {
     }
 
     #[test]
+    fn detach_is_noticed_when_it_begins_and_ends() {
+        let detached = Some(Detached::default());
+        let topic = |before, now: &Option<Detached>| {
+            let notice = detach_notice(before, now.as_ref())?;
+            Some((notice.topic, notice.over))
+        };
+        let begins = Some((NoticeTopic::Detach, false));
+        assert_eq!(topic(None, &detached), begins, "found at the start");
+        assert_eq!(topic(Some(&None), &detached), begins);
+        assert_eq!(topic(Some(&detached), &detached), None);
+        let ends = Some((NoticeTopic::Detach, true));
+        assert_eq!(topic(Some(&detached), &None), ends);
+        assert_eq!(topic(None, &None), None);
+    }
+
+    #[test]
     fn fault_is_noticed_when_it_begins_and_ends_and_not_while_its_words_change() {
         let mut watch = FaultWatch::default();
         let seen = watch.look(&[fault(FaultKind::Feeds, "stale for 1 h")]);
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].over, &*seen[0].text), (false, "stale for 1 h"));
-        assert!(watch.look(&[fault(FaultKind::Feeds, "stale for 2 h")]).is_empty());
+        assert!(
+            watch
+                .look(&[fault(FaultKind::Feeds, "stale for 2 h")])
+                .is_empty()
+        );
         let two = [
             fault(FaultKind::Feeds, "stale for 3 h"),
             fault(FaultKind::Feeds, "never read"),

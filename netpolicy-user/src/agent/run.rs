@@ -19,6 +19,7 @@ use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing};
 use super::kernel::{Allowance, EventSource, Inspection, interfaces};
+use super::notices::{FaultWatch, detach_notice};
 use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
@@ -35,6 +36,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Events that may wait for their names.
 const RAW_EVENTS: usize = 4096;
+
+/// Time between two looks at faults, however often something changes.
+const NOTICE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Time between two warnings that nothing is filtered.
 const WARN_EVERY: Duration = Duration::from_secs(3600);
@@ -202,6 +206,7 @@ fn background(
     let (state_dir, snapshots) = (config.state_dir.clone(), app.supervisor.snapshots());
     tasks.spawn(next_boot::keep_bans(state_dir, snapshots));
     tasks.spawn(tell_service_manager(app.clone()));
+    tasks.spawn(notice_faults(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();
     tasks.spawn(roll_back_unconfirmed(supervisor));
@@ -268,6 +273,30 @@ async fn tell_service_manager(app: App) {
         if let Ok(Err(_)) = timeout(RECONCILE_EVERY, changed).await {
             return;
         }
+    }
+}
+
+/// Notices faults that begin and end, and being detached. Some are seen only by looking.
+async fn notice_faults(app: App) {
+    let notices = app.supervisor.notices().clone();
+    let mut snapshots = app.supervisor.snapshots();
+    let (mut watch, mut was_detached) = (FaultWatch::default(), None);
+    loop {
+        let detached = snapshots.borrow_and_update().detached.clone();
+        if let Some(notice) = detach_notice(was_detached.as_ref(), detached.as_ref()) {
+            notices.send(notice);
+        }
+        was_detached = Some(detached);
+        let asked = app.clone();
+        let faults = tokio::task::spawn_blocking(move || routes::present_faults(&asked)).await;
+        for notice in watch.look(&faults.unwrap_or_default()) {
+            notices.send(notice);
+        }
+        // A detach is noticed at once, whatever it is that changed.
+        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
+            return;
+        }
+        tokio::time::sleep(NOTICE_PAUSE).await;
     }
 }
 

@@ -4,11 +4,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
+use utoipa::{IntoParams, ToSchema};
 
 /// What a fault is about.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// An interface that is not filtered, or whose packets another program takes first.
@@ -69,9 +70,8 @@ impl fmt::Display for FaultKind {
 }
 
 /// What a notice is about.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NoticeTopic {
     /// A fault began, or all faults of its kind ended.
@@ -105,6 +105,7 @@ impl fmt::Display for NoticeTopic {
 
 /// A notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct NoticeView {
     /// Its number, ascending from 1 since the agent started; 0: a fault that is present, whenever
     /// it began.
@@ -130,6 +131,7 @@ pub struct NoticeView {
 
 /// A hook, as the configuration has it in `[[notify]]`: `run` or `url`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct HookView {
     /// The notices that it is run for.
     pub on: Vec<NoticeTopic>,
@@ -147,6 +149,7 @@ pub struct HookView {
 
 /// `GET /v1/notices`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct NoticesView {
     /// Names this run of the agent: ids of another are of no use in it.
     pub agent: String,
@@ -163,7 +166,9 @@ pub struct NoticesView {
 
 /// The query of `GET /v1/notices`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct NoticesQuery {
     /// The `agent` of an earlier answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,5 +178,6 @@ pub struct NoticesQuery {
     pub after: Option<u64>,
     /// Answer after so many seconds even if nothing came: 1 to 60; 30 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 60))]
     pub wait: Option<u64>,
 }

@@ -268,9 +268,7 @@ mod tests {
         out.family(&EVENTS, [(text(&[evil]), 1_u64)]);
         let said = out.finish();
         assert!(
-            said.ends_with(
-                "{outcome=\"a\\\\b\\\"c\\nd\\\\u{1b}[2J\\\\u{9}é\\\\u{85}\"} 1\n"
-            ),
+            said.ends_with("{outcome=\"a\\\\b\\\"c\\nd\\\\u{1b}[2J\\\\u{9}é\\\\u{85}\"} 1\n"),
             "{said}"
         );
     }

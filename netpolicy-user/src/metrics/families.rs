@@ -50,7 +50,9 @@ impl MetricFamily {
     #[must_use]
     pub fn unit(&self) -> Option<&'static str> {
         let (_, unit) = self.name.rsplit_once('_')?;
-        ["seconds", "bytes"].into_iter().find(|known| *known == unit)
+        ["seconds", "bytes"]
+            .into_iter()
+            .find(|known| *known == unit)
     }
 }
 

@@ -20,6 +20,8 @@ mod host;
 mod interfaces;
 mod lint;
 mod lists;
+mod metrics;
+mod notices;
 mod paging;
 mod policies;
 mod revisions;
@@ -32,7 +34,7 @@ pub(in crate::agent::http) mod tests;
 mod texts;
 mod verify;
 
-pub use status::unfiltered_others;
+pub use status::{present_faults, unfiltered_others};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -108,6 +110,8 @@ operations! {
     post "/v1/verify" verify::verify;
     get "/v1/counters" counters::counters;
     get "/v1/events" events::events;
+    get "/metrics" metrics::metrics;
+    get "/v1/notices" notices::notices;
     get "/v1/bypasses" bypasses::list;
     post "/v1/bypasses" bypasses::grant;
     delete "/v1/bypasses" bypasses::revoke;
