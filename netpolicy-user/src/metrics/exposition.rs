@@ -26,7 +26,7 @@ impl ExpositionFormat {
         for range in header.unwrap_or_default().split(',') {
             let mut parts = range.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let mut quality = 1.0;
+            let mut quality = 1.0_f32;
             let mut is_wanted_version = true;
             for (name, value) in parts.filter_map(|part| part.split_once('=')) {
                 match name.trim() {

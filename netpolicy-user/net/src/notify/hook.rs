@@ -133,9 +133,10 @@ pub(super) fn carry_out(
     dropped: u64,
     poster: &Poster,
 ) -> Result<(), HookError> {
-    let host = nix::unistd::gethostname().unwrap_or_default();
+    let system = nix::sys::utsname::uname();
+    let host = system.map(|system| system.nodename().to_string_lossy().into_owned());
     let told = Told {
-        host: host.to_string_lossy().into_owned(),
+        host: host.unwrap_or_default(),
         notice,
         dropped,
     };

@@ -165,8 +165,9 @@ impl Writer {
         self.kernel.take_over_interfaces();
         self.record_unrecorded();
         self.leave_guard();
-        let newest = self.store.revisions(&Window::newest(1));
-        let newest = newest.ok().and_then(|mut newest| newest.items.pop());
+        let past = self.store.past().ok();
+        let newest = past.and_then(|past| past.revisions(&Window::newest(1)).ok());
+        let newest = newest.and_then(|mut newest| newest.items.pop());
         self.made = newest.map(|newest| newest.meta.created);
         self.publish();
         Ok(())
