@@ -99,6 +99,12 @@ fn wait_for(
     }
 }
 
+fn run_ip(host: &DatabaseHost, line: &str) {
+    let mut ip = host.db().command("ip");
+    let out = ip.args(line.split(' ')).output().unwrap();
+    assert!(out.status.success(), "{line}: {out:?}");
+}
+
 #[test]
 fn hooks_are_run_for_what_they_are_configured_for() {
     let (host, server) = host_with_hooks("");
@@ -159,11 +165,21 @@ fn hooks_are_run_for_what_they_are_configured_for() {
             .starts_with("detached by root"),
         "{notice:#}"
     );
-    wait_for(&host, &process, "fault", |notice| {
-        notice["fault"] == "interfaces"
-    });
     host.ok("attach");
     wait_for(&host, &process, "detach", |notice| notice["over"] == true);
+
+    // A fault that begins and ends: an interface with an address that is not filtered.
+    for line in [
+        "link add extra0 type veth peer name extra1",
+        "address add 198.51.100.1/24 dev extra0",
+        "link set extra0 up",
+    ] {
+        run_ip(&host, line);
+    }
+    let notice = wait_for(&host, &process, "fault", |notice| notice["over"] == false);
+    let text = notice["text"].as_str().unwrap();
+    assert!(text.contains("extra0"), "{text}");
+    run_ip(&host, "link delete extra0");
     wait_for(&host, &process, "fault", |notice| {
         notice["fault"] == "interfaces" && notice["over"] == true
     });

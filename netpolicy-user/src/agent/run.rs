@@ -25,6 +25,7 @@ use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
 use super::{next_boot, service_manager, start};
+use crate::api::FaultKind;
 use crate::config::{Config, DETACHED_MARKER};
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
@@ -286,10 +287,16 @@ async fn notice_faults(app: App) {
         if let Some(notice) = detach_notice(was_detached.as_ref(), detached.as_ref()) {
             notices.send(notice);
         }
+        let is_detached = detached.is_some();
         was_detached = Some(detached);
         let asked = app.clone();
         let faults = tokio::task::spawn_blocking(move || routes::present_faults(&asked)).await;
-        for notice in watch.look(&faults.unwrap_or_default()) {
+        let mut faults = faults.unwrap_or_default();
+        if is_detached {
+            // That has a notice of its own.
+            faults.retain(|(kind, _)| *kind != FaultKind::Interfaces);
+        }
+        for notice in watch.look(&faults) {
             notices.send(notice);
         }
         // A detach is noticed at once, whatever it is that changed.

@@ -68,7 +68,7 @@ macro_rules! families {
             };
         )*
 
-        /// All families, in the order in which they are written.
+        /// All families.
         pub const FAMILIES: &[MetricFamily] = &[$($constant),*];
     };
 }
