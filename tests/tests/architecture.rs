@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use netpolicy_tests::binary::workspace;
 use netpolicy_tests::imports::{circles, paths_in, rooms, table};
 
+#[path = "architecture/features.rs"]
+mod features;
 #[path = "architecture/texts.rs"]
 mod texts;
 #[path = "architecture/vocabulary.rs"]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use xshell::{Shell, cmd};
 
-use crate::build::{self, Profile};
+use crate::build;
 use crate::programs::{self, Program};
 use crate::setup::{self, Purpose};
 use crate::{tools, workspace};
@@ -100,8 +100,7 @@ pub(crate) fn test(arguments: &Arguments, typed: Vec<String>) -> Result<()> {
         args.remove(at);
     }
     setup::setup(Purpose::Test)?;
-    let binary = build::build(Profile::Dev)?;
-    let net = build::net(Profile::Dev)?;
+    let (binary, net) = build::for_tests()?;
     let shell = workspace::shell()?;
     // The tests are in another package than the binary, so cargo does not tell them.
     shell.set_var(build::BINARY_VARIABLE, &binary);
