@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod feeds;
 mod http;
+mod metrics;
 mod safety;
 mod sources;
 mod sql;

@@ -120,6 +120,16 @@ class Api:
         assert answer.headers["content-type"] in content, operation_id
         return answer.content
 
+    def text(self, operation_id):
+        """An answer that is text."""
+        self.called.add(operation_id)
+        module = self.module(operation_id)
+        answer = self.client.get_httpx_client().request(**module._get_kwargs())
+        assert answer.status_code == 200, f"{operation_id}: {answer.content}"
+        media_type = answer.headers["content-type"].split(";")[0]
+        self.validate(operation_id, answer.status_code, media_type, answer.text)
+        return answer.text
+
     def first_line(self, operation_id):
         """The first line of a stream."""
         self.called.add(operation_id)
@@ -167,6 +177,7 @@ def main(socket, directory):
     use_feeds(api)
     use_bans(api)
     use_memory(api)
+    use_metrics(api)
     missing = set(api.operations) - api.called
     assert not missing, f"not called: {sorted(missing)}"
     print(f"{len(api.called)} operations called")
@@ -260,6 +271,17 @@ def use_bans(api):
     assert api.call("listBans")["count"] == 1
     gone = api.call("unbanSources", body=unban({"source": "198.51.100.10"}))
     assert gone["result"] == "unbanned", gone
+
+
+def use_metrics(api):
+    """Metrics and notices."""
+    metrics = api.text("getMetrics")
+    assert "\nnetpolicy_revision " in metrics, metrics
+    first = api.call("listNotices")
+    assert first["hooks"] == [] and first["lost"] == 0, first
+    seen = {"agent": first["agent"], "after": first["newest"], "wait": 1}
+    assert api.call("listNotices", **seen)["agent"] == first["agent"]
+    api.call("listNotices", 400, after="x")
 
 
 def use(api):

@@ -19,13 +19,15 @@ use super::http::quota::Quota;
 use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing};
-use super::kernel::{EventSource, Inspection, interfaces};
 use super::observed::{self, Observations};
+use super::kernel::{Allowance, EventSource, Inspection, interfaces};
+use super::notices::{FaultWatch, detach_notice};
 use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
 use super::{next_boot, service_manager, start};
+use crate::api::FaultKind;
 use crate::config::{Config, DETACHED_MARKER};
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
@@ -37,6 +39,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Events that may wait for their names.
 const RAW_EVENTS: usize = 4096;
+
+/// Time between two looks at faults, however often something changes.
+const NOTICE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Time between two warnings that nothing is filtered.
 const WARN_EVERY: Duration = Duration::from_secs(3600);
@@ -226,6 +231,7 @@ fn background(
     let (state_dir, snapshots) = (config.state_dir.clone(), app.supervisor.snapshots());
     tasks.spawn(next_boot::keep_bans(state_dir, snapshots));
     tasks.spawn(tell_service_manager(app.clone()));
+    tasks.spawn(notice_faults(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();
     tasks.spawn(roll_back_unconfirmed(supervisor));
@@ -292,6 +298,36 @@ async fn tell_service_manager(app: App) {
         if let Ok(Err(_)) = timeout(RECONCILE_EVERY, changed).await {
             return;
         }
+    }
+}
+
+/// Notices faults that begin and end, and being detached. Some are seen only by looking.
+async fn notice_faults(app: App) {
+    let notices = app.supervisor.notices().clone();
+    let mut snapshots = app.supervisor.snapshots();
+    let (mut watch, mut was_detached) = (FaultWatch::default(), None);
+    loop {
+        let detached = snapshots.borrow_and_update().detached.clone();
+        if let Some(notice) = detach_notice(was_detached.as_ref(), detached.as_ref()) {
+            notices.send(notice);
+        }
+        let is_detached = detached.is_some();
+        was_detached = Some(detached);
+        let asked = app.clone();
+        let faults = tokio::task::spawn_blocking(move || routes::present_faults(&asked)).await;
+        let mut faults = faults.unwrap_or_default();
+        if is_detached {
+            // That has a notice of its own.
+            faults.retain(|(kind, _)| *kind != FaultKind::Interfaces);
+        }
+        for notice in watch.look(&faults) {
+            notices.send(notice);
+        }
+        // A detach is noticed at once, whatever it is that changed.
+        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
+            return;
+        }
+        tokio::time::sleep(NOTICE_PAUSE).await;
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
 use super::banned::SharedBans;
 use super::feeds::Feeds;
 use super::held::StoreHold;
-use crate::api::Detached;
+use super::tally::Tally;
+use crate::api::{Detached, FaultKind};
 use crate::clock::Clock;
 use crate::compiler::Ruleset;
 use crate::model::{Bypass, Grant, State};
@@ -52,6 +54,12 @@ pub struct Snapshot {
     pub unfiltered: BTreeMap<String, String>,
     /// What else is wrong.
     pub faults: Vec<String>,
+    /// What each of them is about, in their order.
+    pub fault_kinds: Vec<FaultKind>,
+    /// When the revision was made; `None`: that is not known, or there is none.
+    pub made: Option<Timestamp>,
+    /// What the agent counts of its own work.
+    pub tally: Arc<Tally>,
     /// Names of services that were removed, by the scope that counts for them still.
     pub removed: BTreeMap<ScopeId, String>,
 }
@@ -78,6 +86,9 @@ impl Snapshot {
             detached: None,
             unfiltered: BTreeMap::new(),
             faults: Vec::new(),
+            fault_kinds: Vec::new(),
+            made: None,
+            tally: Arc::default(),
             removed: BTreeMap::new(),
         }
     }

@@ -213,6 +213,7 @@ fn start(dir: &Path, kernel: &FakeKernel, hands: &Hands, interfaces: &[&str]) ->
         marker: dir.join(DETACHED_MARKER),
         clock,
         never_banned: Vec::new(),
+        ban_burst: 100,
         guard: None,
     };
     let (sources, _) = mpsc::unbounded_channel();

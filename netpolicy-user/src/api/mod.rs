@@ -12,6 +12,7 @@ mod events;
 mod explain;
 mod feeds;
 mod lists;
+mod notices;
 mod paged;
 mod policies;
 mod problem;
@@ -40,6 +41,7 @@ pub use self::explain::{
 };
 pub use self::feeds::{FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery};
 pub use self::lists::{EntriesQuery, EntryItem, ListView};
+pub use self::notices::{FaultKind, HookView, NoticeTopic, NoticeView, NoticesQuery, NoticesView};
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
 pub use self::policies::{PolicyView, RuleView};
 pub use self::problem::{ErrorCode, ErrorPlace, PROBLEM_JSON, ProblemDetails};

@@ -23,6 +23,7 @@ mod early;
 mod examples;
 mod explain;
 mod export;
+mod exporter;
 mod failure;
 mod feed;
 mod geo;
@@ -36,7 +37,9 @@ mod lint;
 mod list;
 mod list_file;
 mod listing;
+mod log;
 mod monitor;
+mod notify;
 mod policy;
 mod safety;
 mod service;
@@ -120,6 +123,9 @@ enum Command {
     /// Check and show the configuration, and print the default file
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Serve the agent's metrics to Prometheus over TCP; netpolicy-exporter.service runs this as an
+    /// unprivileged user
+    Exporter(exporter::ExporterArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -187,6 +193,10 @@ enum ClientCommand {
     /// Ban what CrowdSec decides: a bouncer of its local API
     #[command(subcommand)]
     Crowdsec(crowdsec::CrowdsecCommand),
+    /// Run the hooks of the configuration: commands and URLs that are told of faults, lockouts,
+    /// being detached and bursts of bans
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Exempt sources for a time
     #[command(subcommand)]
     Bypass(bypass::BypassCommand),
@@ -241,7 +251,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let format = cli.global.output;
     let is_of_net = match &cli.command {
         Command::Client(ClientCommand::Feed(command)) => command.is_of_net(),
-        Command::Client(ClientCommand::Crowdsec(_)) => true,
+        Command::Client(ClientCommand::Crowdsec(_) | ClientCommand::Notify(_)) => true,
         _ => false,
     };
     let done = match is_of_net {
@@ -308,6 +318,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             return early::run(&overrides, cli.global.output, &mut io::stdout().lock());
         }
         Command::Config(command) => return config::run(command, overrides, cli.global.output),
+        Command::Exporter(args) => {
+            let read = Config::for_commands(&overrides, |name| std::env::var_os(name));
+            return exporter::run(&args, &read?.0);
+        }
         Command::Completions(args) => return completions::run(&args, &mut io::stdout().lock()),
         Command::Client(command) => command,
     };
@@ -377,7 +391,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Ban(args) => ban::ban(args, cx).await,
         ClientCommand::Unban(args) => ban::unban(args, cx).await,
         ClientCommand::Bans(args) => ban::list(args, cx).await,
-        ClientCommand::Crowdsec(_) => Err(feed::not_here().into()),
+        ClientCommand::Crowdsec(_) | ClientCommand::Notify(_) => Err(feed::not_here().into()),
         ClientCommand::Bypass(command) => bypass::run(command, cx).await,
         ClientCommand::Grant(args) => grant::grant(args, cx).await,
         ClientCommand::Revoke(args) => grant::revoke(args, cx).await,

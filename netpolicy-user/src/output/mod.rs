@@ -37,11 +37,12 @@ use crate::model::counted as count;
 pub use changed::{ChangeReport, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
+pub use netpolicy_log::one_line;
+use netpolicy_log::{escape as clean, one_line as line};
 pub use settings::SettingView;
 pub use sources::{HitLine, HitsReport};
 pub use sql::{Layout, SqlOutcome};
-pub use terminal::{Escaped, one_line};
-use terminal::{escape as clean, one_line as line};
+pub use terminal::Escaped;
 
 /// Table or JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

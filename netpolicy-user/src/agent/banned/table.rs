@@ -1,13 +1,15 @@
 //! All bans, in memory: what is banned, until when, by what; and what of it the kernel is to
 //! hold. Pure: it neither reads a clock nor writes anywhere.
 
+use std::collections::HashMap;
+
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
 use super::ends::{BanEnds, NEVER, NotedBan};
 use super::family::{BanEntry, Family};
-use super::texts::Texts;
+use super::texts::{TextId, Texts};
 use crate::compiler::PrefixSet;
 use crate::datapath::BanLists;
 use crate::model::Name;
@@ -29,6 +31,8 @@ pub struct BanTable {
     scopes: Vec<ScopeBans>,
     texts: Texts,
     ends: BanEnds,
+    /// How many bans each origin has; those that have none are left out.
+    origins: HashMap<TextId, usize>,
     /// Counts changes.
     version: u64,
 }
@@ -47,6 +51,7 @@ impl Default for BanTable {
             scopes: vec![ScopeBans::default()],
             texts: Texts::default(),
             ends: BanEnds::default(),
+            origins: HashMap::new(),
             version: 0,
         }
     }
@@ -141,7 +146,24 @@ impl BanTable {
             self.ends.note(entry.until, noted(scope, net));
         }
         let before = self.scopes[scope].set(net, entry);
+        if let Some(now) = entry {
+            *self.origins.entry(now.by).or_insert(0) += 1;
+        }
+        if let Some(before) = before
+            && let Some(count) = self.origins.get_mut(&before.by)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.origins.remove(&before.by);
+            }
+        }
         Undo { scope, net, before }
+    }
+
+    /// How many bans each origin has; `None`: they name none.
+    pub fn by_origin(&self) -> impl Iterator<Item = (Option<&str>, usize)> {
+        let origins = self.origins.iter();
+        origins.map(|(by, count)| (self.texts.get(*by), *count))
     }
 
     /// Makes changes final, which are undone no more.

@@ -26,6 +26,7 @@ use super::error::{AgentError, EnforcerError, chain};
 use super::in_force::InForce;
 use super::kernel::KernelWriter;
 use super::upkeep::Upkeep;
+use crate::api::BanResult;
 use crate::clock::Clock;
 use crate::datapath::BanLists;
 use crate::model::{Name, Privilege, State};
@@ -109,6 +110,8 @@ pub struct Bans {
     is_unrescued: bool,
     never: Never,
     summary: BanSummary,
+    /// Bans that were made, without those that were extended.
+    made: u64,
     /// Why the kernel's may differ from them.
     fault: Option<String>,
 }
@@ -141,6 +144,7 @@ impl Bans {
             is_unrescued: false,
             never: Never::default(),
             summary: BanSummary::default(),
+            made: 0,
             fault: None,
         }
     }
@@ -149,6 +153,12 @@ impl Bans {
     #[must_use]
     pub fn shared(&self) -> SharedBans {
         Arc::clone(&self.table)
+    }
+
+    /// How many bans were made since the agent started.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.made
     }
 
     /// What is wrong with the kernel's.
@@ -214,6 +224,9 @@ impl Bans {
         let done = self.store_and_enforce(&changed, lists, &mut summary, around);
         if done.is_ok() {
             self.summary = summary;
+            let outcomes = answers.iter().flatten().flatten();
+            let made = outcomes.filter(|outcome| outcome.result == BanResult::Banned);
+            self.made += made.count() as u64;
             write(&self.table).keep(undo);
         } else {
             write(&self.table).undo(undo);

@@ -37,9 +37,13 @@ pub async fn authorize(
     tracing::warn!(%who, path, "refused: no privileges for it");
     let error = match found {
         None => AgentError::NoRights { who },
-        Some(_) => AgentError::NotAllowed {
+        Some(standing) => AgentError::NotAllowed {
             lacks: vec![format!(
-                "{who} may refresh feeds and nothing else: that requires another privilege"
+                "{who} may {} and nothing else: that requires another privilege",
+                match standing {
+                    Standing::Watcher => "read metrics and notices",
+                    _ => "refresh feeds",
+                }
             )],
         },
     };

@@ -241,6 +241,8 @@ impl Writer {
         let (old, new) = (&self.in_force.state, prepared.state());
         let renumbered = is_renumbered(old, new);
         self.upkeep.revision_made();
+        self.tally.changes.add(1);
+        self.made = Some(Timestamp::now());
         self.leftovers
             .rules(old.rule_count().abs_diff(new.rule_count()));
         self.removed.replace(old, new);

@@ -16,6 +16,7 @@ use crate::agent::access::notes::Notes;
 use crate::agent::access::{Caller, Requester};
 use crate::agent::bans::{BanJob, BanQueue, BanWork};
 use crate::agent::error::AgentError;
+use crate::agent::notices::Notices;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{BanOutcome, ProgressView};
 
@@ -44,6 +45,7 @@ pub struct Supervisor {
     bans_wait: Arc<AtomicBool>,
     expiry_waits: Arc<AtomicBool>,
     notes: Arc<Notes>,
+    notices: Notices,
 }
 
 impl Supervisor {
@@ -66,6 +68,7 @@ impl Supervisor {
             bans_wait: Arc::default(),
             expiry_waits: Arc::default(),
             notes: Arc::default(),
+            notices: writer.notices(),
         };
         let notes = supervisor.notes.clone();
         std::thread::Builder::new()
@@ -87,6 +90,12 @@ impl Supervisor {
     #[must_use]
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.clone()
+    }
+
+    /// What hooks are run for.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// What the writer is doing.

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::terminal::steers;
 use super::*;
+use netpolicy_log::steers;
 
 /// Begins a line that pretends to be the program's own.
 const FORGED: &str = "\nFORGED";

@@ -20,6 +20,8 @@ mod host;
 mod interfaces;
 mod lint;
 mod lists;
+mod metrics;
+mod notices;
 mod paging;
 mod policies;
 mod revisions;
@@ -33,7 +35,7 @@ pub(in crate::agent::http) mod tests;
 mod texts;
 mod verify;
 
-pub use status::unfiltered_others;
+pub use status::{present_faults, unfiltered_others};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -112,6 +114,8 @@ operations! {
     get "/v1/sources" sources::sources;
     get "/v1/hits" sources::hits;
     get "/v1/rates" sources::rates;
+    get "/metrics" metrics::metrics;
+    get "/v1/notices" notices::notices;
     get "/v1/bypasses" bypasses::list;
     post "/v1/bypasses" bypasses::grant;
     delete "/v1/bypasses" bypasses::revoke;
