@@ -109,7 +109,12 @@ pub(super) fn look(app: &App) -> (Status, Vec<FaultKind>) {
     let exempt = exempt_families(&bypasses).into_iter();
     faults.extend(exempt.map(of(FaultKind::Bypasses)));
     faults.extend(running.faults().map(of(FaultKind::Configuration)));
-    faults.extend(app.observations.faults().into_iter().map(of(FaultKind::Memory)));
+    faults.extend(
+        app.observations
+            .faults()
+            .into_iter()
+            .map(of(FaultKind::Memory)),
+    );
     let (kinds, faults) = faults.into_iter().unzip();
     let mut enforcement = Enforcement {
         state,
