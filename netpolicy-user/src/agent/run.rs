@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::banned;
+use super::connected::{Connected, HostSockets, keep_looking};
 use super::events::{EventHub, denied, stream};
 use super::http::app::App;
 use super::http::quota::Quota;
@@ -19,6 +20,7 @@ use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing};
 use super::kernel::{Allowance, EventSource, Inspection, interfaces};
+use super::rates::keep_counting;
 use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
@@ -91,6 +93,8 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         kill_switch: Arc::new(links),
         marker: config.state_dir.join(DETACHED_MARKER),
         running: running.subscribe(),
+        connected: Arc::new(Connected::new(Arc::new(HostSockets))),
+        rates: Arc::default(),
         hub: hub.clone(),
         stopping: stopping.clone(),
         started,
@@ -201,6 +205,11 @@ fn background(
     tasks.spawn(next_boot::keep(config.clone(), snapshots));
     let (state_dir, snapshots) = (config.state_dir.clone(), app.supervisor.snapshots());
     tasks.spawn(next_boot::keep_bans(state_dir, snapshots));
+    tasks.spawn(keep_looking(
+        app.connected.clone(),
+        app.supervisor.snapshots(),
+    ));
+    tasks.spawn(keep_counting(app.rates.clone(), app.inspector.clone()));
     tasks.spawn(tell_service_manager(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();

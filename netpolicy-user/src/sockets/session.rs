@@ -114,7 +114,7 @@ impl Session {
     /// What tells it from all other sessions; the same for all subflows of an MPTCP
     /// connection.
     #[must_use]
-    pub(crate) fn identity(&self) -> SessionIdentity {
+    pub fn identity(&self) -> SessionIdentity {
         match self {
             Self::Own(connection) => match connection.mptcp() {
                 Some(token) => SessionIdentity::Mptcp(token),
@@ -135,9 +135,12 @@ impl Session {
 
 /// What tells a session from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum SessionIdentity {
+pub enum SessionIdentity {
+    /// With a socket of its own: its ends, and the kernel's name for it.
     Own(SocketAddr, SocketAddr, [u8; 8]),
+    /// An MPTCP connection, by its token.
     Mptcp(u32),
+    /// Forwarded: the client's end and the one that it connected to, its zone and number.
     Forwarded(SocketAddr, SocketAddr, u16, Option<u32>),
 }
 

@@ -51,7 +51,7 @@ use self::sqlite::SqliteStore;
 #[cfg(test)]
 pub(crate) use self::sqlite::SqliteStore;
 pub use self::sqlite::{directory, discard_restore, is_filled, prepare_restore, reset, restore};
-pub use self::window::{Listed, Window};
+pub use self::window::{HistoryWindow, Listed, PastChange, Window};
 use crate::clock::Clock;
 pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};
@@ -143,6 +143,12 @@ pub trait Past: Send {
     /// # Errors
     /// Failures to read.
     fn revisions(&self, window: &Window) -> Result<Listed<Revision>, StoreError>;
+
+    /// Revisions by what they changed, by whom and since when, the newest first.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn history(&self, of: &HistoryWindow) -> Result<Listed<PastChange>, StoreError>;
 
     /// Entries of the audit log with their numbers, the newest first; [`Window::text`] is
     /// looked for in all of an entry but its time.

@@ -3,6 +3,7 @@
 //! Reads the kernel and what the writer published; asks the writer for nothing.
 
 pub mod denied;
+pub mod recent;
 pub mod stream;
 
 pub use stream::EventHub;

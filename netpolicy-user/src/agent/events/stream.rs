@@ -5,7 +5,7 @@
 //! own ([`super::denied`]).
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use netpolicy_common::Event;
@@ -14,6 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::recent::Recent;
 use crate::agent::error::chain;
 use crate::agent::kernel::{Allowance, EventSource, Inspector};
 use crate::api::EventLine;
@@ -27,13 +28,19 @@ const GRANT_EVERY: Duration = Duration::from_millis(100);
 /// Time between two looks at how many events were lost.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-/// Where listeners subscribe.
+/// Where listeners subscribe, and what happened lately.
 #[derive(Clone, Debug)]
-pub struct EventHub(broadcast::Sender<EventLine>);
+pub struct EventHub {
+    listeners: broadcast::Sender<EventLine>,
+    recent: Arc<Mutex<Recent>>,
+}
 
 impl Default for EventHub {
     fn default() -> Self {
-        Self(broadcast::Sender::new(BACKLOG))
+        Self {
+            listeners: broadcast::Sender::new(BACKLOG),
+            recent: Arc::default(),
+        }
     }
 }
 
@@ -41,19 +48,29 @@ impl EventHub {
     /// Everything from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<EventLine> {
-        self.0.subscribe()
+        self.listeners.subscribe()
     }
 
     /// Whether there is a listener.
     #[must_use]
     pub fn is_heard(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.listeners.receiver_count() > 0
     }
 
     /// To all who listen, if any.
     pub fn send(&self, line: EventLine) {
         // It is no error that there is no listener.
-        let _ = self.0.send(line);
+        let _ = self.listeners.send(line);
+    }
+
+    /// Remembers what happened.
+    pub fn keep(&self, event: Event) {
+        self.recent().keep(event);
+    }
+
+    /// What is remembered.
+    pub fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,6 +145,7 @@ fn drain(source: &mut dyn EventSource, hub: &EventHub, raw: &mpsc::Sender<Event>
     let heard = hub.is_heard();
     let mut lost = 0;
     while let Some(event) = source.next() {
+        hub.keep(event);
         if heard && raw.try_send(event).is_err() {
             lost += 1;
         }

@@ -368,6 +368,7 @@ impl From<Revision> for RevisionView {
             created: revision.meta.created,
             actor: revision.meta.actor,
             action: revision.meta.action,
+            changes: Vec::new(),
         }
     }
 }

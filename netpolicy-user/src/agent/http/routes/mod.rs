@@ -7,13 +7,16 @@ mod apply;
 mod audit;
 mod bans;
 mod bypasses;
+mod clients;
 mod condition;
 mod counters;
 mod diff;
 mod document;
 mod events;
 mod explain;
+mod explain_network;
 mod feeds;
+mod find;
 mod grants;
 mod host;
 mod interfaces;
@@ -89,6 +92,9 @@ fn operations() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(diff::revisions, diff::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))
         .routes(routes!(sql::run).layer(DefaultBodyLimit::max(BODY_LIMIT)))
         .routes(routes!(explain::explain))
+        .routes(routes!(explain_network::explain_network))
+        .routes(routes!(find::find))
+        .routes(routes!(clients::list))
         .routes(routes!(lint::lint))
         .routes(routes!(verify::verify))
         .routes(routes!(counters::counters))

@@ -58,6 +58,8 @@ impl Agent {
             kill_switch: Arc::new(bench.kernel.clone()),
             marker: bench.dir.path().join(DETACHED_MARKER),
             running: Running::channel(Config::default()).subscribe(),
+            connected: Arc::new(Connected::new(Arc::new(sockets.clone()))),
+            rates: Arc::default(),
             hub: hub.clone(),
             stopping,
             started: Timestamp::now(),
