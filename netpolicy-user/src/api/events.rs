@@ -4,26 +4,28 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Cause, PacketAction};
 
 /// One line of `GET /v1/events` (newline-delimited JSON).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum EventLine {
     /// A denied attempt.
-    #[schema(title = "DeniedEvent")]
+    #[cfg_attr(feature = "openapi", schema(title = "DeniedEvent"))]
     Denied(DeniedEvent),
     /// Events that were not reported since the last such line.
-    #[schema(title = "LostEvent")]
+    #[cfg_attr(feature = "openapi", schema(title = "LostEvent"))]
     Lost {
         /// How many.
         count: u64,
     },
     /// The past is known from here on only, and earlier attempts were requested: the agent
     /// started then, or keeps no earlier ones.
-    #[schema(title = "KnownEvent")]
+    #[cfg_attr(feature = "openapi", schema(title = "KnownEvent"))]
     Known {
         /// From when on.
         since: Timestamp,
@@ -31,9 +33,10 @@ pub enum EventLine {
 }
 
 /// The query of `GET /v1/events`: which denied attempts are reported.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct EventsQuery {
     /// Only from this address or CIDR.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +52,7 @@ pub struct EventsQuery {
     pub reason: Option<Cause>,
     /// First those since then which the agent still has in memory: up to 16,384.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>, format = DateTime))]
     pub since: Option<Timestamp>,
     /// End after those that are in memory.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -57,17 +60,18 @@ pub struct EventsQuery {
 }
 
 /// A denied attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct DeniedEvent {
     /// When.
     pub time: Timestamp,
     /// From where.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub source: IpAddr,
     /// Source port; 0: the packet held none.
     pub source_port: u16,
     /// To where.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub destination: IpAddr,
     /// Destination port; 0: the packet held none.
     pub destination_port: u16,

@@ -26,6 +26,7 @@ mod verdict;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 pub use self::bans::{
@@ -68,7 +69,8 @@ pub const BACKUP_DIGEST: &str = "x-netpolicy-blake3";
 pub const BACKUP_REVISION: &str = "x-netpolicy-revision";
 
 /// `GET /v1/status`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Status {
     /// The agent, if one answered; `None` when read from the pins alone.
     pub agent: Option<AgentStatus>,
@@ -79,7 +81,8 @@ pub struct Status {
 }
 
 /// The agent's own part of [`Status`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct AgentStatus {
     /// netpolicy's version.
     pub version: String,
@@ -133,7 +136,8 @@ pub struct AgentStatus {
 }
 
 /// What the kernel enforces, read from the pins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Enforcement {
     /// Whether the program is attached to every configured interface.
     pub state: EnforcementState,
@@ -190,7 +194,8 @@ impl Enforcement {
 }
 
 /// Where enforcement stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EnforcementState {
     /// Attached to every configured interface.
@@ -206,7 +211,8 @@ pub enum EnforcementState {
 }
 
 /// The answer to every change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Changed {
     /// Revision of the desired state after it (the one before, if nothing changed).
     pub revision: u64,
@@ -245,7 +251,8 @@ pub struct Changed {
 }
 
 /// Where an apply's time went, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Timing {
     /// Text to model.
     pub check_ms: u64,
@@ -258,7 +265,8 @@ pub struct Timing {
 }
 
 /// `POST /v1/verify`: all that the kernel holds, compared with a fresh compile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct VerifyView {
     /// Revision of the desired state.
     pub revision: u64,
@@ -279,7 +287,8 @@ pub struct VerifyView {
 }
 
 /// `GET /v1/counters`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Counters {
     /// Nonzero counters, by scope, then reason.
     pub rows: Vec<CounterRow>,
@@ -302,7 +311,8 @@ pub struct Counters {
 }
 
 /// One counter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct CounterRow {
     /// "host", a service's name, "postgres (removed)" for a removed service, or
     /// "scope N" where its name is not known: read without the agent.
@@ -319,7 +329,8 @@ pub struct CounterRow {
 }
 
 /// A bypass.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct BypassView {
     /// CIDR that is exempt.
     pub source: String,
@@ -334,7 +345,8 @@ pub struct BypassView {
 }
 
 /// `POST /v1/bypasses`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BypassRequest {
     /// Address or CIDR.
@@ -347,7 +359,8 @@ pub struct BypassRequest {
 }
 
 /// `GET /v1/revisions`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct RevisionView {
     /// Its number.
     pub revision: u64,
@@ -364,7 +377,8 @@ pub struct RevisionView {
 }
 
 /// `GET /v1/progress`: what the agent is doing; for progress bars.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ProgressView {
     /// What the writer is doing.
     pub phase: Phase,

@@ -1,12 +1,14 @@
 //! What holds in each scope, and which ports are open to every source.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use crate::model::Mode;
 
 /// What a scope lets through, of sources that no ban or bypass concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ScopeRule {
     /// Every source: no policy governs it.
@@ -20,7 +22,8 @@ pub enum ScopeRule {
 }
 
 /// A scope in `GET /v1/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ScopeStatus {
     /// "host" or the service's name.
     pub scope: String,
@@ -43,7 +46,8 @@ pub struct ScopeStatus {
 }
 
 /// A TCP port that a process listens on, and that no policy governs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct OpenPort {
     /// The port.
     pub port: u16,

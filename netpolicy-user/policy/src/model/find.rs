@@ -4,12 +4,14 @@ use std::collections::BinaryHeap;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::{ListKind, NamedList, Policy, Rule, RuleList, State};
 
 /// How a network that was found lies to the one that was looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Relation {
     /// It is the same.

@@ -9,6 +9,7 @@ use axum::extract::State;
 use jiff::Timestamp;
 use netpolicy_common::{Action, HOST_SCOPE, ScopeId};
 
+#[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
 use super::explain::ban_of;
 use crate::agent::error::AgentError;
@@ -22,10 +23,10 @@ use crate::model::{State as Desired, explain as judge, holding, parse_source};
 use crate::sockets::{Session, SessionIdentity};
 
 /// Clients that are connected to ports which a policy governs.
-#[utoipa::path(get, path = "/v1/clients", operation_id = "listClients", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/clients", operation_id = "listClients", tag = ENFORCEMENT,
     params(ClientsQuery),
     responses((status = OK, body = ConnectedView, description = "The clients, by scope, then by address."))
-)]
+))]
 pub(super) async fn list(
     State(app): State<App>,
     Params(query): Params<ClientsQuery>,

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
 
+#[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
 use crate::agent::error::AgentError;
 use crate::agent::events::denied::{self, RuleNames};
@@ -31,11 +32,11 @@ const LATE: SignedDuration = SignedDuration::from_secs(5);
 
 /// Denied attempts from now on, first those of late if `since` asks for them; ends when the agent
 /// stops.
-#[utoipa::path(get, path = "/v1/events", operation_id = "streamEvents", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/events", operation_id = "streamEvents", tag = ENFORCEMENT,
     params(EventsQuery),
     responses((status = OK, body = EventLine, content_type = "application/x-ndjson",
         description = "A stream without end of such objects, one a line (newline-delimited JSON)."))
-)]
+))]
 pub(super) async fn events(
     State(app): State<App>,
     Params(query): Params<EventsQuery>,

@@ -8,7 +8,8 @@ use axum::{Extension, Json};
 use netpolicy_common::Reason;
 use serde::Deserialize;
 
-use super::document::{ENFORCEMENT, NO_REVISION};
+#[cfg(feature = "openapi")]
+use super::document::{ENFORCEMENT, NO_REVISION, ProblemDetails};
 use crate::agent::access::Caller;
 use crate::agent::banned;
 use crate::agent::error::{AgentError, chain};
@@ -17,7 +18,7 @@ use crate::agent::http::extract::Params;
 use crate::agent::http::views;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
-use crate::api::{BanView, Cause, ExplainView, Interface, KernelVerdict, ProblemDetails, Verdict};
+use crate::api::{BanView, Cause, ExplainView, Interface, KernelVerdict, Verdict};
 use crate::arrival::{ArrivalError, Origin};
 use crate::datapath::packet;
 use crate::detach_marker;
@@ -33,12 +34,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// a service's, nor a failsafe port.
 const NO_PORT: u16 = 0;
 
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub(super) struct ExplainParams {
     /// An address.
-    #[param(value_type = String)]
+    #[cfg_attr(feature = "openapi", param(value_type = String))]
     source: IpAddr,
     /// A destination port; none: a port of no service.
     port: Option<u16>,
@@ -50,13 +52,13 @@ pub(super) struct ExplainParams {
 
 /// Why an attempt passes or is dropped where it arrives, and what policies and loaded
 /// program say of it.
-#[utoipa::path(get, path = "/v1/explain", operation_id = "explainVerdict", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/explain", operation_id = "explainVerdict", tag = ENFORCEMENT,
     params(ExplainParams),
     responses(
         (status = OK, body = ExplainView, description = "The verdict, and what it follows from."),
         (status = NOT_FOUND, body = ProblemDetails, description = NO_REVISION),
     )
-)]
+))]
 pub(super) async fn explain(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use netpolicy_common::{Action, Reason};
 use serde::Deserialize;
 
-use super::document::{ENFORCEMENT, NO_REVISION};
+#[cfg(feature = "openapi")]
+use super::document::{ENFORCEMENT, NO_REVISION, ProblemDetails};
 use super::explain::{ban_of, check_port};
 use super::paging::limit;
 use crate::agent::access::Caller;
@@ -21,7 +22,7 @@ use crate::agent::http::views;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::agent::writer::aside;
-use crate::api::{BanView, ExplainNetworkView, MatchView, NetworkPart, ProblemDetails};
+use crate::api::{BanView, ExplainNetworkView, MatchView, NetworkPart};
 use crate::model::{Service, State as Desired, divide, explain as judge, parse_source};
 
 /// Parts that are judged at most before alike ones are joined: some 20 µs each.
@@ -31,9 +32,10 @@ const JUDGED: usize = 8_192;
 /// parts which are judged end before they do.
 const BANS: usize = 4 * JUDGED;
 
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub(super) struct ExplainNetworkParams {
     /// A CIDR.
     network: String,
@@ -42,19 +44,19 @@ pub(super) struct ExplainNetworkParams {
     /// The revision whose policies are asked; none: the state as it is.
     revision: Option<u64>,
     /// At most so many parts: 1 to 1,000; 100 unless set.
-    #[param(minimum = 1, maximum = 1000)]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
     limit: Option<usize>,
 }
 
 /// Into which parts policies, bans and bypasses divide a network, and what becomes of attempts
 /// from each.
-#[utoipa::path(get, path = "/v1/explain/network", operation_id = "explainNetwork",
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/explain/network", operation_id = "explainNetwork",
     tag = ENFORCEMENT, params(ExplainNetworkParams),
     responses(
         (status = OK, body = ExplainNetworkView, description = "The parts, ascending."),
         (status = NOT_FOUND, body = ProblemDetails, description = NO_REVISION),
     )
-)]
+))]
 pub(super) async fn explain_network(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

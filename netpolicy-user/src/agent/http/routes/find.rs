@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
+#[cfg(feature = "openapi")]
 use super::document::POLICIES;
 use super::paging::limit;
 use crate::agent::error::AgentError;
@@ -15,10 +16,10 @@ use crate::model::parse_source;
 
 /// Rules of policies, entries of lists and feeds, bans and bypasses that have an address of a
 /// network.
-#[utoipa::path(get, path = "/v1/find", operation_id = "findNetwork", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/find", operation_id = "findNetwork", tag = POLICIES,
     params(FindQuery),
     responses((status = OK, body = FindView, description = "What was found."))
-)]
+))]
 pub(super) async fn find(
     State(app): State<App>,
     Params(query): Params<FindQuery>,
