@@ -93,11 +93,11 @@ pub fn is_governed(state: &State, port: u16) -> bool {
 /// See the module.
 pub struct Connected {
     sockets: Arc<dyn SocketReader>,
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenSessions>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct SeenSessions {
     /// When it was looked first.
     since: Option<Timestamp>,
     /// When each session was seen first; `None`: it was there at the first look.
@@ -105,7 +105,7 @@ struct Seen {
 }
 
 /// The sessions of clients at a moment.
-pub struct Look {
+pub struct ClientLook {
     /// Connected ones at ports that a policy governs.
     pub sessions: Vec<Session>,
     /// When each was seen first; `None`: it was there at the first look.
@@ -134,7 +134,7 @@ impl Connected {
     ///
     /// # Errors
     /// The kernel does not say.
-    pub fn look(&self, snapshot: &Snapshot) -> Result<Look, SocketsError> {
+    pub fn look(&self, snapshot: &Snapshot) -> Result<ClientLook, SocketsError> {
         let state = &snapshot.state;
         let is_service = |port| state.service_of_port(port).is_some();
         let mut sessions = self.sockets.sessions(&is_service)?;
@@ -159,7 +159,7 @@ impl Connected {
         let sources = forwarded.map(Session::source).collect();
         let arriving = self.sockets.arriving(sources, &snapshot.interfaces)?;
         sessions.retain(|s| !s.is_forwarded() || arriving.contains(&s.source()));
-        Ok(Look {
+        Ok(ClientLook {
             sessions,
             first,
             since,

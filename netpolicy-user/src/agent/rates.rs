@@ -107,6 +107,7 @@ mod tests {
             ],
             events: EventStats::default(),
             resets: ResetStats::default(),
+            since: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
 use super::banned::SharedBans;
@@ -54,6 +55,8 @@ pub struct Snapshot {
     pub faults: Vec<String>,
     /// Names of services that were removed, by the scope that counts for them still.
     pub removed: BTreeMap<ScopeId, String>,
+    /// Since when scopes count whose services came after the counters.
+    pub counted_since: BTreeMap<ScopeId, Timestamp>,
 }
 
 impl Snapshot {
@@ -79,6 +82,7 @@ impl Snapshot {
             unfiltered: BTreeMap::new(),
             faults: Vec::new(),
             removed: BTreeMap::new(),
+            counted_since: BTreeMap::new(),
         }
     }
 

@@ -8,7 +8,6 @@ use self::sought::{PortName, Sought};
 use super::context::{Context, neither};
 use super::failure::{Exit, Failure, exit_without};
 use crate::api::{ExplainView, ServiceView};
-use crate::client::ClientError;
 use crate::model::known;
 use crate::output::{Format, write_json};
 use crate::{arrival, local};
@@ -42,7 +41,7 @@ pub(super) async fn run(args: &ExplainArgs, cx: &mut Context<'_>) -> anyhow::Res
         }
         match sought.address() {
             Some(source) => match one(args, source, port, cx).await? {
-                Answer::Agent(view) => {
+                Explained::Agent(view) => {
                     if !view.agrees {
                         exit = Exit::Failed;
                     }
@@ -52,7 +51,7 @@ pub(super) async fn run(args: &ExplainArgs, cx: &mut Context<'_>) -> anyhow::Res
                     }
                 }
                 // It has printed what the kernel says.
-                Answer::Kernel(without) => exit = without,
+                Explained::Kernel(without) => exit = without,
             },
             None => {
                 if args.interface.is_some() {
@@ -79,7 +78,7 @@ pub(super) async fn run(args: &ExplainArgs, cx: &mut Context<'_>) -> anyhow::Res
 }
 
 /// What is said of a source, and by what.
-enum Answer {
+enum Explained {
     Agent(Box<ExplainView>),
     Kernel(Exit),
 }
@@ -89,7 +88,7 @@ async fn one(
     source: IpAddr,
     port: Option<u16>,
     cx: &mut Context<'_>,
-) -> anyhow::Result<Answer> {
+) -> anyhow::Result<Explained> {
     let interface = args.interface.as_deref();
     let asked = cx.client.explain(source, port, interface, args.revision);
     match asked.await {
@@ -100,9 +99,9 @@ async fn one(
                 .map_err(|why| neither(&e, &why))?;
             cx.note_local(&e)?;
             cx.print(&verdict)?;
-            Ok(Answer::Kernel(exit_without(&e)))
+            Ok(Explained::Kernel(exit_without(&e)))
         }
-        answer => Ok(Answer::Agent(Box::new(answer?))),
+        answer => Ok(Explained::Agent(Box::new(answer?))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Render, RenderOptions, line, list, plain, time, write_table};
 use crate::api::{FindView, FoundItem, FoundKind};
-use crate::model::Relation;
+use crate::model::Overlap;
 
 impl Render for FindView {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
@@ -36,11 +36,11 @@ impl Render for FindView {
     }
 }
 
-fn relation(relation: Relation) -> &'static str {
+fn relation(relation: Overlap) -> &'static str {
     match relation {
-        Relation::Equal => "equal",
-        Relation::Holds => "holds it",
-        Relation::Within => "in it",
+        Overlap::Equal => "equal",
+        Overlap::Holds => "holds it",
+        Overlap::Within => "in it",
     }
 }
 

@@ -33,7 +33,7 @@ enum Owner {
 
 /// A rule that has an address of the network.
 #[derive(Clone, Copy)]
-struct Candidate<'s> {
+struct PlacedRule<'s> {
     owner: Owner,
     list: &'s RuleList,
     rule: &'s Rule,
@@ -55,7 +55,7 @@ pub fn divide<T: PartialEq>(
     mut judge: impl FnMut(&State, IpAddr) -> T,
 ) -> Divided<T> {
     let bare = bare(state);
-    let rules = candidates(state, service, &network);
+    let rules = placed(state, service, &network);
     let cuts: Vec<&IpNet> = cuts.iter().filter(|cut| network.contains(*cut)).collect();
     let mut divided = Divided {
         parts: Vec::new(),
@@ -135,11 +135,7 @@ fn bare(state: &State) -> State {
 }
 
 /// The rules that have an address of `network` and count in the scope.
-fn candidates<'s>(
-    state: &'s State,
-    service: Option<&Service>,
-    network: &IpNet,
-) -> Vec<Candidate<'s>> {
+fn placed<'s>(state: &'s State, service: Option<&Service>, network: &IpNet) -> Vec<PlacedRule<'s>> {
     let own = service.map(|service| Binding::Service(service.name.clone()));
     let governs = |policy: &Policy| {
         let bound = |binding| policy.bindings.contains(binding);
@@ -174,13 +170,13 @@ fn candidates<'s>(
     for (owner, list) in lists {
         let shares = |rule: &&Rule| rule.net.contains(network) || network.contains(&rule.net);
         let rules = list.iter().filter(shares);
-        found.extend(rules.map(|rule| Candidate { owner, list, rule }));
+        found.extend(rules.map(|rule| PlacedRule { owner, list, rule }));
     }
     found
 }
 
 /// The state with these rules.
-fn filled(bare: &State, rules: &[Candidate<'_>]) -> State {
+fn filled(bare: &State, rules: &[PlacedRule<'_>]) -> State {
     let mut state = bare.clone();
     let mut rest = rules;
     while let [first, ..] = rest {

@@ -4,7 +4,7 @@
 //! `change.rs`. What changes together is a group of its own, with its own methods.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use super::counted::CountedServices;
 use super::leftovers::Leftovers;
-use super::removed::Removed;
 use crate::agent::access::Grants;
 use crate::agent::bans::{self, BanQueue, Bans, StoredBans};
 use crate::agent::bypasses::{Around, Bypasses};
@@ -70,7 +70,7 @@ pub struct Writer {
     pub(super) feeds: Feeds,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
-    pub(super) removed: Removed,
+    pub(super) counted: CountedServices,
     pub(super) faults: Faults,
     pub(super) leftovers: Leftovers,
     pub(super) progress: ProgressReporter,
@@ -98,6 +98,8 @@ impl Writer {
         let lists = bans.lists(&state);
         let mut bans = Bans::new(bans, lists);
         bans.configure(std::mem::take(&mut settings.never_banned));
+        let directory = settings.marker.parent().unwrap_or(Path::new("."));
+        let counted = CountedServices::load(directory, &state);
         let mut writer = Self {
             bans,
             ban_queue: BanQueue::default(),
@@ -115,7 +117,7 @@ impl Writer {
             feeds: Feeds::new(stored.feeds),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
-            removed: Removed::default(),
+            counted,
             faults: Faults::default(),
             leftovers: Leftovers::default(),
             progress: ProgressReporter::default(),
@@ -298,7 +300,8 @@ impl Writer {
         snapshot.grants = self.grants.to_vec();
         snapshot.feeds = self.feeds.clone();
         snapshot.pending = self.confirmation.pending().cloned();
-        snapshot.removed.clone_from(self.removed.names());
+        snapshot.removed = self.counted.removed(&now.state);
+        snapshot.counted_since = self.counted.since();
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
         snapshot.faults = self.faults.lines(self.bypasses.fault());

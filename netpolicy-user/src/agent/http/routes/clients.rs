@@ -36,7 +36,7 @@ pub(super) async fn list(
 
 /// A client's connections in a scope.
 #[derive(Default)]
-struct Group {
+struct ClientGroup {
     ports: BTreeSet<u16>,
     /// The MPTCP connections that are counted.
     mptcp: BTreeSet<u32>,
@@ -107,8 +107,8 @@ fn grouped<'s>(
     sessions: &[Session],
     first: &HashMap<SessionIdentity, Option<Timestamp>>,
     idle: &HashMap<SessionIdentity, Duration>,
-) -> BTreeMap<((bool, &'s str), IpAddr), Group> {
-    let mut groups: BTreeMap<_, Group> = BTreeMap::new();
+) -> BTreeMap<((bool, &'s str), IpAddr), ClientGroup> {
+    let mut groups: BTreeMap<_, ClientGroup> = BTreeMap::new();
     for session in sessions {
         let (id, name) = scope_of(state, session.port());
         let scope = (id != HOST_SCOPE, name);
@@ -138,7 +138,12 @@ fn grouped<'s>(
 }
 
 /// `small` judges the source as the snapshot's state does.
-fn client(snapshot: &Snapshot, small: &Desired, source: IpAddr, group: Group) -> ConnectedClient {
+fn client(
+    snapshot: &Snapshot,
+    small: &Desired,
+    source: IpAddr,
+    group: ClientGroup,
+) -> ConnectedClient {
     // All ports of a scope are judged alike.
     let port = group.ports.first().copied();
     let now = snapshot.clock.now();

@@ -41,7 +41,7 @@ pub(super) async fn events(
     State(app): State<App>,
     Params(query): Params<EventsQuery>,
 ) -> Result<Response, AgentError> {
-    let filter = Filter::of(&query)?;
+    let filter = EventFilter::of(&query)?;
     // First: what happens from here on is not missed.
     let lines = app.hub.subscribe();
     let past = match query.since {
@@ -56,7 +56,7 @@ pub(super) async fn events(
         EventLine::Denied(denied) if now.duration_since(denied.time) < LATE => Some(denied.clone()),
         _ => None,
     });
-    let listener = Listener {
+    let listener = EventListener {
         known: known.collect(),
         until: now.checked_add(LATE).unwrap_or(Timestamp::MAX),
         past,
@@ -77,12 +77,12 @@ pub(super) async fn events(
 
 /// Which denied attempts are wanted.
 #[derive(Clone)]
-struct Filter {
+struct EventFilter {
     query: EventsQuery,
     source: Option<IpNet>,
 }
 
-impl Filter {
+impl EventFilter {
     fn of(query: &EventsQuery) -> Result<Self, AgentError> {
         let source = query.source.as_deref().map(parse_source).transpose();
         if query.reason == Some(Cause::Unknown) {
@@ -112,7 +112,7 @@ impl Filter {
 }
 
 /// What happened since then, as far as it is remembered.
-fn past(app: &App, since: Timestamp, filter: &Filter) -> VecDeque<EventLine> {
+fn past(app: &App, since: Timestamp, filter: &EventFilter) -> VecDeque<EventLine> {
     let snapshot = app.supervisor.snapshot();
     let ago = Timestamp::now().duration_since(since);
     let ago = Duration::try_from(ago).unwrap_or_default();
@@ -146,7 +146,7 @@ fn past(app: &App, since: Timestamp, filter: &Filter) -> VecDeque<EventLine> {
 }
 
 /// One who listens.
-struct Listener {
+struct EventListener {
     /// What is told first.
     past: VecDeque<EventLine>,
     /// The same, until what was on its way to the listeners then must have come.
@@ -155,10 +155,10 @@ struct Listener {
     /// `None`: only the past is wanted.
     lines: Option<Receiver<EventLine>>,
     stopping: watch::Receiver<bool>,
-    filter: Filter,
+    filter: EventFilter,
 }
 
-impl Listener {
+impl EventListener {
     /// The next line; `None`: the stream ends.
     async fn next(&mut self) -> Option<Bytes> {
         let line = match self.past.pop_front() {
@@ -234,7 +234,7 @@ mod tests {
 
     fn takes(query: EventsQuery) -> bool {
         let denied = event("203.0.113.9", &["office", "abuse"]);
-        Filter::of(&query).unwrap().takes(&denied)
+        EventFilter::of(&query).unwrap().takes(&denied)
     }
 
     #[test]
@@ -273,7 +273,7 @@ mod tests {
             source: text("203.0.113.900"),
             ..all
         };
-        assert!(Filter::of(&query).is_err());
+        assert!(EventFilter::of(&query).is_err());
     }
 
     #[test]
