@@ -17,18 +17,22 @@ use crate::store::{
 const SECOND: usize = "2026-11-30T12:00:00".len();
 
 /// What of the table is listed. The revisions that changed a policy are those of whose audit entry
-/// a line says so.
+/// a line says so; its details are JSON, which this SQLite does not read.
 const MATCHING: &str = "
     (:text IS NULL OR instr(lower(actor || char(10) || action), lower(:text)) > 0)
     AND (:actor IS NULL OR actor = :actor)
     AND (:since IS NULL OR substr(created, 1, 19) >= :since)
-    AND (:policy IS NULL OR revision IN (
-        SELECT a.after FROM audit AS a, json_each(a.detail, '$.changes') AS line
-        WHERE a.before < a.after AND a.outcome = 'done'
-        AND instr(lower(a.detail), lower(:policy)) > 0
-        AND lower(line.value) IN (
-            '+ policy ' || lower(:policy), '~ policy ' || lower(:policy),
-            '- policy ' || lower(:policy))))";
+    AND (:added IS NULL OR revision IN (
+        SELECT after FROM audit
+        WHERE before < after AND outcome = 'done'
+        AND (instr(lower(detail), :added) > 0 OR instr(lower(detail), :changed) > 0
+            OR instr(lower(detail), :removed) > 0)))";
+
+/// The line of a plan that names a policy, as JSON in lower case.
+fn line(sign: char, policy: Option<&String>) -> Option<String> {
+    let line = format!("{sign} policy {}", policy?).to_ascii_lowercase();
+    serde_json::to_string(&line).ok()
+}
 
 /// Revisions, the newest first. Takes time in proportion to all rows of the audit log where a
 /// policy or the changes are requested.
@@ -41,11 +45,15 @@ pub(super) fn read(db: Db<'_>, of: &HistoryWindow) -> Result<Listed<PastChange>,
         text
     });
     let (after, limit) = (of.window.after.map(signed), signed(of.window.limit as u64));
-    let given: [(&str, &dyn ToSql); 4] = [
+    let policy = of.policy.as_ref();
+    let [added, changed, removed] = ['+', '~', '-'].map(|sign| line(sign, policy));
+    let given: [(&str, &dyn ToSql); 6] = [
         (":text", &of.window.text),
         (":actor", &of.actor),
         (":since", &since),
-        (":policy", &of.policy),
+        (":added", &added),
+        (":changed", &changed),
+        (":removed", &removed),
     ];
     let rows: Vec<(i64, String, String, String)> = db
         .conn

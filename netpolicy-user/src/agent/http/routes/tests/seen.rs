@@ -69,7 +69,7 @@ async fn network_is_divided_where_rules_and_bans_begin_and_end() {
     assert!(whole.uniform && !whole.more, "{whole:?}");
     assert_eq!(
         whole.parts[0].sentence,
-        "it is on the allow list, by '203.0.113.0/24' of policy 'office'"
+        "it is on the allow list, by '203.0.113.0/24' of policy 'office' (--allow)"
     );
     let split: ExplainNetworkView = agent
         .get("/v1/explain/network?network=203.0.112.0/23")
