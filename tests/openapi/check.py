@@ -335,6 +335,18 @@ def use(api):
     assert explained["verdict"] == "drop" and explained["matched"]["policy"] == "office"
     api.call("explainVerdict", source="192.0.2.1")
     api.call("explainVerdict", 400, source="10.0.0.1", port=0)
+    api.call("explainVerdict", 404, source="10.0.0.1", revision=99)
+    assert api.call("explainVerdict", source="10.0.0.1", revision=1)["revision"] == 1
+    network = api.call("explainNetwork", network="10.0.0.0/30", port=22222)
+    assert [part["verdict"] for part in network["parts"]] == ["drop", "pass"], network
+    api.call("explainNetwork", 400, network="office")
+    api.call("explainNetwork", 404, network="10.0.0.0/30", revision=99)
+    found = api.call("findNetwork", network="10.0.0.1")
+    assert found["items"][0]["name"] == "office" and found["total"] == 1, found
+    api.call("findNetwork", 400, network="office")
+    assert api.call("listClients")["watched_since"]
+    api.call("listClients", 400, limit=0)
+    api.call("streamEvents", 400, reason="nonsense")
     assert not api.call("verifyEnforcement")["differences"]
 
     exempt = {"source": "10.0.0.1", "minutes": 5}
@@ -363,6 +375,8 @@ def use(api):
     page = api.call("listRevisions", limit=3)
     assert len(page["items"]) == 3 and page["next"] == page["items"][-1]["revision"], page
     assert api.call("listRevisions", after=page["next"], text="office")["items"]
+    [first] = api.call("listRevisions", policy="office", user="root", changes=True)["items"][-1:]
+    assert first["revision"] == 1 and "+ policy office" in first["changes"], first
     assert "10.0.0.1/31" in api.call("exportPolicyFile")
     assert "office" not in api.call("exportPolicyFile", revision=0)
     api.call("exportPolicyFile", 404, revision=99)

@@ -16,10 +16,12 @@
 //! | `banned` | what is banned now, for readers and the writer | `error` |
 //! | `feeds` | what is known of feeds: read, refused, stale | nothing |
 //! | `snapshot` | what the writer publishes for all who only read | `banned`, `feeds`, `held`, `tally` |
+//! | `connected` | who is connected, and since when | `snapshot` |
 //! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
 //! | `upkeep` | care of the store: locks, loss, one that is held | `error`, `faults`, `held` |
 //! | `kernel` | the seams before the datapath, attachments, drift | `access`, `error`, `faults`, `in_force`, `progress`, `snapshot` |
 //! | `change` | what a change would do, before it is made | `access`, `banned`, `error`, `in_force`, `progress`, `snapshot` |
+//! | `rates` | what was dropped in the last minute | `kernel` |
 //! | `confirm` | changes that are rolled back unless they are confirmed | `access`, `error`, `in_force` |
 //! | `bypasses` | bypasses, the same in store and kernel | `access`, `banned`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `upkeep` |
@@ -30,10 +32,10 @@
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |
 //! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `banned`, `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
-//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `error`, `events`, `feeds`, `kernel`, `memory`, `notices`, `observed`, `reload`, `snapshot`, `sql`, `writer` |
+//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `connected`, `error`, `events`, `feeds`, `kernel`, `memory`, `notices`, `observed`, `rates`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `bans`, `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
 //! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
-//! | `run` | the agent's run, from its locks to its last word | `banned`, `events`, `http`, `kernel`, `next_boot`, `notices`, `observed`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
+//! | `run` | the agent's run, from its locks to its last word | `banned`, `connected`, `events`, `http`, `kernel`, `next_boot`, `notices`, `observed`, `rates`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
 //!
 //! Enforcement does not need it: it may crash, stop or be replaced at any time,
 //! and nothing that is in force changes. It must never take enforcement down by
@@ -45,6 +47,7 @@ pub mod bans;
 pub mod bypasses;
 pub mod change;
 pub mod confirm;
+pub mod connected;
 pub mod error;
 pub mod events;
 pub mod faults;
@@ -59,6 +62,7 @@ mod next_boot;
 pub mod notices;
 pub mod observed;
 pub mod progress;
+pub mod rates;
 pub mod reload;
 mod run;
 pub mod service_manager;

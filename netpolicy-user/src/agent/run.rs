@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::banned;
+use super::connected::{Connected, HostSockets, keep_looking};
 use super::events::{EventHub, denied, stream};
 use super::http::app::App;
 use super::http::quota::Quota;
@@ -22,6 +23,7 @@ use super::http::{socket, standing};
 use super::kernel::{EventSource, Inspection, interfaces};
 use super::notices::{FaultWatch, detach_notice};
 use super::observed::{self, Observations};
+use super::rates::keep_counting;
 use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
@@ -98,6 +100,8 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         kill_switch: Arc::new(links),
         marker: config.state_dir.join(DETACHED_MARKER),
         running: running.subscribe(),
+        connected: Arc::new(Connected::new(Arc::new(HostSockets))),
+        rates: Arc::default(),
         hub: hub.clone(),
         observations: Observations::new(started),
         stopping: stopping.clone(),
@@ -230,6 +234,11 @@ fn background(
     tasks.spawn(next_boot::keep(config.clone(), snapshots));
     let (state_dir, snapshots) = (config.state_dir.clone(), app.supervisor.snapshots());
     tasks.spawn(next_boot::keep_bans(state_dir, snapshots));
+    tasks.spawn(keep_looking(
+        app.connected.clone(),
+        app.supervisor.snapshots(),
+    ));
+    tasks.spawn(keep_counting(app.rates.clone(), app.inspector.clone()));
     tasks.spawn(tell_service_manager(app.clone()));
     tasks.spawn(notice_faults(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));

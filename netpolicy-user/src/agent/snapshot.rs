@@ -62,6 +62,8 @@ pub struct Snapshot {
     pub tally: Arc<Tally>,
     /// Names of services that were removed, by the scope that counts for them still.
     pub removed: BTreeMap<ScopeId, String>,
+    /// Since when scopes count whose services came after the counters.
+    pub counted_since: BTreeMap<ScopeId, Timestamp>,
 }
 
 impl Snapshot {
@@ -90,6 +92,7 @@ impl Snapshot {
             made: None,
             tally: Arc::default(),
             removed: BTreeMap::new(),
+            counted_since: BTreeMap::new(),
         }
     }
 

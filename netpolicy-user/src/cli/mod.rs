@@ -10,6 +10,7 @@ mod attach;
 mod ban;
 mod bind;
 mod bypass;
+mod clients;
 mod complete;
 mod completions;
 mod config;
@@ -26,6 +27,7 @@ mod export;
 mod exporter;
 mod failure;
 mod feed;
+mod find;
 mod geo;
 mod grant;
 mod history;
@@ -38,6 +40,7 @@ mod list;
 mod list_file;
 mod listing;
 mod log;
+mod moment;
 mod monitor;
 mod notify;
 mod policy;
@@ -172,8 +175,12 @@ enum ClientCommand {
     Rollback(history::RollbackArgs),
     /// Show how two revisions, or a policy file and what is in force, differ
     Diff(diff::DiffArgs),
-    /// Explain whether a source may connect, and which rule decides
+    /// Explain whether sources may connect, and which rule decides
     Explain(explain::ExplainArgs),
+    /// Find the policies, lists, feeds, bans and bypasses that hold or overlap a network
+    Find(find::FindArgs),
+    /// List who is connected to ports that a policy governs, since when, and by which rule
+    Clients(clients::ClientsArgs),
     /// Read all lists back from the kernel, compare them with a fresh compile, and repair
     Verify,
     /// Show how many packets passed and were dropped, and why
@@ -383,6 +390,8 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Rollback(args) => history::rollback(args, cx).await,
         ClientCommand::Diff(args) => diff::run(args, cx).await,
         ClientCommand::Explain(args) => explain::run(&args, cx).await,
+        ClientCommand::Find(args) => find::find(args, cx).await,
+        ClientCommand::Clients(args) => clients::run(args, cx).await,
         ClientCommand::Verify => verify::run(cx).await,
         ClientCommand::Counters => counters::run(cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,

@@ -12,9 +12,9 @@ use super::scale::ClockScale;
 use super::shared::{SharedBans, read, view};
 use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};
 use crate::agent::error::AgentError;
-use crate::api::{BanOrder, BansPage, BansQuery};
+use crate::api::{BanOrder, BanView, BansPage, BansQuery};
 use crate::clock::Clock;
-use crate::model::{Name, parse_source};
+use crate::model::{Name, Overlap, parse_source};
 use crate::store::BanRow;
 
 /// What stands before the source in the place of a page's end.
@@ -201,6 +201,42 @@ fn in_order(table: &BanTable, after: Option<&BanPlace>, limit: usize) -> Vec<Ban
         places.push(place);
     }
     places
+}
+
+/// The bans that have an address of a network, the first `most` of them in the order of
+/// [`Overlap::order`], and how many there are.
+#[must_use]
+pub fn overlapping(
+    bans: &SharedBans,
+    sought: IpNet,
+    most: usize,
+    clock: &Clock,
+) -> (Vec<(IpNet, BanView)>, u64) {
+    let table = read(bans);
+    let scale = ClockScale::of(clock);
+    let mut total = 0;
+    // The last one on top, so that an earlier one can take its place.
+    let mut first = BinaryHeap::new();
+    for scope in table.scopes() {
+        let wider = scope.covering(sought).map(|(net, _)| net);
+        let wider = wider.filter(|net| *net != sought);
+        for net in wider.chain(scope.within(sought)) {
+            let Some(relation) = Overlap::of(&net, &sought) else {
+                continue;
+            };
+            total += 1;
+            first.push((relation.order(&net), scope.service.as_ref()));
+            if first.len() > most {
+                first.pop();
+            }
+        }
+    }
+    let found = first.into_sorted_vec().into_iter();
+    let views = found.filter_map(|((_, _, net), service)| {
+        let row = table.row_of(service, net)?;
+        Some((net, view(&row, scale)))
+    });
+    (views.collect(), total)
 }
 
 /// A ban, where it is in the order of addresses, and when it ends.

@@ -12,7 +12,7 @@ mod texts;
 
 pub(in crate::agent) use self::ends::NEVER;
 pub(in crate::agent) use self::listing::batch;
-pub use self::listing::{count, page};
+pub use self::listing::{count, overlapping, page};
 pub(in crate::agent) use self::scale::ClockScale;
 pub(in crate::agent) use self::shared::write;
 pub use self::shared::{SharedBans, ban_of, is_banned, next_end, read};

@@ -366,6 +366,26 @@ impl ScopeBans {
         }
     }
 
+    /// The banned networks in a network, in order.
+    pub(in crate::agent) fn within(&self, net: IpNet) -> Box<dyn Iterator<Item = IpNet> + '_> {
+        match net {
+            IpNet::V4(net) => {
+                let within = self
+                    .v4
+                    .from(Some(prefix_v4(net)))
+                    .map(|(net, _)| net_v4(net));
+                Box::new(within.take_while(move |one| IpNet::V4(net).contains(one)))
+            }
+            IpNet::V6(net) => {
+                let within = self
+                    .v6
+                    .from(Some(prefix_v6(net)))
+                    .map(|(net, _)| net_v6(net));
+                Box::new(within.take_while(move |one| IpNet::V6(net).contains(one)))
+            }
+        }
+    }
+
     /// The bans that cover a network, the widest first.
     pub(in crate::agent) fn covering(
         &self,

@@ -245,7 +245,7 @@ impl Writer {
         self.made = Some(Timestamp::now());
         self.leftovers
             .rules(old.rule_count().abs_diff(new.rule_count()));
-        self.removed.replace(old, new);
+        self.counted.replace(old, new, self.settings.clock.wall());
         self.feeds.follow(old, new);
         let now = self.settings.clock.now();
         self.confirmation.replace(waiting, old, now);

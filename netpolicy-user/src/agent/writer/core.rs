@@ -4,7 +4,7 @@
 //! `change.rs`. What changes together is a group of its own, with its own methods.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::banning::BanBurst;
+use super::counted::CountedServices;
 use super::leftovers::Leftovers;
-use super::removed::Removed;
 use crate::agent::access::Grants;
 use crate::agent::bans::{self, BanQueue, Bans, StoredBans};
 use crate::agent::bypasses::{Around, Bypasses};
@@ -75,7 +75,7 @@ pub struct Writer {
     pub(super) feeds: Feeds,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
-    pub(super) removed: Removed,
+    pub(super) counted: CountedServices,
     pub(super) faults: Faults,
     pub(super) leftovers: Leftovers,
     pub(super) progress: ProgressReporter,
@@ -108,6 +108,8 @@ impl Writer {
         let lists = bans.lists(&state);
         let mut bans = Bans::new(bans, lists);
         bans.configure(std::mem::take(&mut settings.never_banned));
+        let directory = settings.marker.parent().unwrap_or(Path::new("."));
+        let counted = CountedServices::load(directory, &state);
         let mut writer = Self {
             bans,
             ban_queue: BanQueue::default(),
@@ -125,7 +127,7 @@ impl Writer {
             feeds: Feeds::new(stored.feeds),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
-            removed: Removed::default(),
+            counted,
             faults: Faults::default(),
             leftovers: Leftovers::default(),
             progress: ProgressReporter::default(),
@@ -324,7 +326,8 @@ impl Writer {
         snapshot.grants = self.grants.to_vec();
         snapshot.feeds = self.feeds.clone();
         snapshot.pending = self.confirmation.pending().cloned();
-        snapshot.removed.clone_from(self.removed.names());
+        snapshot.removed = self.counted.removed(&now.state);
+        snapshot.counted_since = self.counted.since();
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
         let mut faults = self.faults.lines(self.bypasses.fault());
@@ -403,6 +406,7 @@ impl From<Revision> for RevisionView {
             created: revision.meta.created,
             actor: revision.meta.actor,
             action: revision.meta.action,
+            changes: Vec::new(),
         }
     }
 }

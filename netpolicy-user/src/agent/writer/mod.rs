@@ -6,11 +6,11 @@
 mod banning;
 mod change;
 pub mod core;
+mod counted;
 mod feeds;
 mod leftovers;
 mod reads;
 mod reconcile;
-mod removed;
 mod requests;
 mod storekeeping;
 pub mod supervisor;

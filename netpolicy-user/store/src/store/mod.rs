@@ -54,8 +54,8 @@ pub use self::rescue::{Rescued, Whole, by_rescue};
 #[doc(hidden)]
 pub use self::sqlite::SqliteStore;
 pub use self::sqlite::{directory, discard_restore, is_filled, prepare_restore, reset, restore};
-pub use self::window::{Listed, Window};
 pub use crate::begin_without_policy;
+pub use self::window::{HistoryWindow, Listed, PastChange, Window};
 use crate::clock::Clock;
 pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};
@@ -147,6 +147,12 @@ pub trait Past: Send {
     /// # Errors
     /// Failures to read.
     fn revisions(&self, window: &Window) -> Result<Listed<Revision>, StoreError>;
+
+    /// Revisions by what they changed, by whom and since when, the newest first.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn history(&self, of: &HistoryWindow) -> Result<Listed<PastChange>, StoreError>;
 
     /// Entries of the audit log with their numbers, the newest first; [`Window::text`] is
     /// looked for in all of an entry but its time.

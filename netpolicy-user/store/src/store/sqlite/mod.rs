@@ -10,6 +10,7 @@ mod departure;
 mod fault;
 mod feeds;
 mod grants;
+mod history;
 mod marker;
 mod observed;
 mod open;
