@@ -18,6 +18,8 @@ pub struct Faults {
     pub links: Option<String>,
     /// An unconfirmed change could not be rolled back.
     pub pending: Option<String>,
+    /// Rules whose end is over could not be taken away.
+    pub rules: Option<String>,
     /// What is stored is not kept.
     pub store: Option<String>,
     /// Drift that was found and repaired, lately; the oldest first.
@@ -41,6 +43,7 @@ impl Faults {
             .chain(&self.links)
             .chain(bypasses)
             .chain(&self.pending)
+            .chain(&self.rules)
             .chain(&self.store)
             .chain(self.drift.iter().map(|(_, what)| what))
             .cloned()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::context::Context;
+use super::end::RuleEnd;
 use super::failure::Exit;
 use super::input::{Input, ListFileOptions, RuleNote};
 use super::policy::RuleFilter;
@@ -136,9 +137,8 @@ pub(super) struct AddEntriesArgs {
     /// A comment for each of these entries; an entry that is there gets it as well
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
-    /// Entries have no end: refused, with what has one.
-    #[arg(long = "for", value_name = "TIME", hide = true)]
-    until: Option<String>,
+    #[command(flatten)]
+    end: RuleEnd,
     #[command(flatten)]
     entries: EntriesArgs,
 }
@@ -162,8 +162,7 @@ pub(super) async fn run(command: ListCommand, cx: &mut Context<'_>) -> anyhow::R
         ListCommand::Add(args) => {
             let args = *args;
             let safety = args.entries.safety.clone();
-            let note = RuleNote::of(args.name, args.comment, args.until);
-            note.check()?;
+            let note = RuleNote::of(args.name, args.comment, args.end);
             (edit(args.entries, Some(&note), cx)?, safety)
         }
         ListCommand::Remove(args) => {

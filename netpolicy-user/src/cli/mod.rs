@@ -20,6 +20,7 @@ mod descriptors;
 mod diff;
 mod doctor;
 mod early;
+mod end;
 mod examples;
 mod explain;
 mod export;

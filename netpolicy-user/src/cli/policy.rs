@@ -298,7 +298,6 @@ async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::
 }
 
 fn create(a: CreateArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
-    a.note.check()?;
     let items = [&a.allow, &a.block, &a.except];
     let files = [&a.allow_file, &a.block_file, &a.except_file];
     a.note.check_added(
@@ -328,7 +327,6 @@ fn create(a: CreateArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
 
 fn alter(args: AlterPolicyArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
     let (s, note, list_options) = (args.set, args.note, args.list_options);
-    note.check()?;
     let mut input = Input::with_databases(&list_options.geo, &cx.config);
     let mut adds_rules = false;
     let mut edit = |any, set: Given, add: Given, remove: Given| {

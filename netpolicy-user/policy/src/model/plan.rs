@@ -360,6 +360,9 @@ fn in_words(rule: &Rule) -> String {
     if let Some(comment) = rule.comment() {
         words.push_str(&format!(" (comment: {comment})"));
     }
+    if let Some(end) = rule.expires() {
+        words.push_str(&format!(" until {end}"));
+    }
     words
 }
 

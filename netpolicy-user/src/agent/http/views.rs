@@ -155,6 +155,7 @@ fn rule(list: &RuleList, rule: &Rule) -> RuleView {
         cidr: rule.net.to_string(),
         name: rule.name().map(str::to_owned),
         comment: rule.comment().map(str::to_owned),
+        expires: rule.expires(),
         place: list.place(rule).map(|place| place.to_string()),
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::leftovers::Leftovers;
 use super::removed::Removed;
+use super::rule_ends::RuleEnds;
 use crate::agent::access::Grants;
 use crate::agent::bans::{self, BanQueue, Bans, StoredBans};
 use crate::agent::bypasses::{Around, Bypasses};
@@ -71,6 +72,7 @@ pub struct Writer {
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) removed: Removed,
+    pub(super) rule_ends: RuleEnds,
     pub(super) faults: Faults,
     pub(super) leftovers: Leftovers,
     pub(super) progress: ProgressReporter,
@@ -109,13 +111,14 @@ impl Writer {
                 sources,
             ),
             store,
-            in_force: InForce::new(state, stored.revision, compiled, digest, 0),
+            in_force: InForce::new(state.clone(), stored.revision, compiled, digest, 0),
             bypasses: Bypasses::new(stored.bypasses),
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             removed: Removed::default(),
+            rule_ends: RuleEnds::of(&state, &settings.clock),
             faults: Faults::default(),
             leftovers: Leftovers::default(),
             progress: ProgressReporter::default(),
@@ -299,6 +302,7 @@ impl Writer {
         snapshot.feeds = self.feeds.clone();
         snapshot.pending = self.confirmation.pending().cloned();
         snapshot.removed.clone_from(self.removed.names());
+        snapshot.next_rule_end = self.rule_ends.next();
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
         snapshot.faults = self.faults.lines(self.bypasses.fault());

@@ -12,6 +12,7 @@ mod reads;
 mod reconcile;
 mod removed;
 mod requests;
+mod rule_ends;
 mod storekeeping;
 pub mod supervisor;
 mod turns;

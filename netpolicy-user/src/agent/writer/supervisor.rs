@@ -43,6 +43,7 @@ pub struct Supervisor {
     bans: BanQueue,
     bans_wait: Arc<AtomicBool>,
     expiry_waits: Arc<AtomicBool>,
+    rule_ends_wait: Arc<AtomicBool>,
     notes: Arc<Notes>,
 }
 
@@ -65,6 +66,7 @@ impl Supervisor {
             bans: writer.ban_queue(),
             bans_wait: Arc::default(),
             expiry_waits: Arc::default(),
+            rule_ends_wait: Arc::default(),
             notes: Arc::default(),
         };
         let notes = supervisor.notes.clone();
@@ -162,6 +164,11 @@ impl Supervisor {
     /// Ends the bans whose time is over, unless that waits already.
     pub fn expire_bans(&self) {
         self.once(&self.expiry_waits, Writer::expire_bans);
+    }
+
+    /// Ends the rules whose time is over, unless that waits already.
+    pub fn end_rules(&self) {
+        self.once(&self.rule_ends_wait, Writer::end_rules);
     }
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.

@@ -256,7 +256,7 @@ fn rules<'s>(key: &'static str, lists: &[Name], list: &'s RuleList) -> SectionPa
 }
 
 fn is_plain(rule: &Rule) -> bool {
-    rule.name().is_none() && rule.comment().is_none()
+    rule.name().is_none() && rule.comment().is_none() && rule.expires().is_none()
 }
 
 fn rule(rule: &Rule) -> String {
@@ -265,7 +265,12 @@ fn rule(rule: &Rule) -> String {
         return address;
     }
     let mut table = format!("{{ address = {address}");
-    for (key, value) in [("name", rule.name()), ("comment", rule.comment())] {
+    let expires = rule.expires().map(|end| end.to_string());
+    for (key, value) in [
+        ("name", rule.name()),
+        ("comment", rule.comment()),
+        ("expires", expires.as_deref()),
+    ] {
         if let Some(value) = value {
             let _ = write!(table, ", {key} = {}", quoted(value));
         }
