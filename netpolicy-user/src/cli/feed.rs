@@ -3,15 +3,21 @@
 //! What needs no network is done here. What reads the internet is done by another program,
 //! `netpolicy-net`, so that this one links no TLS.
 
+mod settings;
+
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use self::settings::FeedSettings;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::safety::Safety;
+use super::submit::submit;
 use crate::api::FeedView;
+use crate::model::change::{Change, FeedEdit};
 use crate::model::error::closest;
 
 /// The other program.
@@ -31,6 +37,17 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) enum FeedCommand {
     /// List all feeds: how many entries, how old, when they are refreshed next
     List,
+    /// Create a feed: a list that is refreshed from a URL or file, which policies refer to as @NAME
+    Create(Box<CreateFeedArgs>),
+    /// Change the settings of a feed; what is not named stays, its content too
+    Alter(Box<AlterFeedArgs>),
+    /// Drop a feed to which no policy refers
+    Drop {
+        /// The feed
+        name: String,
+        #[command(flatten)]
+        safety: Safety,
+    },
     /// Show a feed: its source, how it is, and what is refused of it
     Show {
         /// The feed
@@ -45,6 +62,38 @@ pub(super) enum FeedCommand {
     Test(TestArgs),
     /// Refresh all feeds until stopped; netpolicy-feed.service runs this as an unprivileged user
     Run(NetArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateFeedArgs {
+    /// Its name: 3 to 28 letters, digits, underscores and hyphens
+    name: String,
+    /// An https:// URL, or the path of a file that netpolicy-feed can read
+    #[arg(value_name = "URL|FILE")]
+    source: String,
+    /// Description
+    #[arg(long)]
+    comment: Option<String>,
+    #[command(flatten)]
+    settings: FeedSettings,
+    #[command(flatten)]
+    safety: Safety,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AlterFeedArgs {
+    /// The feed
+    name: String,
+    /// An https:// URL, or the path of a file that netpolicy-feed can read
+    #[arg(long, value_name = "URL|FILE")]
+    source: Option<String>,
+    /// Description; an empty one removes it
+    #[arg(long)]
+    comment: Option<String>,
+    #[command(flatten)]
+    settings: FeedSettings,
+    #[command(flatten)]
+    safety: Safety,
 }
 
 /// Options of what reads the internet. They are read again by the program that does it.
@@ -113,12 +162,58 @@ pub(super) async fn run(command: FeedCommand, cx: &mut Context<'_>) -> anyhow::R
             let feed = find(&name, cx.client.feeds().await?)?;
             cx.print(&feed)?;
         }
+        FeedCommand::Create(args) => return create(*args, cx).await,
+        FeedCommand::Alter(args) => return alter(*args, cx).await,
+        FeedCommand::Drop { name, safety } => {
+            // A list of another kind is not dropped by this command.
+            let feed = find(&name, cx.client.feeds().await?)?;
+            return submit(&Change::DropList { name: feed.name }, &safety, cx).await;
+        }
         FeedCommand::Refresh { name } => return refresh(&name, cx).await,
         FeedCommand::Test(_) | FeedCommand::Run(_) => {
             return Err(not_here().into());
         }
     }
     Ok(Exit::Done)
+}
+
+async fn create(args: CreateFeedArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let change = Change::CreateFeed {
+        name: args.name,
+        settings: args.settings.edit(Some(absolute(args.source)?)),
+        comment: args.comment,
+    };
+    submit(&change, &args.safety, cx).await
+}
+
+async fn alter(args: AlterFeedArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let source = args.source.map(absolute).transpose()?;
+    let settings = args.settings.edit(source);
+    if settings == FeedEdit::default() && args.comment.is_none() {
+        return Err(Failure {
+            exit: Exit::Usage,
+            ..Failure::new("nothing to alter: no setting is named")
+                .hint("`netpolicy feed alter --help` lists the settings")
+        }
+        .into());
+    }
+    let change = Change::AlterFeed {
+        name: args.name,
+        settings,
+        comment: args.comment,
+    };
+    submit(&change, &args.safety, cx).await
+}
+
+/// A URL as it is, the path of a file from the root.
+fn absolute(source: String) -> Result<String, Failure> {
+    if source.contains("://") {
+        return Ok(source);
+    }
+    let path = std::path::absolute(&source);
+    let path = path.map_err(|error| Failure::new(format!("{source}: {error}")))?;
+    let text = path.into_os_string().into_string();
+    text.map_err(|_| Failure::new(format!("{source}: a path in UTF-8 was expected")))
 }
 
 async fn refresh(name: &str, cx: &mut Context<'_>) -> anyhow::Result<Exit> {

@@ -69,6 +69,12 @@ pub enum ListProblem {
         /// The list.
         list: String,
     },
+    /// Settings of a feed for a list that is none.
+    #[error("list '{list}' is no feed; `netpolicy list alter` alters it")]
+    NoFeed {
+        /// The list.
+        list: String,
+    },
     /// A feed that has a source of both kinds, or of none.
     #[error("a feed has either url or file: name one of them, as in {example}")]
     FeedSource {

@@ -8,6 +8,7 @@ use super::FileList;
 use super::document::TomlTable;
 use super::read::{FileReader, Repeated};
 use crate::model::error::{Excerpt, ListProblem, Problem};
+use crate::model::feed::{bytes, percent};
 use crate::model::name::list_name;
 use crate::model::{Feed, FeedFilter, RuleList, SpecialRanges};
 
@@ -205,20 +206,6 @@ impl FileReader<'_, '_> {
         let place = self.document.place(at);
         self.report.error_at(Some(place), problem);
     }
-}
-
-/// "64MiB", "512 KiB" in bytes.
-fn bytes(text: &str) -> Option<u64> {
-    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    units.iter().find_map(|(unit, shift)| {
-        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
-        number.checked_mul(1 << shift)
-    })
-}
-
-/// "30%" as 30; more than 100 is kept, and refused later.
-fn percent(text: &str) -> Option<u64> {
-    text.strip_suffix('%')?.trim_end().parse().ok()
 }
 
 /// The lines of a feed in the policy file, without those that say what is usual.
