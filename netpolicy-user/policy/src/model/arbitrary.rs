@@ -165,6 +165,7 @@ fn named_list() -> impl Strategy<Value = NamedList> {
                 every: RuleList::default(),
                 rule,
                 feed: None,
+                max_shrink: None,
                 comment: comment.map(Into::into),
                 owner: "tester".into(),
                 created: Timestamp::UNIX_EPOCH,

@@ -40,16 +40,26 @@ impl EndedRules {
 }
 
 impl State {
+    /// Whether any rule ends.
+    #[must_use]
+    pub fn has_rule_ends(&self) -> bool {
+        self.each_end().next().is_some()
+    }
+
     /// The instants at which rules end, each once.
     #[must_use]
     pub fn rule_ends(&self) -> BTreeSet<Timestamp> {
+        self.each_end().collect()
+    }
+
+    fn each_end(&self) -> impl Iterator<Item = Timestamp> {
         let own = self.policies.iter().flat_map(|policy| {
             let lists = ListKind::ALL.into_iter();
             lists.filter_map(|kind| policy.rules(kind))
         });
         let named = self.lists.iter();
         let named = named.flat_map(|list| [&list.entries, &list.every]);
-        own.chain(named).flat_map(RuleList::ends).collect()
+        own.chain(named).flat_map(RuleList::ends)
     }
 
     /// Takes away the rules whose end is over. An allow list that loses its last rule stays, and

@@ -66,6 +66,7 @@ pub fn list(state: &State, list: &NamedList) -> ListView {
         entries: None,
         network_rule: list.rule.clone(),
         feed: list.feed.as_deref().cloned(),
+        max_shrink: list.max_shrink,
         comment: list.comment.clone(),
         owner: list.owner.clone(),
         created: list.created,

@@ -58,6 +58,7 @@ impl Worker<'_> {
             every: RuleList::default(),
             rule: new.rule.cloned(),
             feed: new.feed.clone(),
+            max_shrink: replaced.as_ref().and_then(|old| old.max_shrink),
             comment,
             owner: self.cx.actor.to_owned(),
             created: now,

@@ -131,6 +131,9 @@ fn named_list(list: &NamedList) -> Section<'_> {
     let mut head = Out::table("[[list]]");
     head.line(format!("name = {}", quoted(&list.name.to_written_list())));
     head.comment(list.comment.as_deref());
+    if let Some(share) = list.max_shrink {
+        head.line(format!("max_shrink = \"{share}%\""));
+    }
     if let Some(rule) = &list.rule {
         head.line(format!("{NETWORK_RULE} = {}", network_rule(rule)));
     }

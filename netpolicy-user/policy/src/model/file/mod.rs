@@ -66,6 +66,7 @@ pub(super) struct FileList {
     pub(super) entries: RuleList,
     pub(super) rule: Option<NetworkRule>,
     pub(super) feed: Option<Box<Feed>>,
+    pub(super) max_shrink: Option<u8>,
     pub(super) comment: Option<String>,
 }
 

@@ -62,6 +62,11 @@ fn list_details(old: Option<&NamedList>, new: Option<&NamedList>) -> Vec<String>
     if old.is_some() || new.is_some_and(|list| list.rule.is_some()) {
         field(&mut details, "network rule", before, after);
     }
+    let limit = |list: Option<&NamedList>| -> Vec<String> {
+        let share = list.and_then(|list| list.max_shrink);
+        share.map(|share| format!("{share}%")).into_iter().collect()
+    };
+    words(&mut details, "max_shrink", &limit(old), &limit(new));
     let feed = |list: Option<&NamedList>| -> Vec<String> {
         let feed = list.and_then(|list| list.feed.as_deref());
         feed.map(feed_lines).unwrap_or_default()

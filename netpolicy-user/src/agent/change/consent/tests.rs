@@ -422,3 +422,31 @@ fn file_that_shrinks_a_list_to_less_than_half_requires_consent() {
     // From less than a hundred it is nothing.
     bench.writer.change(set(file(1)), ROOT, UNASKED).unwrap();
 }
+
+#[test]
+fn file_that_shrinks_a_list_by_more_than_its_own_limit_requires_consent() {
+    let mut bench = bench(&[]);
+    let file = |limit: &str, entries: u32| {
+        let hosts = (0..entries).map(|i| format!("\"45.0.0.{i}\", "));
+        let hosts = hosts.collect::<String>();
+        apply(&format!(
+            "[[list]]\nname = \"bad-hosts\"\n{limit}entries = [{hosts}]\n"
+        ))
+    };
+    let limit = "max_shrink = \"10%\"\n";
+    bench.writer.change(file(limit, 40), ROOT, UNASKED).unwrap();
+    let opens = refused(bench.writer.change(file(limit, 35), ROOT, UNASKED));
+    assert_eq!(
+        opens.sentence(),
+        "shrinks list bad-hosts from 40 to 35 entries"
+    );
+    bench.writer.change(file(limit, 36), ROOT, UNASKED).unwrap();
+    // Without a limit of its own, a short list loses any number of entries.
+    let changed = bench.writer.change(file("", 5), ROOT, UNASKED).unwrap();
+    assert!(changed.opens.is_none());
+    let details = &changed.plan[0].details;
+    assert!(
+        details.contains(&"- max_shrink 10%".to_owned()),
+        "{details:?}"
+    );
+}

@@ -53,8 +53,8 @@ fn answer_to_denials_is_stored_unless_it_is_the_default() {
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [
         (
-            r#"{"format":5,"more":1}"#,
-            "its format is 5, expected 1 to 4",
+            r#"{"format":6,"more":1}"#,
+            "its format is 6, expected 1 to 5",
         ),
         (r#"{"format":1,"host":{}}"#, "missing field"),
         (r#"{}"#, "missing field `format`"),
@@ -252,6 +252,7 @@ fn with_named_lists() -> State {
         every: RuleList::default(),
         rule: None,
         feed: None,
+        max_shrink: None,
         comment: None,
         owner: "root".into(),
         created: time(1),
