@@ -33,14 +33,14 @@ static EXAMPLES: [(&str, [&str; 2]); 18] = [
         "import",
         [
             "netpolicy import drop_v4.json --list bad-hosts --apply",
-            "netpolicy import GeoLite2-Country.mmdb --country DE > germany.txt",
+            "netpolicy import ipset.save --into bans --for 7d --by ipset",
         ],
     ),
     (
         "export",
         [
             "netpolicy export > policy.toml",
-            "netpolicy export --revision 41 > earlier.toml",
+            "netpolicy export --revision 41 --dir earlier",
         ],
     ),
     (
