@@ -6,7 +6,6 @@ use super::{PlanAction, PlanItem, compare, field, for_each_name};
 use crate::model::Name;
 
 /// How two of a kind are compared.
-#[derive(Clone, Copy)]
 pub(super) struct Nameable<T> {
     /// "policy", "list".
     pub(super) noun: &'static str,
@@ -18,7 +17,7 @@ pub(super) struct Nameable<T> {
 
 impl<T> Nameable<T> {
     /// The differences of all of them.
-    pub(super) fn items(self, items: &mut Vec<PlanItem>, old: &[T], new: &[T]) {
+    pub(super) fn items(&self, items: &mut Vec<PlanItem>, old: &[T], new: &[T]) {
         let renamed = self.renamed(old, new);
         let same = |one: &T, other: Option<&T>| other.is_some_and(|other| ptr::eq(one, other));
         for_each_name(old, new, self.name, |name, old, new| {
@@ -42,7 +41,7 @@ impl<T> Nameable<T> {
     }
 
     /// Those that differ in nothing but their name, made at the same instant.
-    pub(super) fn renamed<'a>(self, old: &'a [T], new: &'a [T]) -> Vec<(&'a T, &'a T)> {
+    pub(super) fn renamed<'a>(&self, old: &'a [T], new: &'a [T]) -> Vec<(&'a T, &'a T)> {
         let gone = |these: &'a [T], others: &'a [T]| {
             let is_gone = move |one: &&T| {
                 let mut others = others.iter();
