@@ -4,6 +4,7 @@ mod named;
 mod renamed;
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 pub(super) use self::named::renamed_lists;
@@ -16,7 +17,8 @@ use super::{
 };
 
 /// One difference between two states.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PlanItem {
     /// What happens to it.
     pub action: PlanAction,
@@ -28,7 +30,8 @@ pub struct PlanItem {
 }
 
 /// What happens to something in a [`PlanItem`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PlanAction {
     /// It is new.
