@@ -134,7 +134,7 @@ pub enum Change {
         values: Option<Vec<String>>,
     },
     /// Makes a feed: a named list whose content comes from a URL or a file.
-    #[schema(title = "CreateFeed")]
+    #[cfg_attr(feature = "openapi", schema(title = "CreateFeed"))]
     CreateFeed {
         /// The name of the list.
         name: String,
@@ -145,7 +145,7 @@ pub enum Change {
         comment: Option<String>,
     },
     /// Alters the settings of a feed. Its content stays until other content comes.
-    #[schema(title = "AlterFeed")]
+    #[cfg_attr(feature = "openapi", schema(title = "AlterFeed"))]
     AlterFeed {
         /// The name of the list.
         name: String,

@@ -1,12 +1,14 @@
 //! What changes say of feeds.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use crate::model::{Feed, FeedFilter, SpecialRanges};
 
 /// Settings of a feed; what is left out stays, or is as usual for a new one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct FeedEdit {
     /// An `https://` URL, or the absolute path of a file.
