@@ -360,3 +360,65 @@ fn command_line_links_no_tls() {
         assert!(!links(&net, name), "netpolicy-net links {name}");
     }
 }
+
+#[test]
+fn feed_is_created_altered_and_dropped_by_commands() {
+    let fed = Fed::with(
+        "special_ranges = \"allow\"",
+        Answer::body(&list(30, &[FIRST])),
+    );
+    fed.wait("content", |feed| feed["entries"] == 31);
+    let host = &fed.host;
+    let url = fed.server().url("/other.txt");
+    fed.server()
+        .answer("/other.txt", Answer::body(&list(30, &[SECOND])));
+    host.ok(&format!(
+        "feed create other {url} --special-ranges allow --interval 2h --comment second"
+    ));
+    host.ok("policy create more --block @other");
+    let begun = Instant::now();
+    let other = || {
+        let feeds = host.json("feed list");
+        let mut feeds = feeds.as_array().cloned().unwrap_or_default();
+        feeds.retain(|feed| feed["name"] == "other");
+        feeds.pop().unwrap_or_default()
+    };
+    while other()["entries"] != 31 {
+        assert!(begun.elapsed() < LIMIT, "{:#}", other());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    host.assert_times_out(&[(FIRST, PORT), (SECOND, PORT)]);
+    assert_eq!(other()["settings"]["jitter"], 720);
+
+    let said = host.ok("feed alter other --interval 4h --max-shrink 50%");
+    assert_has(
+        &said,
+        &[
+            "- feed interval = \"2h\"",
+            "+ feed interval = \"4h\"",
+            "50%",
+        ],
+    );
+    let settings = &other()["settings"];
+    assert_eq!(settings["stale_after"], 12 * 3600);
+    assert_eq!(settings["special_ranges"], "allow");
+    assert_eq!(other()["entries"], 31, "the content stays");
+    assert_has(&host.ok("export"), &["max_shrink = \"50%\""]);
+
+    for (line, said) in [
+        ("feed alter other", "no setting is named"),
+        ("feed alter abuse --interval 2h", "abuse"),
+        ("feed create other https://example.org/", "other"),
+        ("feed create third http://example.org/", "allow_http"),
+        ("feed drop other", "in use by"),
+        ("feed drop abuse", "unknown feed 'abuse'"),
+    ] {
+        let out = host.line(line);
+        assert_ne!(out.code, Some(0), "{line}");
+        assert_has(&out.stderr, &[said]);
+    }
+    host.ok("policy drop more --yes");
+    host.ok("feed drop other");
+    host.assert_connects(&[(SECOND, PORT)]);
+    assert_eq!(other(), Value::Null);
+}
