@@ -60,18 +60,12 @@ impl Writer {
         if !is_due || self.upkeep.is_held() {
             return;
         }
-        let mut applied = Applied {
-            state: State::clone(&self.in_force.state),
-            warnings: Vec::new(),
-        };
+        let mut state = State::clone(&self.in_force.state);
         let clock = &self.settings.clock;
         let is_over = |end| self.rule_ends.is_over(end, clock);
-        let rules = applied.state.end_rules(clock.wall(), &is_over);
+        let rules = state.end_rules(clock.wall(), &is_over);
         let (count, words) = (rules.count, rules.in_words());
-        let proposal = Proposal::Ended {
-            state: applied.state,
-            rules,
-        };
+        let proposal = Proposal::Ended { state, rules };
         let result = self.attempt(proposal, Requester::agent(), ChangeOptions::default());
         let fault = result.err().map(|error| {
             format!(

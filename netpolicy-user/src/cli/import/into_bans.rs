@@ -86,7 +86,7 @@ pub(super) async fn ban(
     let requests: Vec<_> = entries
         .flat_map(|entry| {
             let nets = entry.net.nets();
-            nets.map(|net| options.request(entry, net.to_string()))
+            nets.map(move |net| options.request(entry, net.to_string()))
         })
         .collect();
     if dry_run {
