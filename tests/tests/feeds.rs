@@ -293,28 +293,24 @@ fn reader_of_feeds_may_do_nothing_else_and_others_may_not_feed() {
 fn test_of_a_url_says_what_it_holds_and_what_would_be_refused() {
     let fed = Fed::with("", Answer::body(&list(30, &[FIRST])));
     let url = fed.server().url("/list.txt");
-    let tested = |args: &[&str]| {
-        let mut command = fed.reading(args);
-        let out = command.output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (out.status.success(), text(&out.stdout) + &text(&out.stderr))
+    // `netpolicy` finds the other program in its own directory.
+    let tested = |source: &str, options: &str| {
+        let line = format!("feed test {source} --ca ca.pem {options}");
+        fed.host.line(line.trim_end())
     };
-    let (done, said) = tested(&["feed", "test", &url]);
-    assert!(done, "{said}");
-    assert_has(&said, &["plain", "31", "refuses it", "private"]);
-    let (done, said) = tested(&["feed", "test", &url, "-o", "json"]);
-    assert!(done, "{said}");
-    let json: Value = serde_json::from_str(&said).unwrap();
+    let said = tested(&url, "");
+    assert_has(said.ok(), &["plain", "31", "refuses it", "private"]);
+    let said = tested(&url, "--special-ranges allow --min-entries 10");
+    assert_has(said.ok(), &["a feed with these settings takes it"]);
+    let json: Value = serde_json::from_str(tested(&url, "-o json").ok()).unwrap();
     assert_eq!(json["entries"], json!(31));
-    let (done, said) = tested(&["feed", "test", "http://127.0.0.1/x"]);
-    assert!(!done);
-    assert_has(&said, &["allow_http"]);
-    let (done, said) = tested(&["feed", "test", &url, "--format", "aws"]);
-    assert!(!done);
-    assert_has(&said, &["plain"]);
-    // By `netpolicy` itself, which finds the other program in its own directory.
-    let out = fed.host.line(&format!("feed test {url} --ca ca.pem"));
-    assert_has(out.ok(), &["plain", "31"]);
+    for (source, options, said) in [
+        ("http://127.0.0.1/x", "", "allow_http"),
+        (&*url, "--format aws", "plain"),
+        (&*url, "--max-bytes 10", "10"),
+    ] {
+        assert_has(tested(source, options).failed(1), &[said]);
+    }
 }
 
 #[test]

@@ -17,8 +17,10 @@ use super::failure::{Exit, Failure};
 use super::safety::Safety;
 use super::submit::submit;
 use crate::api::FeedView;
+use crate::model::Feed;
 use crate::model::change::{Change, FeedEdit};
 use crate::model::error::closest;
+use crate::output::Format;
 
 /// The other program.
 const NET: &str = "netpolicy-net";
@@ -96,7 +98,7 @@ pub(super) struct AlterFeedArgs {
     safety: Safety,
 }
 
-/// Options of what reads the internet. They are read again by the program that does it.
+/// Options of what reads the internet.
 #[derive(Debug, clap::Args)]
 pub(super) struct NetArgs {
     /// Certificates to trust instead of the system's, PEM
@@ -114,41 +116,44 @@ pub(super) struct TestArgs {
     /// An https:// URL, or a file
     #[arg(value_name = "URL|FILE")]
     source: String,
-    /// The format; without it, told from the content
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Only entries of this service of a cloud provider; may be repeated
-    #[arg(long, value_name = "NAME")]
-    service: Vec<String>,
-    /// Only entries of this region of a cloud provider; may be repeated
-    #[arg(long, value_name = "NAME")]
-    region: Vec<String>,
-    /// Only entries of this country, by ISO 3166's two letters; may be repeated
-    #[arg(long, value_name = "XX")]
-    country: Vec<String>,
-    /// Only entries of this autonomous system; may be repeated
-    #[arg(long = "as", value_name = "NUMBER")]
-    asn: Vec<u32>,
-    /// Only entries of this set, where there are several; may be repeated
-    #[arg(long, value_name = "NAME")]
-    set: Vec<String>,
-    /// Accept an http:// URL, which anyone on the way can alter
-    #[arg(long)]
-    allow_http: bool,
-    /// Read at most so many bytes
-    #[arg(long, value_name = "BYTES")]
-    max_bytes: Option<u64>,
-    /// Give up after so many seconds
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u64>,
+    #[command(flatten)]
+    settings: FeedSettings,
     #[command(flatten)]
     net: NetArgs,
 }
 
 impl FeedCommand {
-    /// Whether the other program does it.
-    pub(super) fn is_of_net(&self) -> bool {
-        matches!(self, Self::Test(_) | Self::Run(_))
+    /// The arguments of the other program, if that one does it. `given`: those of this one.
+    pub(super) fn for_net(
+        &self,
+        given: &[OsString],
+        format: Format,
+    ) -> Option<Result<Vec<OsString>, Failure>> {
+        match self {
+            Self::Test(args) => Some(args.for_net(format)),
+            Self::Run(_) => Some(Ok(given.to_vec())),
+            _ => None,
+        }
+    }
+}
+
+impl TestArgs {
+    /// The settings travel as the API has them, so that they are options of one program.
+    fn for_net(&self, format: Format) -> Result<Vec<OsString>, Failure> {
+        let source = absolute(self.source.clone())?;
+        let feed = self.settings.edit(None).of(&Feed::new(&source));
+        let problem = |problem| Failure::new(format!("{problem}"));
+        feed.check().map_err(problem)?;
+        let settings = serde_json::to_string(&feed);
+        let settings = settings.map_err(|error| Failure::new(error.to_string()))?;
+        let mut args: Vec<OsString> = vec!["feed".into(), "test".into(), settings.into()];
+        if format == Format::Json {
+            args.extend(["--output".into(), "json".into()]);
+        }
+        if let Some(ca) = &self.net.ca {
+            args.extend(["--ca".into(), ca.into()]);
+        }
+        Ok(args)
     }
 }
 

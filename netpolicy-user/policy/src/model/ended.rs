@@ -126,7 +126,7 @@ mod tests {
             limits: Limits::default(),
             force: false,
         };
-        State::default().apply_all(&[change], &cx).unwrap().state
+        State::empty().apply_all(&[change], &cx).unwrap().state
     }
 
     #[test]

@@ -76,14 +76,14 @@ struct WantedEntries {
 
 impl FeedSettings {
     /// As the API accepts them.
-    pub(super) fn edit(self, source: Option<String>) -> FeedEdit {
-        let all = self.wanted.all_entries;
+    pub(super) fn edit(&self, source: Option<String>) -> FeedEdit {
+        let wanted = &self.wanted;
         let filter = FeedFilter {
-            service: self.wanted.service,
-            region: self.wanted.region,
-            country: self.wanted.country,
-            asn: self.wanted.asn,
-            set: self.wanted.set,
+            service: wanted.service.clone(),
+            region: wanted.region.clone(),
+            country: wanted.country.clone(),
+            asn: wanted.asn.clone(),
+            set: wanted.set.clone(),
         };
         FeedEdit {
             source,
@@ -93,11 +93,11 @@ impl FeedSettings {
             timeout: self.timeout,
             stale_after: self.stale_after,
             max_bytes: self.max_bytes,
-            format: self.format,
+            format: self.format.clone(),
             min_entries: self.min_entries,
             max_shrink: self.max_shrink,
             special_ranges: self.special_ranges,
-            filter: (all || !filter.is_empty()).then_some(filter),
+            filter: (wanted.all_entries || !filter.is_empty()).then_some(filter),
         }
     }
 }
