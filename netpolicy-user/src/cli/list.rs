@@ -6,7 +6,7 @@ use super::context::Context;
 use super::end::RuleEnd;
 use super::failure::Exit;
 use super::input::{Input, ListFileOptions, RuleNote};
-use super::policy::RuleFilter;
+use super::listing::RuleFilter;
 use super::safety::Safety;
 use super::submit::submit;
 use crate::api::{EntriesQuery, PageQuery};
@@ -182,27 +182,23 @@ pub(super) async fn run(command: ListCommand, cx: &mut Context<'_>) -> anyhow::R
 /// Prints a list with all its entries, or those of its entries that are looked for.
 async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let name = name.strip_prefix('@').unwrap_or(name);
-    if filter.covers.is_none() && filter.text.is_none() {
+    if filter.is_empty() {
         let list = cx.client.named_list(name).await?;
         cx.print(&list)?;
         return Ok(Exit::Done);
     }
-    let mut query = EntriesQuery {
-        limit: Some(PageQuery::MOST),
-        after: None,
-        text: filter.text.clone(),
-        covers: filter.covers,
+    let client = &cx.client;
+    let part = async |page: PageQuery| {
+        let query = EntriesQuery {
+            limit: page.limit,
+            after: page.after,
+            text: page.text,
+            covers: filter.covers,
+        };
+        client.entries(name, &query).await
     };
-    let mut entries = Vec::new();
-    loop {
-        let page = cx.client.entries(name, &query).await?;
-        entries.extend(page.items);
-        query.after = page.next;
-        if page.next.is_none() {
-            break;
-        }
-    }
-    cx.print(entries.as_slice())?;
+    let found = filter.listing().read(part).await?;
+    cx.print(found.items.as_slice())?;
     Ok(Exit::Done)
 }
 

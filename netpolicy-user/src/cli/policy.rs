@@ -1,12 +1,12 @@
 //! `netpolicy policy …`.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::context::Context;
 use super::failure::Exit;
 use super::input::{Input, ListFileOptions, RuleNote};
 use super::lint::{self, LintArgs};
+use super::listing::RuleFilter;
 use super::safety::Safety;
 use super::submit::submit;
 use crate::api::{PageQuery, RulesQuery};
@@ -200,17 +200,6 @@ struct PolicyAlterations {
     comment: Option<String>,
 }
 
-/// Which rules are shown.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct RuleFilter {
-    /// Show only rules that cover ADDRESS
-    #[arg(long, value_name = "ADDRESS")]
-    pub(super) covers: Option<IpAddr>,
-    /// Show only rules whose text, name or comment contains TEXT; letters match in either case
-    #[arg(long, value_name = "TEXT")]
-    pub(super) text: Option<String>,
-}
-
 const EDIT_ALLOW: [&str; 4] = [
     "add_allow",
     "add_allow_file",
@@ -273,27 +262,24 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
 
 /// Prints a policy with all its rules, or those of its rules that are looked for.
 async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    if filter.covers.is_none() && filter.text.is_none() {
+    if filter.is_empty() {
         let policy = cx.client.policy(name).await?;
         cx.print(&policy)?;
         return Ok(Exit::Done);
     }
-    let mut query = RulesQuery {
-        limit: Some(PageQuery::MOST),
-        text: filter.text.clone(),
-        covers: filter.covers,
-        ..RulesQuery::default()
+    let client = &cx.client;
+    let part = async |page: PageQuery| {
+        let query = RulesQuery {
+            limit: page.limit,
+            after: page.after,
+            text: page.text,
+            covers: filter.covers,
+            ..RulesQuery::default()
+        };
+        client.rules(name, &query).await
     };
-    let mut rules = Vec::new();
-    loop {
-        let page = cx.client.rules(name, &query).await?;
-        rules.extend(page.items);
-        query.after = page.next;
-        if page.next.is_none() {
-            break;
-        }
-    }
-    cx.print(rules.as_slice())?;
+    let found = filter.listing().read(part).await?;
+    cx.print(found.items.as_slice())?;
     Ok(Exit::Done)
 }
 
