@@ -81,6 +81,7 @@ impl Writer {
         }
         self.faults.rules = fault;
         self.publish();
+        self.tidy();
     }
 
     /// Leaves out of a new state what ends before it comes, such as a rule of an old revision or
