@@ -229,8 +229,8 @@ mod tests {
         assert!(
             help.ends_with(
                 "Examples:\n  netpolicy policy alter office --add-allow 203.0.113.9 \
-                 --confirm-within 60s\n  netpolicy policy alter abuse --set-block-file \
-                 bad-hosts.txt --existing cut\n"
+                 --confirm-within 60s\n  netpolicy policy alter abuse --add-block \
+                 198.51.100.7 --for 4h --rule-comment scanner\n"
             ),
             "{help}"
         );
