@@ -6,6 +6,7 @@
 mod banning;
 mod change;
 pub mod core;
+mod ending;
 mod feeds;
 mod leftovers;
 mod reads;

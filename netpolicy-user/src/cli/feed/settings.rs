@@ -52,7 +52,7 @@ pub(super) struct FeedSettings {
 
 /// Which entries are taken; all that are named replace what was selected before.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Selection")]
+#[command(next_help_heading = "Selected entries")]
 struct WantedEntries {
     /// Only entries of this service of a cloud provider; may be repeated
     #[arg(long, value_name = "NAME")]
