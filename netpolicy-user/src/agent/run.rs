@@ -245,6 +245,7 @@ fn background(
     let supervisor = app.supervisor.clone();
     tasks.spawn(roll_back_unconfirmed(supervisor));
     tasks.spawn(expire_bans(app.supervisor.clone()));
+    tasks.spawn(end_rules(app.supervisor.clone()));
     let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
     tasks.spawn(open_socket(socket, snapshots));
     if let Some(every) = service_manager::watchdog_interval() {
@@ -372,10 +373,30 @@ async fn roll_back_unconfirmed(supervisor: Supervisor) {
     }
 }
 
+/// Between two looks at the boot clock for what ends, which goes on while the machine is suspended.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Takes rules away at their end.
+async fn end_rules(supervisor: Supervisor) {
+    /// After a try: one that failed is not repeated at once.
+    const AGAIN: Duration = Duration::from_millis(750);
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let snapshot = supervisor.snapshot();
+        if snapshot
+            .next_rule_end
+            .is_some_and(|next| next <= snapshot.clock.now())
+        {
+            supervisor.end_rules();
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
 /// Ends bans at their time.
 async fn expire_bans(supervisor: Supervisor) {
-    /// Between two looks at the boot clock, which goes on while the machine is suspended.
-    const LOOK: Duration = Duration::from_millis(250);
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub feeds: Feeds,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
+    /// When the next rule ends, on the scale of the clock.
+    pub next_rule_end: Option<Timestamp>,
     /// Why the store waits for an acknowledgement.
     pub held: Option<StoreHold>,
     /// Interfaces that are to be filtered.
@@ -83,6 +85,7 @@ impl Snapshot {
             grants: Vec::new(),
             feeds: Feeds::default(),
             pending: None,
+            next_rule_end: None,
             held: None,
             interfaces: Vec::new(),
             detached: None,

@@ -32,11 +32,13 @@ pub enum FaultKind {
     Configuration,
     /// The memory of sources.
     Memory,
+    /// Rules whose end came and that could not be removed.
+    Rules,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Interfaces,
         Self::Kernel,
         Self::Drift,
@@ -47,6 +49,7 @@ impl FaultKind {
         Self::Feeds,
         Self::Configuration,
         Self::Memory,
+        Self::Rules,
     ];
 
     /// As JSON and metrics have it.
@@ -63,6 +66,7 @@ impl FaultKind {
             Self::Feeds => "feeds",
             Self::Configuration => "configuration",
             Self::Memory => "memory",
+            Self::Rules => "rules",
         }
     }
 }

@@ -138,8 +138,8 @@ fn added(mut command: Command, path: &mut Vec<String>) -> Command {
 fn kind(path: &[String], arg: &Arg) -> Option<Completable> {
     let path: Vec<_> = path.iter().map(String::as_str).collect();
     match (path.as_slice(), arg.get_id().as_str()) {
-        (["policy" | "list", "create"], "name") | (["service", "add"], "name") => None,
-        (["feed", ..], "service") => None,
+        (["policy" | "list" | "feed", "create"], "name") | (["service", "add"], "name") => None,
+        (["feed", ..] | ["import"], "service") => None,
         (["list" | "feed", ..], "name") => Some(Completable::List),
         (["list", "remove"], "entries") => Some(Completable::Entry),
         (["policy", ..], "name") | (_, "policy") => Some(Completable::Policy),
@@ -365,6 +365,9 @@ mod tests {
             ("policy create", "except", Some(Completable::Reference)),
             ("list show", "name", Some(Completable::List)),
             ("list create", "name", None),
+            ("feed create", "name", None),
+            ("feed alter", "name", Some(Completable::List)),
+            ("import", "service", None),
             ("list remove", "entries", Some(Completable::Entry)),
             ("list add", "entries", None),
             ("service alter", "name", Some(Completable::Service)),

@@ -34,14 +34,14 @@ static EXAMPLES: [(&str, [&str; 2]); 20] = [
         "import",
         [
             "netpolicy import drop_v4.json --list bad-hosts --apply",
-            "netpolicy import GeoLite2-Country.mmdb --country DE > germany.txt",
+            "netpolicy import ipset.save --into bans --for 7d --by ipset",
         ],
     ),
     (
         "export",
         [
             "netpolicy export > policy.toml",
-            "netpolicy export --revision 41 > earlier.toml",
+            "netpolicy export --revision 41 --dir earlier",
         ],
     ),
     (
@@ -245,8 +245,8 @@ mod tests {
         assert!(
             help.ends_with(
                 "Examples:\n  netpolicy policy alter office --add-allow 203.0.113.9 \
-                 --confirm-within 60s\n  netpolicy policy alter abuse --set-block-file \
-                 bad-hosts.txt --existing cut\n"
+                 --confirm-within 60s\n  netpolicy policy alter abuse --add-block \
+                 198.51.100.7 --for 4h --rule-comment scanner\n"
             ),
             "{help}"
         );

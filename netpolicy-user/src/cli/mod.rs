@@ -21,6 +21,7 @@ mod descriptors;
 mod diff;
 mod doctor;
 mod early;
+mod end;
 mod examples;
 mod explain;
 mod export;
@@ -256,14 +257,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let format = cli.global.output;
-    let is_of_net = match &cli.command {
-        Command::Client(ClientCommand::Feed(command)) => command.is_of_net(),
-        Command::Client(ClientCommand::Crowdsec(_) | ClientCommand::Notify(_)) => true,
-        _ => false,
+    let given = args.get(1..).unwrap_or_default();
+    let for_net = match &cli.command {
+        Command::Client(ClientCommand::Feed(command)) => command.for_net(given, format),
+        Command::Client(ClientCommand::Crowdsec(_) | ClientCommand::Notify(_)) => Some(Ok(given.to_vec())),
+        _ => None,
     };
-    let done = match is_of_net {
-        true => Err(feed::become_net(args.get(1..).unwrap_or_default()).into()),
-        false => run(cli),
+    let done = match for_net {
+        Some(Ok(args)) => Err(feed::become_net(&args).into()),
+        Some(Err(failure)) => Err(failure.into()),
+        None => run(cli),
     };
     let exit = done.unwrap_or_else(|error| {
         let exit = failure::exit_of(&error);

@@ -16,6 +16,7 @@ pub mod dialect;
 pub mod diff;
 mod edited;
 pub mod effect;
+mod ended;
 pub mod error;
 pub mod evaluate;
 pub mod explain;
@@ -48,6 +49,7 @@ pub use compat::{HostCompat, PolicyCompat};
 pub use dialect::Dialect;
 pub use edited::{EDITED, EditedRule, edited_rules};
 pub use effect::{Becomes, Effect, Opening};
+pub use ended::EndedRules;
 pub use error::{ErrorKind, ModelError, Place, Problem};
 pub use evaluate::{
     ListKind, ResolvedRule, RuleRef, Verdict, evaluate, evaluate_all, evaluate_unclassified,

@@ -66,6 +66,7 @@ pub fn list(state: &State, list: &NamedList) -> ListView {
         entries: None,
         network_rule: list.rule.clone(),
         feed: list.feed.as_deref().cloned(),
+        max_shrink: list.max_shrink,
         comment: list.comment.clone(),
         owner: list.owner.clone(),
         created: list.created,
@@ -156,6 +157,7 @@ pub fn rule(list: &RuleList, rule: &Rule) -> RuleView {
         cidr: rule.net.to_string(),
         name: rule.name().map(str::to_owned),
         comment: rule.comment().map(str::to_owned),
+        expires: rule.expires(),
         place: list.place(rule).map(|place| place.to_string()),
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use super::banning::BanBurst;
 use super::counted::CountedServices;
 use super::leftovers::Leftovers;
+use super::rule_ends::RuleEnds;
 use crate::agent::access::Grants;
 use crate::agent::bans::{self, BanQueue, Bans, StoredBans};
 use crate::agent::bypasses::{Around, Bypasses};
@@ -76,6 +77,7 @@ pub struct Writer {
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) counted: CountedServices,
+    pub(super) rule_ends: RuleEnds,
     pub(super) faults: Faults,
     pub(super) leftovers: Leftovers,
     pub(super) progress: ProgressReporter,
@@ -121,13 +123,14 @@ impl Writer {
                 sources,
             ),
             store,
-            in_force: InForce::new(state, stored.revision, compiled, digest, 0),
+            in_force: InForce::new(state.clone(), stored.revision, compiled, digest, 0),
             bypasses: Bypasses::new(stored.bypasses),
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             counted,
+            rule_ends: RuleEnds::of(&state, &settings.clock),
             faults: Faults::default(),
             leftovers: Leftovers::default(),
             progress: ProgressReporter::default(),
@@ -328,6 +331,7 @@ impl Writer {
         snapshot.pending = self.confirmation.pending().cloned();
         snapshot.removed = self.counted.removed(&now.state);
         snapshot.counted_since = self.counted.since();
+        snapshot.next_rule_end = self.rule_ends.next();
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
         let mut faults = self.faults.lines(self.bypasses.fault());

@@ -44,6 +44,7 @@ pub struct Supervisor {
     bans: BanQueue,
     bans_wait: Arc<AtomicBool>,
     expiry_waits: Arc<AtomicBool>,
+    rule_ends_wait: Arc<AtomicBool>,
     notes: Arc<Notes>,
     notices: Notices,
 }
@@ -67,6 +68,7 @@ impl Supervisor {
             bans: writer.ban_queue(),
             bans_wait: Arc::default(),
             expiry_waits: Arc::default(),
+            rule_ends_wait: Arc::default(),
             notes: Arc::default(),
             notices: writer.notices(),
         };
@@ -171,6 +173,11 @@ impl Supervisor {
     /// Ends the bans whose time is over, unless that waits already.
     pub fn expire_bans(&self) {
         self.once(&self.expiry_waits, Writer::expire_bans);
+    }
+
+    /// Ends the rules whose time is over, unless that waits already.
+    pub fn end_rules(&self) {
+        self.once(&self.rule_ends_wait, Writer::end_rules);
     }
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.

@@ -90,6 +90,7 @@ fn rich() -> State {
         spelling: Spelling::Text("192.168.1.77/24".into()),
         name: Some("desk".into()),
         comment: Some("third floor".into()),
+        expires: None,
     };
     let rules = vec![
         Rule {
