@@ -67,13 +67,13 @@ fn plain<P: Packet>(packet: P) -> Option<bool> {
     let link = [word(start, 0), word(start, 8)];
     match [start[ETHERTYPE_AT], start[ETHERTYPE_AT + 1]] {
         IPV4 => {
-            let at = |number| word(start, ETHERNET_LEN + 8 * number);
+            let at = |number: usize| word(start, ETHERNET_LEN + 8 * number);
             let request: RequestV4 = [at(0), at(1), at(2), at(3), at(4)];
             Some(reset_v4(&request).is_some_and(|reset| replace_plain(packet, &link, &reset)))
         }
         IPV6 => {
             let start: &[u8; ETHERNET_LEN + V6_LEN] = frame.read(0)?;
-            let at = |number| word(start, ETHERNET_LEN + 8 * number);
+            let at = |number: usize| word(start, ETHERNET_LEN + 8 * number);
             let request: RequestV6 = [at(0), at(1), at(2), at(3), at(4), at(5), at(6)];
             Some(reset_v6(&request).is_some_and(|reset| replace_plain(packet, &link, &reset)))
         }
