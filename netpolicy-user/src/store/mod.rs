@@ -274,6 +274,13 @@ pub trait Store: Send {
         audit: &[AuditEntry],
     ) -> Result<Vec<BanBatch>, StoreError>;
 
+    /// Stores that bans which have ended by now are over, whatever the wall clock says after the
+    /// next boot; in place of the note `before`. The batch that says so.
+    ///
+    /// # Errors
+    /// Failures to write, such as [`StoreError::Full`].
+    fn note_time_of_bans(&mut self, before: Option<u64>) -> Result<BanBatch, StoreError>;
+
     /// Stores a feed's new content, or that the present one is current, in no revision. The
     /// newest state must have the feed.
     ///

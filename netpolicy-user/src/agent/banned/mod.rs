@@ -7,6 +7,7 @@ mod family;
 mod listing;
 mod scale;
 mod shared;
+mod staged;
 mod table;
 mod texts;
 
@@ -16,5 +17,5 @@ pub use self::listing::{count, page};
 pub(in crate::agent) use self::scale::ClockScale;
 pub(in crate::agent) use self::shared::write;
 pub use self::shared::{SharedBans, ban_of, is_banned, next_end, read};
+pub(in crate::agent) use self::staged::{SettledBans, StagedBans};
 pub use self::table::BanTable;
-pub(in crate::agent) use self::table::Undo;

@@ -9,7 +9,7 @@ use super::never::Never;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
 use super::summary::BanSummary;
 use crate::agent::access::Requester;
-use crate::agent::banned::{BanTable, ClockScale, NEVER, Undo};
+use crate::agent::banned::{BanTable, ClockScale, NEVER, StagedBans};
 use crate::agent::error::AgentError;
 use crate::api::{BanOutcome, BanResult};
 use crate::model::{Name, State};
@@ -21,9 +21,7 @@ const MOST: usize = 1 << 20;
 /// What a batch of requests comes to, before it is stored.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) undo: Vec<Undo>,
-    /// Bans that are to be written, as they are now.
-    pub(super) changed: Vec<(Option<Name>, IpNet)>,
+    pub(super) staged: StagedBans,
     pub(super) answers: Vec<Result<Vec<BanOutcome>, AgentError>>,
 }
 
@@ -48,7 +46,7 @@ impl BatchedRequest<'_> {
                 .collect(),
             BanWork::Unban(bans) => bans.into_iter().map(|ban| self.unban(ban)).collect(),
             BanWork::Replace { by, bans } => {
-                let before = self.table.of_origin(&by);
+                let before = self.table.of_origin_with(&self.batch.staged, &by);
                 let mut named = HashSet::with_capacity(bans.len());
                 let mut answers = Vec::with_capacity(bans.len());
                 for ban in bans {
@@ -61,7 +59,7 @@ impl BatchedRequest<'_> {
                 }
                 for (service, net) in before {
                     if !named.contains(&(service.clone(), net)) {
-                        self.remove(service, net);
+                        self.remove(service.as_ref(), net);
                     }
                 }
                 answers
@@ -108,7 +106,8 @@ impl BatchedRequest<'_> {
         if until <= self.scale.now {
             return Err("its end is in the past".to_owned());
         }
-        let before = self.table.get(service.as_ref(), net);
+        let staged = &self.batch.staged;
+        let before = self.table.get_with(staged, service.as_ref(), net);
         let is_earlier = before.is_some_and(|before| until <= before.until);
         // The whole set of an origin says when its bans end, and not when those of others do.
         let is_own = before
@@ -118,7 +117,7 @@ impl BatchedRequest<'_> {
         {
             return Ok((net, BanResult::Unchanged, before.until));
         }
-        if before.is_none() && self.table.len() >= MOST {
+        if before.is_none() && self.table.len_with(staged) >= MOST {
             return Err(format!(
                 "there are {MOST} bans, which is the most: end some, or ban networks"
             ));
@@ -139,9 +138,8 @@ impl BatchedRequest<'_> {
             by: Some(by),
             reason: wanted.reason.as_deref(),
         };
-        let undo = self.table.put(service.as_ref(), &row);
-        self.batch.undo.push(undo);
-        self.batch.changed.push((service, net));
+        self.table
+            .stage(&mut self.batch.staged, service.as_ref(), &row);
         let result = match before {
             None => BanResult::Banned,
             Some(_) => BanResult::Extended,
@@ -157,7 +155,7 @@ impl BatchedRequest<'_> {
         let (source, result, detail) = match net {
             Ok((net, service)) => {
                 let other = self.other_origin(service.as_ref(), net, wanted.by.as_deref());
-                let result = match other.is_none() && self.remove(service, net) {
+                let result = match other.is_none() && self.remove(service.as_ref(), net) {
                     true => BanResult::Unbanned,
                     false => BanResult::Absent,
                 };
@@ -178,7 +176,8 @@ impl BatchedRequest<'_> {
 
     /// That a ban is not of the origin that was named, if it is not.
     fn other_origin(&self, service: Option<&Name>, net: IpNet, by: Option<&str>) -> Option<String> {
-        let (wanted, entry) = (by?, self.table.get(service, net)?);
+        let staged = &self.batch.staged;
+        let (wanted, entry) = (by?, self.table.get_with(staged, service, net)?);
         let by = self.table.texts().get(entry.by);
         (by != Some(wanted)).then(|| match by {
             Some(by) => format!("it is banned by {by}: that ban stays"),
@@ -186,13 +185,9 @@ impl BatchedRequest<'_> {
         })
     }
 
-    fn remove(&mut self, service: Option<Name>, net: IpNet) -> bool {
-        let Some(undo) = self.table.remove(service.as_ref(), net) else {
-            return false;
-        };
-        self.batch.undo.push(undo);
-        self.batch.changed.push((service, net));
-        true
+    fn remove(&mut self, service: Option<&Name>, net: IpNet) -> bool {
+        self.table
+            .stage_removal(&mut self.batch.staged, service, net)
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use ipnet::IpNet;
+use netpolicy_common::ScopeId;
 
 pub use self::request::{BanJob, BanWork, WantedBan, WantedUnban};
 
@@ -21,7 +22,7 @@ use self::batch::{Batch, BatchedRequest};
 use self::never::Never;
 use self::summary::BanSummary;
 use super::access::{Grants, Requester, rights};
-use super::banned::{BanTable, ClockScale, SharedBans, read, write};
+use super::banned::{BanTable, ClockScale, SharedBans, StagedBans, read, write};
 use super::error::{AgentError, EnforcerError, chain};
 use super::in_force::InForce;
 use super::kernel::KernelWriter;
@@ -107,6 +108,11 @@ pub struct Bans {
     is_to_be_rewritten: bool,
     /// Whether a rescued store lacks bans.
     is_unrescued: bool,
+    /// Whether bans ended since the store last heard of the time.
+    has_ended: bool,
+    /// The batch of the store's log that says nothing but the time, and when it was written.
+    note: Option<u64>,
+    noted: Option<Instant>,
     never: Never,
     summary: BanSummary,
     /// Why the kernel's may differ from them.
@@ -139,6 +145,9 @@ impl Bans {
             log: stored.log.batches.into(),
             is_to_be_rewritten: stored.log.is_of_another_boot || stored.has_orphans,
             is_unrescued: false,
+            has_ended: false,
+            note: None,
+            noted: None,
             never: Never::default(),
             summary: BanSummary::default(),
             fault: None,
@@ -204,20 +213,22 @@ impl Bans {
             batch.answers.push(answer);
             replies.push(reply);
         }
-        let lists = Arc::new(lists(&mut table, &around.now.state));
         drop(table);
-        let Batch {
-            undo,
-            changed,
-            answers,
-        } = batch;
-        let done = self.store_and_enforce(&changed, lists, &mut summary, around);
+        let Batch { staged, answers } = batch;
+        let table = read(&self.table);
+        let settled = table.settled(&staged);
+        let lists = Arc::new(table.lists_of(&settled, id_in(&around.now.state)));
+        drop(table);
+        let done = self.store_and_enforce(&staged, lists, &mut summary, around);
+        // Readers see them when they are in force, and never if they are not.
+        let mut table = write(&self.table);
         if done.is_ok() {
             self.summary = summary;
-            write(&self.table).keep(undo);
+            table.make(staged, settled);
         } else {
-            write(&self.table).undo(undo);
+            table.discard(&staged);
         }
+        drop(table);
         for (reply, answer) in replies.into_iter().zip(answers) {
             let answer = match (&done, answer) {
                 (Err(failure), Ok(_)) => Err(failure.error()),
@@ -230,13 +241,13 @@ impl Bans {
 
     fn store_and_enforce(
         &mut self,
-        changed: &[(Option<Name>, IpNet)],
+        staged: &StagedBans,
         lists: Arc<BanLists>,
         summary: &mut BanSummary,
         around: &mut BanContext<'_>,
     ) -> Result<(), BatchFailure> {
         let audit = summary.take(Instant::now(), false, around.now.revision);
-        if changed.is_empty() && audit.is_empty() {
+        if staged.is_empty() && audit.is_empty() {
             return Ok(());
         }
         let prepared = match lists == self.lists {
@@ -256,16 +267,7 @@ impl Bans {
             }
         };
         let table = read(&self.table);
-        let mut edits = changed.iter().map(|(service, source)| {
-            let row = table.row_of(service.as_ref(), *source);
-            row.map_or(
-                BanEdit::Remove {
-                    source: *source,
-                    service: service.as_ref().map(Name::as_str),
-                },
-                BanEdit::Put,
-            )
-        });
+        let mut edits = table.edits(staged);
         let written = around.store.record_bans(&mut edits, &[], &audit);
         drop(table);
         match written {
@@ -297,7 +299,8 @@ impl Bans {
         tracing::debug!(count = ended.len(), "bans ended");
         table.keep(ended);
         drop(table);
-        // The store needs no word of it: a restart ends them again.
+        // The store needs no word of each: a restart ends them again.
+        self.has_ended = true;
         self.enforce(around);
     }
 
@@ -319,7 +322,10 @@ impl Bans {
         self.enforce(around);
         if !gone.is_empty() {
             let table = read(&self.table);
-            let services: Vec<_> = gone.iter().map(|undo| table.place_of(undo)).collect();
+            let services: Vec<_> = gone
+                .iter()
+                .map(|replaced| table.place_of(replaced))
+                .collect();
             let mut edits = services.iter().map(|(service, source)| BanEdit::Remove {
                 source: *source,
                 service: *service,
@@ -408,7 +414,12 @@ impl BatchFailure {
 }
 
 fn lists(table: &mut BanTable, state: &State) -> BanLists {
-    table.lists(|name| state.service(name.as_str()).map(|service| service.id))
+    table.lists(id_in(state))
+}
+
+/// The scopes of a state's services.
+fn id_in(state: &State) -> impl Fn(&Name) -> Option<ScopeId> {
+    |name| state.service(name.as_str()).map(|service| service.id)
 }
 
 /// Whether the caller may ban and unban.

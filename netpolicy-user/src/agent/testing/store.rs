@@ -110,6 +110,11 @@ impl Store for NotedStore {
         self.0.record_bans(edits, forget, audit)
     }
 
+    fn note_time_of_bans(&mut self, before: Option<u64>) -> Result<BanBatch, StoreError> {
+        self.1.note("note time of bans");
+        self.0.note_time_of_bans(before)
+    }
+
     fn put_feed(
         &mut self,
         update: FeedUpdate<'_>,

@@ -408,6 +408,17 @@ impl Store for SqliteStore {
         Ok(batches)
     }
 
+    fn note_time_of_bans(&mut self, before: Option<u64>) -> Result<BanBatch, StoreError> {
+        let clock = self.clock.clone();
+        let (tx, path) = self.begin()?;
+        let db = Db { conn: &tx, path };
+        let batch = bans::append_note(db, &clock)?;
+        bans::forget(db, before.as_slice())?;
+        tx.commit().map_err(fault("store bans", path))?;
+        self.committed()?;
+        Ok(batch)
+    }
+
     fn put_feed(
         &mut self,
         update: FeedUpdate<'_>,
