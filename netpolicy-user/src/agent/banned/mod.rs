@@ -12,10 +12,10 @@ mod table;
 mod texts;
 
 pub(in crate::agent) use self::ends::NEVER;
-pub(in crate::agent) use self::listing::batch;
+pub(in crate::agent) use self::listing::{BanCursor, BanPart, part};
 pub use self::listing::{count, page};
 pub(in crate::agent) use self::scale::ClockScale;
 pub(in crate::agent) use self::shared::write;
 pub use self::shared::{SharedBans, ban_of, is_banned, next_end, read};
-pub(in crate::agent) use self::staged::{SettledBans, StagedBans};
+pub(in crate::agent) use self::staged::StagedBans;
 pub use self::table::BanTable;

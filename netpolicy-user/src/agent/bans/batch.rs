@@ -1,6 +1,6 @@
 //! A batch of requests: what each line comes to.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -22,6 +22,8 @@ const MOST: usize = 1 << 20;
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) staged: StagedBans,
+    /// Of callers, by user id: the user database may take its time.
+    names: HashMap<u32, String>,
     pub(super) answers: Vec<Result<Vec<BanOutcome>, AgentError>>,
 }
 
@@ -122,13 +124,11 @@ impl BatchedRequest<'_> {
                 "there are {MOST} bans, which is the most: end some, or ban networks"
             ));
         }
-        let own;
+        let Batch { staged, names, .. } = &mut *self.batch;
+        let caller = self.requester.caller;
         let by = match origin.or(wanted.by.as_deref()) {
             Some(by) => by,
-            None => {
-                own = self.requester.caller.name();
-                &own
-            }
+            None => names.entry(caller.uid).or_insert_with(|| caller.name()),
         };
         let row = BanRow {
             source: net,
@@ -138,8 +138,7 @@ impl BatchedRequest<'_> {
             by: Some(by),
             reason: wanted.reason.as_deref(),
         };
-        self.table
-            .stage(&mut self.batch.staged, service.as_ref(), &row);
+        self.table.stage(staged, service.as_ref(), &row);
         let result = match before {
             None => BanResult::Banned,
             Some(_) => BanResult::Extended,
