@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use netpolicy_common::{HOST_SCOPE, ScopeId};
-use netpolicy_prefixes::{Prefix, Prefix4, Prefix6};
+use netpolicy_prefixes::{Prefix4, Prefix6};
 
-use super::ends::NEVER;
-use super::family::{BanEntry, Family};
-use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};
+use super::family::BanEntry;
+use super::table::{BanTable, net_v4, net_v6, prefix_v4, prefix_v6};
 use crate::compiler::PrefixSet;
 use crate::datapath::BanLists;
 use crate::model::Name;

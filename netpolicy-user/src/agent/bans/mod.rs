@@ -268,10 +268,11 @@ impl Bans {
                 return Err(failure);
             }
         };
-        let table = read(&self.table);
-        let mut edits = table.edits(staged);
-        let written = around.store.record_bans(&mut edits, &[], &audit);
-        drop(table);
+        let written = {
+            let table = read(&self.table);
+            let mut edits = table.edits(staged);
+            around.store.record_bans(&mut edits, &[], &audit)
+        };
         match written {
             Ok(batches) => self.log.extend(batches),
             Err(error) => {
