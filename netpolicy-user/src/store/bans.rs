@@ -28,6 +28,9 @@ const VERSION: u8 = 2;
 /// Without the time of writing.
 const FIRST_VERSION: u8 = 1;
 
+/// Bytes of a batch, after which another one begins: what is written again at a time.
+pub(super) const BATCH_BYTES: usize = 256 << 10;
+
 /// A ban as it is stored. Times are milliseconds on the scale of the [`Clock`], from 1970 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BanRow<'a> {
@@ -201,6 +204,12 @@ impl<'a> Encoder<'a> {
         self.changes.extend(number.to_le_bytes());
     }
 
+    pub(super) fn with_digest(self) -> (Vec<u8>, blake3::Hash) {
+        let bytes = self.finish();
+        let digest = blake3::hash(&bytes);
+        (bytes, digest)
+    }
+
     pub(super) fn finish(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.changes.len() + 64);
         bytes.push(VERSION);
@@ -221,6 +230,31 @@ impl<'a> Encoder<'a> {
         bytes.extend(self.count.to_le_bytes());
         bytes.extend(self.changes);
         bytes
+    }
+}
+
+/// Changes as batches of the log, with their digests: made apart from the store, which is only to
+/// write them.
+#[derive(Clone, Debug, Default)]
+pub struct EncodedBans(pub(super) Vec<(Vec<u8>, blake3::Hash)>);
+
+impl EncodedBans {
+    /// These changes, in as many batches as they need.
+    #[must_use]
+    pub fn of<'a>(clock: &Clock, edits: impl Iterator<Item = BanEdit<'a>>) -> Self {
+        let mut batches = Vec::new();
+        let mut encoder = Encoder::new(clock);
+        for edit in edits {
+            encoder.push(&edit);
+            if encoder.len() >= BATCH_BYTES {
+                let full = std::mem::replace(&mut encoder, Encoder::new(clock));
+                batches.push(full.with_digest());
+            }
+        }
+        if !encoder.is_empty() {
+            batches.push(encoder.with_digest());
+        }
+        Self(batches)
     }
 }
 

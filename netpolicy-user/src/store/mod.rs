@@ -39,7 +39,7 @@ use jiff::Timestamp;
 
 pub use self::audit::{AuditDetail, AuditEntry};
 pub use self::backup::{Archivist, Backup, ReplacedDatabase, Restorable, Summary};
-pub use self::bans::{BanBatch, BanEdit, BanLog, BanRow};
+pub use self::bans::{BanBatch, BanEdit, BanLog, BanRow, EncodedBans};
 pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
 pub(crate) use self::error::begin_without_policy;
@@ -271,6 +271,17 @@ pub trait Store: Send {
         &mut self,
         edits: &mut dyn Iterator<Item = BanEdit<'_>>,
         forget: &[u64],
+        audit: &[AuditEntry],
+    ) -> Result<Vec<BanBatch>, StoreError>;
+
+    /// Appends changes of bans, and to the audit log, all or nothing. Durable when this returns.
+    /// The batches that were written.
+    ///
+    /// # Errors
+    /// Failures to write, such as [`StoreError::Full`].
+    fn record_encoded_bans(
+        &mut self,
+        encoded: &EncodedBans,
         audit: &[AuditEntry],
     ) -> Result<Vec<BanBatch>, StoreError>;
 

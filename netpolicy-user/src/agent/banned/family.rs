@@ -117,10 +117,7 @@ impl<P: Prefix> Family<P> {
                 continue;
             }
             let mut end: Option<P::Address> = None;
-            for net in self.with(staged, part) {
-                if net.first() > part.last() {
-                    break;
-                }
+            for net in self.within(staged, part) {
                 if end.is_none_or(|end| net.first() > end) {
                     end = Some(net.last());
                     new.push(net);
@@ -143,10 +140,13 @@ impl<P: Prefix> Family<P> {
         }
     }
 
-    /// All bans from a network on, in order, once staged changes are made.
-    fn with(&self, staged: &StagedFamily<P>, first: P) -> impl Iterator<Item = P> {
-        let mut held = self.entries.range(first..).map(|(net, _)| *net).peekable();
-        let mut staged = staged.range(first..).peekable();
+    /// A network's ban and those that lie in it, in order, once staged changes are made.
+    fn within(&self, staged: &StagedFamily<P>, net: P) -> impl Iterator<Item = P> {
+        // No look at what is staged behind it: of many that end none is left to stop at.
+        let nets = net..=P::new(net.last(), P::Address::WIDTH);
+        let held = self.entries.range(nets.clone());
+        let mut held = held.map(|(net, _)| *net).peekable();
+        let mut staged = staged.range(nets).peekable();
         std::iter::from_fn(move || {
             loop {
                 let next = staged.peek().map(|(net, _)| **net);
@@ -203,6 +203,25 @@ mod tests {
             (*net, StagedBan { before, now })
         };
         step.iter().map(ban).collect()
+    }
+
+    /// With a look at all of them for each it would take minutes.
+    #[test]
+    fn many_networks_that_end_at_once_are_settled_in_one_pass() {
+        let mut family = Family::default();
+        let nets = (0..60_000).map(|at| Prefix4::new(at << 8, 24));
+        let staged_ends = nets.map(|net| {
+            family.set(net, Some(ENTRY));
+            let (before, now) = (Some(ENTRY), None);
+            (net, StagedBan { before, now })
+        });
+        let staged: BTreeMap<_, _> = staged_ends.collect();
+        let settled = family.settled(&BTreeMap::new());
+        assert_eq!(settled.len(), staged.len());
+        family.take_settled(settled);
+        let begin = std::time::Instant::now();
+        assert!(family.settled(&staged).is_empty());
+        assert!(begin.elapsed().as_secs() < 10);
     }
 
     proptest! {

@@ -17,5 +17,5 @@ pub use self::listing::{count, page};
 pub(in crate::agent) use self::scale::ClockScale;
 pub(in crate::agent) use self::shared::write;
 pub use self::shared::{SharedBans, ban_of, is_banned, next_end, read};
-pub(in crate::agent) use self::staged::StagedBans;
+pub(in crate::agent) use self::staged::{KnownBan, StagedBans};
 pub use self::table::BanTable;

@@ -46,7 +46,29 @@ pub(in crate::agent) struct StagedBans {
 #[derive(Debug)]
 pub(in crate::agent) struct SettledBans(Vec<PrefixSet>);
 
+/// What is known of a source before a line of a request is carried out.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::agent) struct KnownBan {
+    net: IpNet,
+    scope: Option<usize>,
+    held: Option<BanEntry>,
+    staged: Option<StagedBan>,
+}
+
+impl KnownBan {
+    /// The ban that there will be without that line.
+    pub(in crate::agent) fn entry(self) -> Option<BanEntry> {
+        self.staged.map_or(self.held, |ban| ban.now)
+    }
+}
+
 impl StagedBans {
+    /// How many there are.
+    pub(in crate::agent) fn len(&self) -> usize {
+        let scopes = self.scopes.iter();
+        scopes.map(|scope| scope.v4.len() + scope.v6.len()).sum()
+    }
+
     pub(in crate::agent) fn is_empty(&self) -> bool {
         let mut scopes = self.scopes.iter();
         scopes.all(|scope| scope.v4.is_empty() && scope.v6.is_empty())
@@ -105,42 +127,49 @@ impl BanTable {
         (self.len() + staged.coming).saturating_sub(staged.going)
     }
 
-    /// What will be known of a ban.
-    pub(in crate::agent) fn get_with(
+    /// What is known of a source and what is staged of it.
+    pub(in crate::agent) fn known(
         &self,
         staged: &StagedBans,
         service: Option<&Name>,
         net: IpNet,
-    ) -> Option<BanEntry> {
-        let scope = self.place(service)?;
-        match staged.get(scope, net) {
-            Some(ban) => ban.now,
-            None => self.scopes()[scope].get(net),
+    ) -> KnownBan {
+        let scope = self.place(service);
+        let ban = scope.and_then(|scope| staged.get(scope, net));
+        let held = match ban {
+            Some(ban) => ban.before,
+            None => scope.and_then(|scope| self.scopes()[scope].get(net)),
+        };
+        KnownBan {
+            net,
+            scope,
+            held,
+            staged: ban,
         }
     }
 
-    /// Stages a ban.
+    /// Stages a ban of the source that is known.
     pub(in crate::agent) fn stage(
         &mut self,
         staged: &mut StagedBans,
+        known: KnownBan,
         service: Option<&Name>,
         row: &BanRow<'_>,
     ) {
-        let scope = self.place_for(service);
+        let scope = known.scope.unwrap_or_else(|| self.place_for(service));
         let now = Some(self.entry_of(row));
-        self.stage_entry(staged, scope, row.source, now);
+        self.stage_entry(staged, scope, known, now);
     }
 
-    /// Stages the end of a ban; whether there is one.
+    /// Stages the end of the ban that is known; whether there is one.
     pub(in crate::agent) fn stage_removal(
         &mut self,
         staged: &mut StagedBans,
-        service: Option<&Name>,
-        net: IpNet,
+        known: KnownBan,
     ) -> bool {
-        let is_there = self.get_with(staged, service, net).is_some();
-        if let Some(scope) = self.place(service).filter(|_| is_there) {
-            self.stage_entry(staged, scope, net, None);
+        let is_there = known.entry().is_some();
+        if let Some(scope) = known.scope.filter(|_| is_there) {
+            self.stage_entry(staged, scope, known, None);
         }
         is_there
     }
@@ -149,20 +178,15 @@ impl BanTable {
         &mut self,
         staged: &mut StagedBans,
         scope: usize,
-        net: IpNet,
+        known: KnownBan,
         now: Option<BanEntry>,
     ) {
-        let before = match staged.get(scope, net) {
-            Some(StagedBan { before, now }) => {
-                // An earlier line's, which comes to nothing.
-                if let Some(entry) = now {
-                    self.release(entry);
-                }
-                before
-            }
-            None => self.scopes()[scope].get(net),
-        };
-        staged.set(scope, net, StagedBan { before, now });
+        // An earlier line's comes to nothing.
+        if let Some(entry) = known.staged.and_then(|ban| ban.now) {
+            self.release(entry);
+        }
+        let before = known.held;
+        staged.set(scope, known.net, StagedBan { before, now });
     }
 
     /// All bans of an origin, as they will be.

@@ -6,7 +6,9 @@
 mod batch;
 mod log;
 mod never;
+mod outcome;
 mod request;
+mod stored;
 mod summary;
 
 use std::collections::VecDeque;
@@ -16,7 +18,9 @@ use std::time::Instant;
 use ipnet::IpNet;
 use netpolicy_common::ScopeId;
 
+pub use self::outcome::{JudgedBan, written};
 pub use self::request::{BanJob, BanWork, WantedBan, WantedUnban};
+pub use self::stored::StoredBans;
 
 use self::batch::{Batch, BatchedRequest};
 use self::never::Never;
@@ -28,74 +32,15 @@ use super::in_force::InForce;
 use super::kernel::KernelWriter;
 use super::upkeep::Upkeep;
 use crate::clock::Clock;
-use crate::datapath::BanLists;
+use crate::datapath::{BanLists, PreparedBans};
 use crate::model::{Name, Privilege, State};
-use crate::store::{BanBatch, BanEdit, BanLog, Store, StoreError, Stored};
+use crate::store::{BanBatch, BanEdit, BanLog, EncodedBans, Store, StoreError, Stored};
+
+/// Changes that another thread is worth.
+const MANY: usize = 4_096;
 
 /// Requests that wait for the writer.
 pub type BanQueue = Arc<Mutex<Vec<BanJob>>>;
-
-/// What is found in the store at start.
-#[derive(Debug)]
-pub struct StoredBans {
-    table: BanTable,
-    log: BanLog,
-    /// Whether the store has bans that lost their service.
-    has_orphans: bool,
-}
-
-impl StoredBans {
-    /// Reads the store's bans. Those that have ended are left out, and those that lost their
-    /// service, unless an unconfirmed change removed it.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn read(store: &mut dyn Store, stored: &Stored, clock: &Clock) -> Result<Self, StoreError> {
-        let mut table = BanTable::default();
-        let log = store.bans(&mut |edit| table.load(edit))?;
-        let ended = table.expire(clock.now().as_millisecond());
-        table.keep(ended);
-        let state = &stored.state;
-        let orphans = match stored.pending {
-            Some(_) => Vec::new(),
-            None => table.forget_services(|name| state.service(name.as_str()).is_some()),
-        };
-        let has_orphans = !orphans.is_empty();
-        table.keep(orphans);
-        Ok(Self {
-            table,
-            log,
-            has_orphans,
-        })
-    }
-
-    /// What the kernel is to hold.
-    pub fn lists(&mut self, state: &State) -> Arc<BanLists> {
-        Arc::new(lists(&mut self.table, state))
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.table.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
-    }
-
-    /// None at all.
-    #[must_use]
-    pub fn none() -> Self {
-        Self {
-            table: BanTable::default(),
-            log: BanLog::default(),
-            has_orphans: false,
-        }
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -252,27 +197,15 @@ impl Bans {
         if staged.is_empty() && audit.is_empty() {
             return Ok(());
         }
-        let prepared = match lists == self.lists {
-            true => None,
-            false => Some(
-                around
-                    .kernel
-                    .prepare_bans(&lists)
-                    .map_err(|error| BatchFailure::kernel(&error)),
-            ),
-        };
+        let (prepared, encoded) = self.prepare(staged, &lists, around);
         let prepared = match prepared.transpose() {
             Ok(prepared) => prepared,
-            Err(failure) => {
+            Err(error) => {
                 self.restore(around);
-                return Err(failure);
+                return Err(BatchFailure::kernel(&error));
             }
         };
-        let written = {
-            let table = read(&self.table);
-            let mut edits = table.edits(staged);
-            around.store.record_bans(&mut edits, &[], &audit)
-        };
+        let written = around.store.record_encoded_bans(&encoded, &audit);
         match written {
             Ok(batches) => self.log.extend(batches),
             Err(error) => {
@@ -286,6 +219,32 @@ impl Bans {
             self.note(committed.err().map(|error| chain(&error)));
         }
         Ok(())
+    }
+
+    /// Makes the kernel ready for these lists, if they are others, and the changes for the store:
+    /// both at once where that takes a while.
+    fn prepare(
+        &self,
+        staged: &StagedBans,
+        lists: &Arc<BanLists>,
+        around: &mut BanContext<'_>,
+    ) -> (Option<Result<PreparedBans, EnforcerError>>, EncodedBans) {
+        let table = read(&self.table);
+        let (table, clock, kernel) = (&*table, around.clock, &mut *around.kernel);
+        let encode = || EncodedBans::of(clock, table.edits(staged));
+        let is_other = *lists != self.lists;
+        let mut prepare = || is_other.then(|| kernel.prepare_bans(lists));
+        if staged.len() < MANY {
+            return (prepare(), encode());
+        }
+        std::thread::scope(|scope| {
+            let encoded = scope.spawn(encode);
+            let prepared = prepare();
+            match encoded.join() {
+                Ok(encoded) => (prepared, encoded),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
     }
 
     /// Ends what is due at this time.

@@ -27,7 +27,8 @@ fn try_carry_out(
 ) -> Result<Vec<BanOutcome>, AgentError> {
     let (job, mut answer) = BanJob::new(requester, work, Box::new(()));
     bench.writer.bans_now(vec![job]);
-    answer.try_recv().unwrap()
+    let judged = answer.try_recv().unwrap()?;
+    Ok(judged.iter().map(BanOutcome::from).collect())
 }
 
 fn ban(bench: &mut Bench, requests: &[BanRequest]) -> Vec<BanResult> {

@@ -6,10 +6,9 @@ use super::db::Db;
 use super::fault::fault;
 use crate::clock::Clock;
 use crate::store::StoreError;
-use crate::store::bans::{BanBatch, BanEdit, BanLog, Encoder, LastWrite, decode, last_write};
-
-/// Bytes of a batch, after which another one begins: what is written again at a time.
-const BATCH_BYTES: usize = 256 << 10;
+use crate::store::bans::{
+    BATCH_BYTES, BanBatch, BanEdit, BanLog, EncodedBans, Encoder, LastWrite, decode, last_write,
+};
 
 /// Reads all changes in their order.
 pub(super) fn read(
@@ -97,7 +96,7 @@ fn checked(
 
 /// Appends a batch without changes: a note that it is this late.
 pub(super) fn append_note(db: Db<'_>, clock: &Clock) -> Result<BanBatch, StoreError> {
-    insert(db, &Encoder::new(clock).finish())
+    insert(db, &Encoder::new(clock).with_digest())
 }
 
 /// Appends changes in as many batches as they need.
@@ -112,17 +111,24 @@ pub(super) fn append(
         encoder.push(&edit);
         if encoder.len() >= BATCH_BYTES {
             let full = std::mem::replace(&mut encoder, Encoder::new(clock));
-            batches.push(insert(db, &full.finish())?);
+            batches.push(insert(db, &full.with_digest())?);
         }
     }
     if !encoder.is_empty() {
-        batches.push(insert(db, &encoder.finish())?);
+        batches.push(insert(db, &encoder.with_digest())?);
     }
     Ok(batches)
 }
 
-fn insert(db: Db<'_>, bytes: &[u8]) -> Result<BanBatch, StoreError> {
-    let digest = blake3::hash(bytes);
+/// Appends changes that are batches already.
+pub(super) fn append_encoded(
+    db: Db<'_>,
+    encoded: &EncodedBans,
+) -> Result<Vec<BanBatch>, StoreError> {
+    encoded.0.iter().map(|batch| insert(db, batch)).collect()
+}
+
+fn insert(db: Db<'_>, (bytes, digest): &(Vec<u8>, blake3::Hash)) -> Result<BanBatch, StoreError> {
     db.conn
         .prepare_cached("INSERT INTO bans (changes, digest) VALUES (?1, ?2)")
         .and_then(|mut insert| insert.insert(params![bytes, digest.as_bytes()]))

@@ -59,13 +59,21 @@ fn kernel_holds_the_widest_and_what_is_inside_when_that_ends() {
 /// Changes of a ban that is there, and of one that is not.
 fn staged(table: &mut BanTable) -> StagedBans {
     let mut staged = StagedBans::default();
-    let until = Some(10);
-    table.stage(&mut staged, None, &row("10.0.0.1/32", None, Some("second")));
-    table.stage(&mut staged, None, &row("10.0.0.1/32", until, Some("third")));
-    table.stage(&mut staged, None, &row("10.0.0.2/32", None, Some("second")));
-    assert!(table.stage_removal(&mut staged, None, net("10.0.0.1/32")));
-    assert!(!table.stage_removal(&mut staged, None, net("10.0.0.1/32")));
-    assert!(!table.stage_removal(&mut staged, None, net("10.0.0.9/32")));
+    let mut put = |table: &mut BanTable, row: BanRow<'_>| {
+        let known = table.known(&staged, None, row.source);
+        table.stage(&mut staged, known, None, &row);
+    };
+    put(table, row("10.0.0.1/32", None, Some("second")));
+    put(table, row("10.0.0.1/32", Some(10), Some("third")));
+    put(table, row("10.0.0.2/32", None, Some("second")));
+    let mut remove = |source| {
+        let known = table.known(&staged, None, net(source));
+        table.stage_removal(&mut staged, known)
+    };
+    assert!(remove("10.0.0.1/32"));
+    assert!(!remove("10.0.0.1/32"));
+    assert!(!remove("10.0.0.9/32"));
+    assert_eq!(staged.len(), 2);
     staged
 }
 

@@ -11,14 +11,14 @@ use serde::de::DeserializeOwned;
 use super::document::{BANS, CONFLICTING, NO_ROOM, ProblemDetails};
 use crate::agent::access::Caller;
 use crate::agent::banned;
-use crate::agent::bans::{BanWork, WantedBan, WantedUnban};
+use crate::agent::bans::{BanWork, JudgedBan, WantedBan, WantedUnban, written};
 use crate::agent::error::AgentError;
 use crate::agent::http::admission::PeerOrigin;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::{Body, Params};
-use crate::api::{
-    BanOutcome, BanRequest, BansPage, BansQuery, NDJSON, ReplaceBansQuery, UnbanRequest,
-};
+#[cfg(feature = "openapi")]
+use crate::api::BanOutcome;
+use crate::api::{BanRequest, BansPage, BansQuery, NDJSON, ReplaceBansQuery, UnbanRequest};
 
 /// Bytes of a request that is read sooner than another thread would begin to; and lines of an
 /// answer.
@@ -151,10 +151,10 @@ async fn carry_out<T: DeserializeOwned, W: From<T> + Send + 'static>(
         true => parse()?,
         false => blocking(parse).await?,
     };
-    let outcomes = app.supervisor.ban(requester, work, Box::new(share)).await?;
-    let text = match outcomes.len() {
-        0..=QUICK_LINES => written(&outcomes)?,
-        _ => blocking(move || written(&outcomes)).await?,
+    let judged = app.supervisor.ban(requester, work, Box::new(share)).await?;
+    let text = match judged.len() {
+        0..=QUICK_LINES => text_of(&judged)?,
+        _ => blocking(move || text_of(&judged)).await?,
     };
     Ok(([(CONTENT_TYPE, NDJSON)], text).into_response())
 }
@@ -203,13 +203,8 @@ fn lines_from<T: DeserializeOwned, W: From<T>>(
     Ok(wanted)
 }
 
-fn written(outcomes: &[BanOutcome]) -> Result<Vec<u8>, AgentError> {
-    let mut text = Vec::with_capacity(outcomes.len() * 96);
-    for outcome in outcomes {
-        serde_json::to_writer(&mut text, outcome).map_err(|_| AgentError::Internal)?;
-        text.push(b'\n');
-    }
-    Ok(text)
+fn text_of(judged: &[JudgedBan]) -> Result<Vec<u8>, AgentError> {
+    written(judged).map_err(|_| AgentError::Internal)
 }
 
 #[cfg(test)]
