@@ -14,11 +14,11 @@ use super::core::Writer;
 use super::turns::{Turn, Turns};
 use crate::agent::access::notes::Notes;
 use crate::agent::access::{Caller, Requester};
-use crate::agent::bans::{BanJob, BanQueue, BanWork};
+use crate::agent::bans::{BanJob, BanQueue, BanWork, JudgedBan};
 use crate::agent::error::AgentError;
 use crate::agent::notices::Notices;
 use crate::agent::snapshot::Snapshot;
-use crate::api::{BanOutcome, ProgressView};
+use crate::api::ProgressView;
 
 /// Work that may wait: all that has its turn, and as much again for what the agent itself
 /// asks for.
@@ -140,7 +140,7 @@ impl Supervisor {
         requester: Requester,
         work: BanWork,
         held: Box<dyn Any + Send>,
-    ) -> Result<Vec<BanOutcome>, AgentError> {
+    ) -> Result<Vec<JudgedBan>, AgentError> {
         let (job, answer) = BanJob::new(requester, work, held);
         self.wait_for_writer(job);
         // The one that is first to wait asks for all that do until its turn comes.

@@ -100,7 +100,7 @@ impl Agent {
             request = request.header(*name, *value);
         }
         let mut request = request.body(body).unwrap();
-        let peer = ConnectInfo(Peer(Some(Caller {
+        let peer = ConnectInfo(Peer::new(Some(Caller {
             uid,
             gid: uid,
             pid: None,
