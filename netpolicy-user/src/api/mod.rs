@@ -15,6 +15,7 @@ mod lists;
 mod paged;
 mod policies;
 mod problem;
+mod rehearsal;
 mod safety;
 mod services;
 mod sql;
@@ -41,6 +42,10 @@ pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
 pub use self::policies::{PolicyView, RuleView};
 pub use self::problem::{ErrorCode, ErrorPlace, PROBLEM_JSON, ProblemDetails};
+pub use self::rehearsal::{
+    EvaluatePolicyQuery, EvaluateQuery, EvaluatedSource, Evaluation, RecommendQuery,
+    Recommendation, RecommendedEntry, UncoveredSource,
+};
 pub use self::safety::{
     AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
     DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
@@ -208,6 +213,10 @@ pub struct Changed {
     /// were not looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientsView>,
+    /// Of a dry run: which sources that were seen in the last 30 days it would treat otherwise;
+    /// left out where it changes no verdict, or nothing is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Evaluation>,
     /// The operator whose own address was judged, to prevent a lockout; `None`: the
     /// change newly denies no source.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::model::Mode;
+
 /// A policy, whole or in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyView {
@@ -11,6 +13,9 @@ pub struct PolicyView {
     pub name: String,
     /// Whether it is active.
     pub active: bool,
+    /// Whether it is enforced, or only observed: then it governs nothing.
+    #[serde(default)]
+    pub mode: Mode,
     /// "host" and names of services.
     pub bindings: Vec<String>,
     /// Rules on the allow list, without those of named lists; `None`: allows any.

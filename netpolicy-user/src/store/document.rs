@@ -4,6 +4,7 @@
 //! model can change without old revisions becoming unreadable. A change of
 //! meaning is a new [`FORMAT`], and the old one is still read.
 
+mod hex_id;
 mod policy_test;
 mod ports;
 
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use netpolicy_common::ScopeId;
 use serde::{Deserialize, Serialize};
 
+use self::hex_id::HexId;
 use self::policy_test::StoredTest;
 use self::ports::{items, ports};
 use super::StoreError;
@@ -28,6 +30,9 @@ const WITH_LISTS: u32 = 2;
 const WITH_EXCEPTIONS: u32 = 3;
 /// The format of states with feeds, whose content is elsewhere.
 const WITH_FEEDS: u32 = 4;
+/// The format of states with policies that are only observed. An earlier version would enforce
+/// them.
+const WITH_OBSERVED: u32 = 5;
 
 /// A state without its rules.
 #[derive(Serialize, Deserialize)]
@@ -62,6 +67,11 @@ struct StoredHost {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
 fn is_drop(on_deny: &OnDeny) -> bool {
     *on_deny == OnDeny::Drop
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_enforce(mode: &Mode) -> bool {
+    *mode == Mode::Enforce
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,30 +133,10 @@ struct StoredPolicy {
     created: Timestamp,
     altered: Timestamp,
     active: bool,
+    #[serde(default, skip_serializing_if = "is_enforce")]
+    mode: Mode,
     on_host: bool,
     services: Vec<String>,
-}
-
-/// An object's id as text.
-#[derive(Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[derive(Clone)]
-struct HexId(ObjectId);
-
-impl TryFrom<String> for HexId {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        ObjectId::from_hex(&text)
-            .map(Self)
-            .ok_or("expected 64 hexadecimal digits")
-    }
-}
-
-impl From<HexId> for String {
-    fn from(id: HexId) -> Self {
-        id.0.to_string()
-    }
 }
 
 impl Document {
@@ -208,6 +198,7 @@ impl Document {
                 created,
                 altered,
                 active,
+                mode,
                 bindings,
                 ..
             } = policy;
@@ -231,6 +222,7 @@ impl Document {
                 created: *created,
                 altered: *altered,
                 active: *active,
+                mode: *mode,
                 on_host: bindings.contains(&Binding::Host),
                 services: bindings
                     .iter()
@@ -303,9 +295,9 @@ impl Document {
             format: u32,
         }
         let head: FormatHead = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if !(FORMAT..=WITH_FEEDS).contains(&head.format) {
+        if !(FORMAT..=WITH_OBSERVED).contains(&head.format) {
             return Err(format!(
-                "its format is {}, expected {FORMAT} to {WITH_FEEDS}",
+                "its format is {}, expected {FORMAT} to {WITH_OBSERVED}",
                 head.format
             ));
         }
@@ -398,6 +390,7 @@ impl Document {
                 created: stored.created,
                 altered: stored.altered,
                 active: stored.active,
+                mode: stored.mode,
             })
         });
         let policies = policies.collect::<Result<_, String>>()?;
@@ -432,7 +425,10 @@ impl Document {
 /// The first format that has room for what a state holds: earlier versions read what they can.
 fn format_of(state: &State) -> u32 {
     let mut policies = state.policies.iter();
-    if state.lists.iter().any(|list| list.feed.is_some()) {
+    let is_observed = |policy: &Policy| policy.mode == Mode::Observe;
+    if state.policies.iter().any(is_observed) {
+        WITH_OBSERVED
+    } else if state.lists.iter().any(|list| list.feed.is_some()) {
         WITH_FEEDS
     } else if policies.any(Policy::has_exceptions) || !state.tests.is_empty() {
         WITH_EXCEPTIONS

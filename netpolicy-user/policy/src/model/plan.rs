@@ -227,7 +227,12 @@ fn service_details(old: Option<&Service>, new: Option<&Service>) -> Vec<String> 
 
 fn policy_details(old: Option<&Policy>, new: Option<&Policy>) -> Vec<String> {
     let mut details = Vec::new();
-    let status = |policy: &Policy| if policy.active { "active" } else { "inactive" };
+    let status = |policy: &Policy| match (policy.active, policy.mode) {
+        (true, Mode::Enforce) => "active",
+        (true, Mode::Observe) => "observed: denies nothing",
+        (false, Mode::Enforce) => "inactive",
+        (false, Mode::Observe) => "inactive, to be observed",
+    };
     field(&mut details, "status", old.map(status), new.map(status));
     field(
         &mut details,
