@@ -49,6 +49,16 @@ fn main() -> Result<()> {
             println!("{name}");
         }
     }
+    let path = workspace().join(docs::OPENAPI);
+    let text = docs::openapi()?;
+    if fs::read_to_string(&path).unwrap_or_default() != text {
+        if args.check {
+            outdated.push(docs::OPENAPI.to_owned());
+        } else {
+            fs::write(&path, text)?;
+            println!("{}", docs::OPENAPI);
+        }
+    }
     ensure!(
         outdated.is_empty(),
         "{} differ from the program: run `cargo xtask docs`",

@@ -90,6 +90,20 @@ fn generated_parts_are_what_the_program_says() {
 }
 
 #[test]
+fn served_openapi_document_is_what_the_handlers_say() {
+    let file = fs::read_to_string(workspace().join(docs::OPENAPI)).unwrap();
+    let line = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let (file, said) = (line(&file), line(&docs::openapi().unwrap()));
+    let differs = said.iter().zip(&file).position(|(a, b)| a != b);
+    assert!(
+        said == file,
+        "{} differs from the handlers at line {}: run `cargo xtask docs`",
+        docs::OPENAPI,
+        differs.unwrap_or(said.len().min(file.len())) + 1
+    );
+}
+
+#[test]
 fn readme_is_short() {
     let text = fs::read_to_string(workspace().join("README.md")).unwrap();
     let lines = text.lines().count();

@@ -5,21 +5,23 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::{IntoParams, ToSchema};
 
 /// The media type of requests and answers.
 pub const NDJSON: &str = "application/x-ndjson";
 
 /// A line of `POST` and `PUT /v1/bans`. Without `for` and `until` the ban has no end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BanRequest {
     /// The address or CIDR.
-    #[schema(example = "203.0.113.9")]
+    #[cfg_attr(feature = "openapi", schema(example = "203.0.113.9"))]
     pub source: String,
     /// For how long from now, in seconds.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = 14_400)]
+    #[cfg_attr(feature = "openapi", schema(example = 14_400))]
     pub seconds: Option<u64>,
     /// Until when, in place of `for`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,7 +34,7 @@ pub struct BanRequest {
     pub reason: Option<String>,
     /// Who or what bans it: at most 64 bytes. Left out: the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "fail2ban")]
+    #[cfg_attr(feature = "openapi", schema(example = "fail2ban"))]
     pub by: Option<String>,
     /// End an existing ban at the requested time even if that is earlier.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -40,11 +42,12 @@ pub struct BanRequest {
 }
 
 /// A line of `DELETE /v1/bans`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnbanRequest {
     /// The address or CIDR, as it was banned.
-    #[schema(example = "203.0.113.9")]
+    #[cfg_attr(feature = "openapi", schema(example = "203.0.113.9"))]
     pub source: String,
     /// The service that it was banned for; left out: the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +58,8 @@ pub struct UnbanRequest {
 }
 
 /// What became of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum BanResult {
     /// It was not banned and is now.
@@ -88,10 +92,11 @@ impl BanResult {
 }
 
 /// A line of the answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct BanOutcome {
     /// The network that is banned; of a refused source the text as it was sent.
-    #[schema(example = "203.0.113.9/32")]
+    #[cfg_attr(feature = "openapi", schema(example = "203.0.113.9/32"))]
     pub source: String,
     /// What became of it.
     pub result: BanResult,
@@ -104,18 +109,18 @@ pub struct BanOutcome {
 }
 
 /// The query of `PUT /v1/bans`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct ReplaceBansQuery {
     /// The origin, all of whose bans the body replaces.
     pub by: String,
 }
 
 /// In which order bans are listed.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum BanOrder {
     /// By address, IPv4 first.
@@ -128,9 +133,10 @@ pub enum BanOrder {
 }
 
 /// The query of `GET /v1/bans`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct BansQuery {
     /// At most so many: 1 to 10,000; 100 if it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +155,7 @@ pub struct BansQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// In which order.
-    #[param(inline)]
+    #[cfg_attr(feature = "openapi", param(inline))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<BanOrder>,
     /// Only say how many there are.
@@ -165,10 +171,11 @@ impl BansQuery {
 }
 
 /// A ban.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct BanView {
     /// Who is banned.
-    #[schema(example = "203.0.113.9/32")]
+    #[cfg_attr(feature = "openapi", schema(example = "203.0.113.9/32"))]
     pub source: String,
     /// "host" or the service's name.
     pub scope: String,
@@ -183,7 +190,8 @@ pub struct BanView {
 }
 
 /// `GET /v1/bans`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct BansPage {
     /// The bans; left out with `count`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -196,7 +204,8 @@ pub struct BansPage {
 }
 
 /// Of bans in `GET /v1/status`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct BansStatus {
     /// How many there are.
     pub count: u64,

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 /// An interface that is to be filtered, or is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Interface {
     /// Its name.
     pub name: String,
@@ -52,7 +54,8 @@ impl Interface {
 }
 
 /// How the program is attached to an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Attachment {
     /// Native XDP: in the driver.
@@ -71,7 +74,8 @@ pub enum Attachment {
 
 /// An interface that is up or carries an address, and does not run the program itself.
 /// Loopback and interfaces that hand all packets to a bridge, bond or team are left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct OtherInterface {
     /// Its name.
     pub name: String,
@@ -81,7 +85,7 @@ pub struct OtherInterface {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Its addresses.
-    #[schema(value_type = Vec<String>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub addresses: Vec<IpAddr>,
     /// Filtered interfaces of which every packet passes one first; empty: it is not
     /// filtered.

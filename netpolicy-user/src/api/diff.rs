@@ -1,12 +1,14 @@
 //! How two states differ.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::Changed;
 
 /// `GET` and `POST /v1/diff`: how two states differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct DiffAnswer {
     /// Whether they differ.
     pub differs: bool,

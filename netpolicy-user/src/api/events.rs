@@ -4,19 +4,21 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::{Cause, PacketAction};
 
 /// One line of `GET /v1/events` (newline-delimited JSON).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum EventLine {
     /// A denied attempt.
-    #[schema(title = "DeniedEvent")]
+    #[cfg_attr(feature = "openapi", schema(title = "DeniedEvent"))]
     Denied(DeniedEvent),
     /// Events that were not reported since the last such line.
-    #[schema(title = "LostEvent")]
+    #[cfg_attr(feature = "openapi", schema(title = "LostEvent"))]
     Lost {
         /// How many.
         count: u64,
@@ -24,17 +26,18 @@ pub enum EventLine {
 }
 
 /// A denied attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct DeniedEvent {
     /// When.
     pub time: Timestamp,
     /// From where.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub source: IpAddr,
     /// Source port; 0: the packet held none.
     pub source_port: u16,
     /// To where.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub destination: IpAddr,
     /// Destination port; 0: the packet held none.
     pub destination_port: u16,

@@ -4,16 +4,18 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::{BanView, Cause, PacketAction, RuleView, Verdict};
 use crate::model::ListKind;
 
 /// `GET /v1/explain`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ExplainView {
     /// The source in question.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub source: IpAddr,
     /// The destination port in question; `None`: a port of no service.
     pub port: Option<u16>,
@@ -63,7 +65,8 @@ pub struct ExplainView {
 }
 
 /// How the interface of an attempt was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrival {
     /// The caller named it.
@@ -75,7 +78,8 @@ pub enum Arrival {
 }
 
 /// What policies say of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PoliciesSay {
     /// "pass" or "drop", what would happen in enforce mode.
     pub verdict: PacketAction,
@@ -86,7 +90,8 @@ pub struct PoliciesSay {
 }
 
 /// The rule that decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct MatchView {
     /// The policy's name.
     pub policy: String,
@@ -100,7 +105,8 @@ pub struct MatchView {
 }
 
 /// A block, and the exception because of which it does not deny.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ExceptionView {
     /// The rule that would block the source.
     pub block: MatchView,
@@ -109,7 +115,8 @@ pub struct ExceptionView {
 }
 
 /// What the loaded program says of a crafted SYN.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct KernelVerdict {
     /// "pass" or "drop".
     pub verdict: PacketAction,
@@ -138,7 +145,8 @@ pub struct ProbeView {
 }
 
 /// Who stopped all filtering, and when.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Detached {
     /// An OS user's name; `None`: it is not known.
     pub actor: Option<String>,

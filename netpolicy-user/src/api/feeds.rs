@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::{IntoParams, ToSchema};
 
 use crate::model::Feed;
 
 /// A feed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct FeedView {
     /// The list that it fills.
     pub name: String,
@@ -52,9 +54,10 @@ pub struct FeedView {
 }
 
 /// The query of `GET /v1/feeds`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct FeedsQuery {
     /// Answer only when settings or requested refreshes differ from these: the `seen` of an
     /// earlier answer's header `x-netpolicy-feeds`.
@@ -62,7 +65,7 @@ pub struct FeedsQuery {
     pub seen: Option<String>,
     /// Answer after so many seconds even so: 1 to 60; 30 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 60)]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 60))]
     pub wait: Option<u64>,
 }
 
@@ -70,9 +73,10 @@ pub struct FeedsQuery {
 pub const FEEDS_SEEN: &str = "x-netpolicy-feeds";
 
 /// The query of `PUT /v1/feeds/{name}/content`: how the content was got.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct FeedContentQuery {
     /// The settings by which it was got: a feed's `version`.
     pub version: String,
@@ -93,7 +97,8 @@ pub struct FeedContentQuery {
 }
 
 /// What came of a refresh that brought no content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FeedReport {
     /// The settings by which it was tried: a feed's `version`.

@@ -4,13 +4,15 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::{IntoParams, ToSchema};
 
 use super::RuleView;
 use crate::model::{Feed, NetworkRule};
 
 /// A named list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ListView {
     /// Its name.
     pub name: String,
@@ -38,13 +40,14 @@ pub struct ListView {
 }
 
 /// The query of `GET /v1/lists/{name}/entries`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct EntriesQuery {
     /// At most so many entries: 1 to 1,000; 100 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 1000)]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
     pub limit: Option<usize>,
     /// Only entries that follow this one: the `next` of the part before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,12 +58,13 @@ pub struct EntriesQuery {
     pub text: Option<String>,
     /// Only entries that cover this address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<String>)]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
     pub covers: Option<IpAddr>,
 }
 
 /// An entry of a named list, with its place in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EntryItem {
     /// Its number, from 1.
     pub number: u64,

@@ -24,6 +24,7 @@ mod verdict;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 pub use self::bans::{
@@ -66,7 +67,8 @@ pub const BACKUP_DIGEST: &str = "x-netpolicy-blake3";
 pub const BACKUP_REVISION: &str = "x-netpolicy-revision";
 
 /// `GET /v1/status`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Status {
     /// The agent, if one answered; `None` when read from the pins alone.
     pub agent: Option<AgentStatus>,
@@ -77,7 +79,8 @@ pub struct Status {
 }
 
 /// The agent's own part of [`Status`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct AgentStatus {
     /// netpolicy's version.
     pub version: String,
@@ -120,7 +123,8 @@ pub struct AgentStatus {
 }
 
 /// What the kernel enforces, read from the pins.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Enforcement {
     /// Whether the program is attached to every configured interface.
     pub state: EnforcementState,
@@ -177,7 +181,8 @@ impl Enforcement {
 }
 
 /// Where enforcement stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EnforcementState {
     /// Attached to every configured interface.
@@ -193,7 +198,8 @@ pub enum EnforcementState {
 }
 
 /// The answer to every change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Changed {
     /// Revision of the desired state after it (the one before, if nothing changed).
     pub revision: u64,
@@ -236,7 +242,8 @@ pub struct Changed {
 }
 
 /// Where an apply's time went, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Timing {
     /// Text to model.
     pub check_ms: u64,
@@ -249,7 +256,8 @@ pub struct Timing {
 }
 
 /// `POST /v1/verify`: all that the kernel holds, compared with a fresh compile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct VerifyView {
     /// Revision of the desired state.
     pub revision: u64,
@@ -270,7 +278,8 @@ pub struct VerifyView {
 }
 
 /// `GET /v1/counters`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Counters {
     /// Nonzero counters, by scope, then reason.
     pub rows: Vec<CounterRow>,
@@ -293,7 +302,8 @@ pub struct Counters {
 }
 
 /// One counter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct CounterRow {
     /// "host", a service's name, "postgres (removed)" for a removed service, or
     /// "scope N" where its name is not known: read without the agent.
@@ -307,7 +317,8 @@ pub struct CounterRow {
 }
 
 /// A bypass.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct BypassView {
     /// CIDR that is exempt.
     pub source: String,
@@ -322,7 +333,8 @@ pub struct BypassView {
 }
 
 /// `POST /v1/bypasses`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BypassRequest {
     /// Address or CIDR.
@@ -335,7 +347,8 @@ pub struct BypassRequest {
 }
 
 /// `GET /v1/revisions`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct RevisionView {
     /// Its number.
     pub revision: u64,
@@ -348,7 +361,8 @@ pub struct RevisionView {
 }
 
 /// `GET /v1/progress`: what the agent is doing; for progress bars.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ProgressView {
     /// What the writer is doing.
     pub phase: Phase,

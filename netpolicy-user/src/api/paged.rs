@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::{IntoParams, ToSchema};
 
 use super::RuleView;
 use crate::model::ListKind;
 
 /// A part of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Paged<T> {
     /// The entries.
     pub items: Vec<T>,
@@ -21,13 +23,14 @@ pub struct Paged<T> {
 }
 
 /// The query of `GET /v1/revisions` and `GET /v1/audit`, the newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct PageQuery {
     /// At most so many entries: 1 to 1,000; 100 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 1000)]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
     pub limit: Option<usize>,
     /// Only entries that follow this one: the `next` of the part before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,13 +49,14 @@ impl PageQuery {
 
 /// The query of `GET /v1/policies/{name}/rules`: first the allow list, then the block list, then
 /// the exceptions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct RulesQuery {
     /// At most so many rules: 1 to 1,000; 100 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 1000)]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
     pub limit: Option<usize>,
     /// Only rules that follow this one: the `next` of the part before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,12 +70,13 @@ pub struct RulesQuery {
     pub list: Option<ListKind>,
     /// Only rules that cover this address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<String>)]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
     pub covers: Option<IpAddr>,
 }
 
 /// A rule of a policy, with its place in its lists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct RuleItem {
     /// Its number, from 1: the allow list's rules, then the block list's, then the exceptions.
     pub number: u64,

@@ -1,6 +1,7 @@
 //! Refusals and failures.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::Opens;
@@ -11,8 +12,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Every refusal and failure, as RFC 9457 has it. It has no `type`, which stands for
 /// `about:blank`: programs go by `code`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Problem)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Problem))]
 pub struct ProblemDetails {
     /// The phrase of the HTTP status: "Conflict".
     #[serde(default)]
@@ -44,7 +46,8 @@ pub struct ProblemDetails {
 }
 
 /// Where an error is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ErrorPlace {
     /// A file's name, or the option that the text was given with.
     pub source: String,
@@ -68,7 +71,8 @@ impl From<&Place> for ErrorPlace {
 }
 
 /// The kind of a problem.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// Something in the input is wrong in itself.

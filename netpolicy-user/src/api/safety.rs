@@ -4,15 +4,17 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::{IntoParams, ToSchema};
 
 use crate::model::effect::{Opening, openings_in_words};
 use crate::model::{Outcome, Principal, Privilege, counted};
 
 /// The query of `POST /v1/changes`, `/v1/rollback` and `/v1/sql`: how a change is made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct ChangeQuery {
     /// Only say what would change.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -47,9 +49,10 @@ pub struct ChangeQuery {
 }
 
 /// The query of `POST /v1/bypasses` and `/v1/detach`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct ConsentQuery {
     /// Consent to what is opened to every source: "any", or the `key` of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +60,8 @@ pub struct ConsentQuery {
 }
 
 /// What a request opens to every source, or takes off lists by files, which requires consent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Opens {
     /// The scopes, and to which sources.
     pub openings: Vec<Opening>,
@@ -65,7 +69,7 @@ pub struct Opens {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shrinks: Vec<Shrink>,
     /// What to send as `opens` to consent to exactly this: 16 hexadecimal digits.
-    #[schema(example = "9f86d081884c7d65")]
+    #[cfg_attr(feature = "openapi", schema(example = "9f86d081884c7d65"))]
     pub key: String,
 }
 
@@ -94,7 +98,8 @@ impl Opens {
 }
 
 /// A list that loses more than half of its entries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Shrink {
     /// "list bad-hosts", "the block list of policy abuse".
     pub list: String,
@@ -105,9 +110,8 @@ pub struct Shrink {
 }
 
 /// What becomes of open connections from sources that a change newly denies.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Existing {
     /// They stay open: only attempts are judged.
@@ -118,7 +122,8 @@ pub enum Existing {
 }
 
 /// Connected clients, and what a change does to them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ClientsView {
     /// Sources with open connections to covered ports.
     pub connected: usize,
@@ -147,10 +152,11 @@ fn is_zero(number: &usize) -> bool {
 }
 
 /// Connections of a denied source that could not be closed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct NotClosed {
     /// The client's address.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub source: IpAddr,
     /// The port that the client connected to.
     pub port: u16,
@@ -161,10 +167,11 @@ pub struct NotClosed {
 }
 
 /// A connected client that a change newly denies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct DeniedClient {
     /// From where.
-    #[schema(value_type = String)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub source: IpAddr,
     /// "host" or the service's name.
     pub scope: String,
@@ -177,21 +184,23 @@ pub struct DeniedClient {
 }
 
 /// The address that a change was made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct OperatorView {
     /// The operator's own address; `None`: a local console, which has none.
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub address: Option<IpAddr>,
     /// A second address that was judged, too: `SSH_CONNECTION` names another than `--from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub also: Option<IpAddr>,
     /// How it is known, in words.
     pub known_by: String,
 }
 
 /// A change that waits for its confirmation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PendingView {
     /// The revision that it made.
     pub revision: u64,
@@ -204,15 +213,16 @@ pub struct PendingView {
 }
 
 /// `POST` and `DELETE /v1/grants`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema, IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct GrantRequest {
     /// What may be done.
     pub privilege: Privilege,
     /// The holder: `user:NAME` or `group:NAME`.
-    #[param(value_type = String)]
-    #[schema(value_type = String, example = "user:alice")]
+    #[cfg_attr(feature = "openapi", param(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "user:alice"))]
     pub to: Principal,
     /// Only with this policy; for the privilege attach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,12 +230,13 @@ pub struct GrantRequest {
 }
 
 /// A privilege that was granted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct GrantView {
     /// What may be done.
     pub privilege: Privilege,
     /// The holder.
-    #[schema(value_type = String, example = "user:alice")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "user:alice"))]
     pub to: Principal,
     /// Only with this policy; `None`: with all.
     pub policy: Option<String>,
@@ -236,7 +247,8 @@ pub struct GrantView {
 }
 
 /// An entry of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct AuditView {
     /// Its number, ascending.
     pub id: u64,
@@ -264,7 +276,8 @@ pub struct AuditView {
 }
 
 /// `POST /v1/store/rescue`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct RescuedView {
     /// The revision that is stored again.
     pub revision: u64,
@@ -278,9 +291,10 @@ pub struct RescuedView {
 }
 
 /// The query of `POST /v1/store/acknowledge`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct AcknowledgeQuery {
     /// Only say what it opens.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -291,7 +305,8 @@ pub struct AcknowledgeQuery {
 }
 
 /// `POST /v1/store/acknowledge`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct AcknowledgedView {
     /// The store's revision, which is in force now.
     pub revision: u64,

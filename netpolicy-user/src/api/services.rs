@@ -1,12 +1,14 @@
 //! Services and the host's settings.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use crate::model::{Combine, Mode, OnDeny};
 
 /// A service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ServiceView {
     /// Its name.
     pub name: String,
@@ -26,7 +28,8 @@ pub struct ServiceView {
 }
 
 /// The host's settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct HostView {
     /// Whether the host's denials drop.
     pub mode: Mode,

@@ -1,13 +1,15 @@
 //! What travels to and from `POST /v1/sql`.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::{Changed, ErrorCode, Opens};
 use crate::model::Dialect;
 
 /// `POST /v1/sql`. How changes are made is said by the query, as for `/v1/changes`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SqlRequest {
     /// One statement or several.
@@ -17,7 +19,7 @@ pub struct SqlRequest {
     pub name: String,
     /// Its dialect; `None`: as the text says, or as detected from it.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "snowflake")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "snowflake"))]
     pub dialect: Option<Dialect>,
     /// Make all of it one revision, or nothing of it.
     #[serde(default)]
@@ -25,7 +27,8 @@ pub struct SqlRequest {
 }
 
 /// The answer: also when a statement failed. Then the HTTP status is the failure's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct SqlResponse {
     /// What each statement came to, up to the one that failed. What they changed stays,
     /// unless the whole was atomic: then nothing was changed.
@@ -34,12 +37,13 @@ pub struct SqlResponse {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<SqlFailure>,
     /// The dialect at its end; `None`: it holds no statement.
-    #[schema(value_type = Option<String>, example = "snowflake")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "snowflake"))]
     pub dialect: Option<Dialect>,
 }
 
 /// What a statement came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct SqlResult {
     /// The line on which it begins, from 1.
     pub line: u32,
@@ -64,7 +68,8 @@ pub struct SqlResult {
 }
 
 /// Why a script stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct SqlFailure {
     /// Where, from 1.
     pub line: u32,

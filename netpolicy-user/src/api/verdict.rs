@@ -5,14 +5,18 @@ use std::fmt;
 
 use netpolicy_common::{Action, Engine, Reason};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+#[cfg(feature = "openapi")]
 use utoipa::openapi::RefOr;
+#[cfg(feature = "openapi")]
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+#[cfg(feature = "openapi")]
 use utoipa::{PartialSchema, ToSchema};
 
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(ToSchema))]
         #[serde(rename_all = "kebab-case")]
         pub enum $name { $($(#[$doc])* $variant,)* }
 
@@ -165,12 +169,14 @@ impl<'de> Deserialize<'de> for Cause {
     }
 }
 
+#[cfg(feature = "openapi")]
 impl ToSchema for Cause {
     fn name() -> Cow<'static, str> {
         "Cause".into()
     }
 }
 
+#[cfg(feature = "openapi")]
 impl PartialSchema for Cause {
     fn schema() -> RefOr<Schema> {
         let about = "Why an attempt passes or is dropped: a reason of the program, not-filtered, \
@@ -213,6 +219,7 @@ mod tests {
         assert_eq!(Cause::from("a-reason-of-tomorrow"), Cause::Unknown);
     }
 
+    #[cfg(feature = "openapi")]
     #[test]
     fn words_are_the_same_in_json_output_and_openapi() {
         fn check<T: Serialize + PartialSchema>(words: &[(T, &str)]) {

@@ -38,6 +38,18 @@ pub const BLOCKS: [&str; 8] = [
     "sql-snowflake",
 ];
 
+/// The OpenAPI document that the agent serves, from the workspace's root.
+pub const OPENAPI: &str = "netpolicy-user/openapi.json";
+
+/// What the file of [`OPENAPI`] holds: what the handlers' annotations say.
+///
+/// # Errors
+/// The document cannot be written as JSON.
+pub fn openapi() -> Result<String> {
+    let document = netpolicy_user::agent::http::routes::openapi();
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
 /// What belongs into a block.
 ///
 /// # Errors
@@ -47,10 +59,7 @@ pub fn block(name: &str) -> Result<String> {
         "cli" => cli::page(netpolicy_user::cli::command())?,
         "configuration" => tables::configuration(),
         "exit-codes" => tables::exit_codes(),
-        "http-api" => {
-            let document = serde_json::to_value(netpolicy_user::agent::http::routes::openapi())?;
-            http::page(&document)?
-        }
+        "http-api" => http::page(&serde_json::from_str(&openapi()?)?)?,
         "reasons" => tables::reasons(),
         name => match name.strip_prefix("sql-").map(str::parse::<Dialect>) {
             Some(Ok(dialect)) => tables::sql(dialect),

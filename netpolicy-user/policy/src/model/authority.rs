@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::error::{Excerpt, ModelError, Problem};
@@ -20,9 +21,8 @@ pub const FEED_USER: &str = "netpolicy-feed";
 
 /// What a user may be allowed to do. Each of them but `Feed`, and owning a policy, includes
 /// reading.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Privilege {
     /// Everything.
@@ -161,15 +161,16 @@ impl From<Principal> for String {
 }
 
 /// A privilege that was granted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Grant {
     /// What the holder may do.
     pub privilege: Privilege,
     /// Who.
-    #[schema(value_type = String, example = "user:alice")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "user:alice"))]
     pub to: Principal,
     /// Only with this policy; `None`: with all. Goes with [`Privilege::Attach`].
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub policy: Option<Name>,
     /// Who granted it: an OS user's name.
     pub granted_by: String,

@@ -7,13 +7,15 @@ mod files;
 mod list;
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 pub use self::list::{ListEdit, ListInput, ReferenceEdit, SourceText};
 use super::{Combine, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
 
 /// One change to the desired state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one at a time, and most are of the largest kinds"
@@ -21,7 +23,7 @@ use super::{Combine, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
 #[serde(tag = "change", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Change {
     /// Makes a policy.
-    #[schema(title = "CreatePolicy")]
+    #[cfg_attr(feature = "openapi", schema(title = "CreatePolicy"))]
     CreatePolicy {
         /// Its name.
         name: String,
@@ -60,11 +62,11 @@ pub enum Change {
             rename = "blocked_rest",
             skip_serializing_if = "PolicyCompat::is_empty"
         )]
-        #[schema(value_type = Option<String>)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         compat: PolicyCompat,
     },
     /// Alters a policy's lists or comment.
-    #[schema(title = "AlterPolicy")]
+    #[cfg_attr(feature = "openapi", schema(title = "AlterPolicy"))]
     AlterPolicy {
         /// Its name.
         name: String,
@@ -86,11 +88,11 @@ pub enum Change {
             rename = "blocked_rest",
             skip_serializing_if = "PolicyCompat::is_empty"
         )]
-        #[schema(value_type = Option<String>)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         compat: PolicyCompat,
     },
     /// Alters which named lists a policy refers to, and leaves its own rules.
-    #[schema(title = "AlterReferences")]
+    #[cfg_attr(feature = "openapi", schema(title = "AlterReferences"))]
     AlterReferences {
         /// The policy's name.
         policy: String,
@@ -100,7 +102,7 @@ pub enum Change {
         edit: ReferenceEdit,
     },
     /// Makes a named list.
-    #[schema(title = "CreateList")]
+    #[cfg_attr(feature = "openapi", schema(title = "CreateList"))]
     CreateList {
         /// Its name.
         name: String,
@@ -118,7 +120,7 @@ pub enum Change {
         network_rule: Option<NetworkRule>,
     },
     /// Alters a named list's entries or comment. Every policy that refers to it follows.
-    #[schema(title = "AlterList")]
+    #[cfg_attr(feature = "openapi", schema(title = "AlterList"))]
     AlterList {
         /// Its name.
         name: String,
@@ -133,7 +135,7 @@ pub enum Change {
         values: Option<Vec<String>>,
     },
     /// Gives a named list to another owner.
-    #[schema(title = "SetListOwner")]
+    #[cfg_attr(feature = "openapi", schema(title = "SetListOwner"))]
     SetListOwner {
         /// The list's name.
         list: String,
@@ -141,7 +143,7 @@ pub enum Change {
         owner: String,
     },
     /// Renames a named list. Policies go on referring to it.
-    #[schema(title = "RenameList")]
+    #[cfg_attr(feature = "openapi", schema(title = "RenameList"))]
     RenameList {
         /// Its name.
         name: String,
@@ -149,13 +151,13 @@ pub enum Change {
         to: String,
     },
     /// Drops a named list to which no policy refers.
-    #[schema(title = "DropList")]
+    #[cfg_attr(feature = "openapi", schema(title = "DropList"))]
     DropList {
         /// Its name.
         name: String,
     },
     /// Gives a policy to another owner.
-    #[schema(title = "SetOwner")]
+    #[cfg_attr(feature = "openapi", schema(title = "SetOwner"))]
     SetOwner {
         /// The policy's name.
         policy: String,
@@ -163,7 +165,7 @@ pub enum Change {
         owner: String,
     },
     /// Renames a policy.
-    #[schema(title = "RenamePolicy")]
+    #[cfg_attr(feature = "openapi", schema(title = "RenamePolicy"))]
     RenamePolicy {
         /// Its name.
         name: String,
@@ -171,13 +173,13 @@ pub enum Change {
         to: String,
     },
     /// Drops a policy.
-    #[schema(title = "DropPolicy")]
+    #[cfg_attr(feature = "openapi", schema(title = "DropPolicy"))]
     DropPolicy {
         /// Its name.
         name: String,
     },
     /// Activates or deactivates a policy.
-    #[schema(title = "SetActive")]
+    #[cfg_attr(feature = "openapi", schema(title = "SetActive"))]
     SetActive {
         /// Its name.
         name: String,
@@ -194,7 +196,7 @@ pub enum Change {
         mode: Mode,
     },
     /// Binds a policy to a scope.
-    #[schema(title = "Bind")]
+    #[cfg_attr(feature = "openapi", schema(title = "Bind"))]
     Bind {
         /// The policy's name.
         policy: String,
@@ -203,7 +205,7 @@ pub enum Change {
         service: Option<String>,
     },
     /// Takes a binding away.
-    #[schema(title = "Unbind")]
+    #[cfg_attr(feature = "openapi", schema(title = "Unbind"))]
     Unbind {
         /// The policy's name.
         policy: String,
@@ -213,7 +215,7 @@ pub enum Change {
     },
     /// Makes a policy the only one that governs a scope: activates and binds it, and
     /// removes the scope's other bindings.
-    #[schema(title = "Govern")]
+    #[cfg_attr(feature = "openapi", schema(title = "Govern"))]
     Govern {
         /// The policy's name; `None`: none is to govern the scope.
         #[serde(default)]
@@ -224,10 +226,10 @@ pub enum Change {
     },
     /// Drops the policy `default` that Materialize's dialect has from the start, as long
     /// as it is in no state.
-    #[schema(title = "DropDefault")]
+    #[cfg_attr(feature = "openapi", schema(title = "DropDefault"))]
     DropDefault,
     /// Makes a service.
-    #[schema(title = "AddService")]
+    #[cfg_attr(feature = "openapi", schema(title = "AddService"))]
     AddService {
         /// Its name.
         name: String,
@@ -247,7 +249,7 @@ pub enum Change {
         comment: Option<String>,
     },
     /// Alters a service; what is `None` stays.
-    #[schema(title = "AlterService")]
+    #[cfg_attr(feature = "openapi", schema(title = "AlterService"))]
     AlterService {
         /// Its name.
         name: String,
@@ -268,13 +270,13 @@ pub enum Change {
         comment: Option<String>,
     },
     /// Removes a service to which no policy is bound.
-    #[schema(title = "RemoveService")]
+    #[cfg_attr(feature = "openapi", schema(title = "RemoveService"))]
     RemoveService {
         /// Its name.
         name: String,
     },
     /// Alters the host's settings; what is `None` stays.
-    #[schema(title = "SetHost")]
+    #[cfg_attr(feature = "openapi", schema(title = "SetHost"))]
     SetHost {
         /// Whether the host's denials drop.
         #[serde(default)]
@@ -287,7 +289,7 @@ pub enum Change {
         failsafe_ports: Option<Vec<String>>,
     },
     /// Makes the whole state what a policy file says.
-    #[schema(title = "Apply")]
+    #[cfg_attr(feature = "openapi", schema(title = "Apply"))]
     Apply {
         /// The policy file.
         file: SourceText,

@@ -6,16 +6,18 @@ use std::fmt::Write;
 
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 /// Scopes that a sentence names; the others are counted.
 const NAMED: usize = 5;
 
 /// Sources whose attempts in one scope are dropped from now on, or pass from now on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Effect {
     /// The scope's number: as it will be, or as it was if it goes.
-    #[schema(value_type = u16)]
+    #[cfg_attr(feature = "openapi", schema(value_type = u16))]
     pub scope: ScopeId,
     /// "host" or the service's name.
     pub scope_name: String,
@@ -29,7 +31,8 @@ pub struct Effect {
 }
 
 /// What happens to sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Becomes {
     /// Their attempts passed, and are dropped from now on.
@@ -39,7 +42,8 @@ pub enum Becomes {
 }
 
 /// A set of sources, in short.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Sources {
     /// Whether networks are listed, or all but some.
     pub kind: SourcesKind,
@@ -56,7 +60,8 @@ pub struct Sources {
 }
 
 /// How [`Sources`] are described.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SourcesKind {
     /// The networks.
@@ -151,7 +156,8 @@ impl Sources {
 }
 
 /// A scope, or some of its ports, that a change opens to every source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Opening {
     /// "host" or the service's name.
     pub scope: String,
@@ -166,7 +172,8 @@ pub struct Opening {
 }
 
 /// The families that an [`Opening`] is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OpenTo {
     /// Both.

@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{AllowPart, Binding, Combine, Mode, NamedList, Policy, Rule, RuleList, Service, State};
 
 /// Which list of a policy.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ListKind {
     /// The allow list.

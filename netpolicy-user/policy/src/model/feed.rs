@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::error::{Excerpt, Problem};
@@ -33,9 +34,10 @@ pub const SHRINK_FROM: usize = 20;
 const SHOWN: usize = 3;
 
 /// Where a feed's content comes from, and what is refused of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
-#[schema(as = FeedSettings)]
+#[cfg_attr(feature = "openapi", schema(as = FeedSettings))]
 pub struct Feed {
     /// An `https://` URL, or the absolute path of a file.
     pub source: String,
@@ -68,7 +70,8 @@ pub struct Feed {
 }
 
 /// What becomes of ranges that no public source has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SpecialRanges {
     /// Content with one is refused.
@@ -91,7 +94,8 @@ impl fmt::Display for SpecialRanges {
 }
 
 /// Which entries of a feed are taken; nothing named: all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct FeedFilter {
     /// Of these services of a cloud provider.

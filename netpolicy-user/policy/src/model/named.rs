@@ -6,6 +6,7 @@
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::error::{Excerpt, Problem};
@@ -41,7 +42,8 @@ pub struct NamedList {
 }
 
 /// What SQL's network rules have in addition to addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NetworkRule {
     /// The type, in upper case: `IPV4`, `IPV6`, `HOST_PORT`.

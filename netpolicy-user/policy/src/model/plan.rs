@@ -3,6 +3,7 @@
 mod named;
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 pub(super) use self::named::renamed_lists;
@@ -14,7 +15,8 @@ use super::{
 };
 
 /// One difference between two states.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PlanItem {
     /// What happens to it.
     pub action: PlanAction,
@@ -26,7 +28,8 @@ pub struct PlanItem {
 }
 
 /// What happens to something in a [`PlanItem`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PlanAction {
     /// It is new.

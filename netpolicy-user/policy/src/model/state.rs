@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use netpolicy_common::{MAX_SCOPES, ScopeId};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use super::{HostCompat, ListKind, Name, NamedList, PolicyCompat, PolicyTest, PortSet, RuleList};
@@ -59,7 +60,8 @@ pub struct Service {
 }
 
 /// How a service's policies stand to the host's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Combine {
     /// The service's replace the host's. A service without an active policy of its
@@ -71,7 +73,8 @@ pub enum Combine {
 }
 
 /// Whether a scope's denials drop packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Denied attempts are dropped.
@@ -82,7 +85,8 @@ pub enum Mode {
 }
 
 /// What the sender of a denied attempt gets. Without meaning where denials do not drop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnDeny {
     /// Nothing: its connection attempt times out.

@@ -1,12 +1,14 @@
 //! What changes say of lists: where rules come from, and how lists are edited.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 use crate::model::RuleList;
 
 /// Where a list's rules come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListInput {
     /// Addresses, CIDRs or ranges, one an item; in a policy also `@name` for a named list.
@@ -53,26 +55,27 @@ impl ListInput {
 }
 
 /// An edit of one list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(tag = "edit", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ListEdit {
     /// Leave it.
     #[default]
-    #[schema(title = "KeepList")]
+    #[cfg_attr(feature = "openapi", schema(title = "KeepList"))]
     Keep,
     /// No list: the policy allows any (for a block list: nothing is blocked; for exceptions:
     /// there are none).
-    #[schema(title = "AnyList")]
+    #[cfg_attr(feature = "openapi", schema(title = "AnyList"))]
     Any,
     /// Replace it.
-    #[schema(title = "SetList")]
+    #[cfg_attr(feature = "openapi", schema(title = "SetList"))]
     Set {
         /// The new list.
         list: ListInput,
     },
     /// Add rules and remove rules. A rule to add that is there, and one to remove that is
     /// not, are warned of and change nothing. Adding to an allow part of `any` makes it `only`.
-    #[schema(title = "EditList")]
+    #[cfg_attr(feature = "openapi", schema(title = "EditList"))]
     Edit {
         /// Rules to add.
         #[serde(default)]
@@ -92,23 +95,24 @@ impl ListEdit {
 }
 
 /// An edit of a policy's references to named lists, by their names without `@`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(tag = "edit", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ReferenceEdit {
     /// Refer to these alone.
-    #[schema(title = "SetReferences")]
+    #[cfg_attr(feature = "openapi", schema(title = "SetReferences"))]
     Set {
         /// The lists.
         lists: Vec<String>,
     },
     /// Refer to these as well.
-    #[schema(title = "AddReferences")]
+    #[cfg_attr(feature = "openapi", schema(title = "AddReferences"))]
     Add {
         /// The lists.
         lists: Vec<String>,
     },
     /// Refer to these no longer.
-    #[schema(title = "RemoveReferences")]
+    #[cfg_attr(feature = "openapi", schema(title = "RemoveReferences"))]
     Remove {
         /// The lists.
         lists: Vec<String>,
@@ -116,7 +120,8 @@ pub enum ReferenceEdit {
 }
 
 /// A text and what to call it in messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SourceText {
     /// A file name, or `-` for standard input.

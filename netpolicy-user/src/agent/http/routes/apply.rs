@@ -8,8 +8,10 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::condition::{IfMatch, etag};
+#[cfg(feature = "openapi")]
 use super::document::{
-    CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM, UNKNOWN_NAME,
+    CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM, ProblemDetails,
+    UNKNOWN_NAME,
 };
 use super::texts::ChangeBody;
 use crate::agent::access::Caller;
@@ -18,11 +20,13 @@ use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::writer::{Writer, aside};
-use crate::api::{ChangeQuery, Changed, ProblemDetails};
-use crate::model::{Change, file};
+use crate::api::{ChangeQuery, Changed};
+#[cfg(feature = "openapi")]
+use crate::model::Change;
+use crate::model::file;
 
 /// Makes one change to the desired state and enforces it, all or nothing.
-#[utoipa::path(post, path = "/v1/changes", operation_id = "applyChange", tag = CHANGES,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/changes", operation_id = "applyChange", tag = CHANGES,
     params(ChangeQuery, ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     request_body(content = Change, description = "The change."),
     responses(
@@ -32,7 +36,7 @@ use crate::model::{Change, file};
         (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn change(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -49,22 +53,23 @@ pub(super) async fn change(
     changed.await.map(Json)
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub(super) struct ExportParams {
     /// A past revision; none: the state as it is.
     revision: Option<u64>,
 }
 
 /// The desired state as a policy file.
-#[utoipa::path(get, path = "/v1/export", operation_id = "exportPolicyFile", tag = HISTORY,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/export", operation_id = "exportPolicyFile", tag = HISTORY,
     params(ExportParams),
     responses(
         (status = OK, body = String, content_type = "text/plain", description = "A policy file (TOML)."),
         (status = NOT_FOUND, body = ProblemDetails, description = NO_REVISION),
     )
-)]
+))]
 pub(super) async fn export(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
+#[cfg(feature = "openapi")]
 use super::document::ACCESS;
 use super::paging::window;
 use crate::agent::access::Caller;
@@ -12,10 +13,10 @@ use crate::agent::http::extract::Params;
 use crate::api::{AuditView, PageQuery, Paged};
 
 /// Who did what, and what was refused, the newest first.
-#[utoipa::path(get, path = "/v1/audit", operation_id = "listAuditEntries", tag = ACCESS,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/audit", operation_id = "listAuditEntries", tag = ACCESS,
     params(PageQuery),
     responses((status = OK, body = Paged<AuditView>, description = "Entries of the audit log, the newest first."))
-)]
+))]
 pub(super) async fn list(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

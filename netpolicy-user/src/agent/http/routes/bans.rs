@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::de::DeserializeOwned;
 
-use super::document::{BANS, CONFLICTING, NO_ROOM};
+#[cfg(feature = "openapi")]
+use super::document::{BANS, CONFLICTING, NO_ROOM, ProblemDetails};
 use crate::agent::access::{Caller, Requester};
 use crate::agent::banned;
 use crate::agent::bans::{BanWork, WantedBan, WantedUnban};
@@ -15,15 +16,14 @@ use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::{Body, Params};
 use crate::api::{
-    BanOutcome, BanRequest, BansPage, BansQuery, NDJSON, ProblemDetails, ReplaceBansQuery,
-    UnbanRequest,
+    BanOutcome, BanRequest, BansPage, BansQuery, NDJSON, ReplaceBansQuery, UnbanRequest,
 };
 
 /// The bans in force, page by page.
-#[utoipa::path(get, path = "/v1/bans", operation_id = "listBans", tag = BANS,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/bans", operation_id = "listBans", tag = BANS,
     params(BansQuery),
     responses((status = OK, body = BansPage, description = "Bans, and how many there are."))
-)]
+))]
 pub(super) async fn list(
     State(app): State<App>,
     Params(query): Params<BansQuery>,
@@ -44,7 +44,7 @@ pub(super) async fn list(
 
 /// Bans sources, or extends their bans: all of the request or nothing, durable and in force
 /// when it is answered. What may not be banned is refused line by line.
-#[utoipa::path(post, path = "/v1/bans", operation_id = "banSources", tag = BANS,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/bans", operation_id = "banSources", tag = BANS,
     request_body(content = BanRequest, content_type = NDJSON,
         description = "A JSON object a line (newline-delimited JSON); or one as application/json."),
     responses(
@@ -53,7 +53,7 @@ pub(super) async fn list(
         (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn ban(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -65,7 +65,7 @@ pub(super) async fn ban(
 }
 
 /// Unbans sources. Those that are not banned are no error.
-#[utoipa::path(delete, path = "/v1/bans", operation_id = "unbanSources", tag = BANS,
+#[cfg_attr(feature = "openapi", utoipa::path(delete, path = "/v1/bans", operation_id = "unbanSources", tag = BANS,
     request_body(content = UnbanRequest, content_type = NDJSON,
         description = "A JSON object a line (newline-delimited JSON); or one as application/json."),
     responses(
@@ -74,7 +74,7 @@ pub(super) async fn ban(
         (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn unban(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -87,7 +87,7 @@ pub(super) async fn unban(
 
 /// Makes the bans of one origin those of the request: others of that origin end, in the same
 /// step. An empty body ends all.
-#[utoipa::path(put, path = "/v1/bans", operation_id = "replaceBans", tag = BANS,
+#[cfg_attr(feature = "openapi", utoipa::path(put, path = "/v1/bans", operation_id = "replaceBans", tag = BANS,
     params(ReplaceBansQuery),
     request_body(content = BanRequest, content_type = NDJSON,
         description = "A JSON object a line (newline-delimited JSON); or one as application/json."),
@@ -97,7 +97,7 @@ pub(super) async fn unban(
         (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn replace(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

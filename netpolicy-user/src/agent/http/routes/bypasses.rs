@@ -5,7 +5,8 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::condition::IfMatch;
-use super::document::{BYPASSES, CONFLICTING, IF_MATCH, MISMATCH, NO_ROOM};
+#[cfg(feature = "openapi")]
+use super::document::{BYPASSES, CONFLICTING, IF_MATCH, MISMATCH, NO_ROOM, ProblemDetails};
 use crate::agent::access::Caller;
 use crate::agent::access::Requester;
 use crate::agent::bypasses::{self, Revocation, view};
@@ -14,12 +15,12 @@ use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::{Body, Params};
 use crate::agent::writer::Writer;
-use crate::api::{BypassRequest, BypassView, ConsentQuery, ProblemDetails};
+use crate::api::{BypassRequest, BypassView, ConsentQuery};
 
 /// The bypasses that have not expired.
-#[utoipa::path(get, path = "/v1/bypasses", operation_id = "listBypasses", tag = BYPASSES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/bypasses", operation_id = "listBypasses", tag = BYPASSES,
     responses((status = OK, body = Vec<BypassView>, description = "The unexpired bypasses."))
-)]
+))]
 pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
     let snapshot = app.supervisor.snapshot();
     let live = snapshot.live_bypasses();
@@ -28,7 +29,7 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
 
 /// Exempts a source for a time; one that is exempt already is so for the new time. A
 /// bypass that opens a scope to every source requires consent.
-#[utoipa::path(post, path = "/v1/bypasses", operation_id = "grantBypass", tag = BYPASSES,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/bypasses", operation_id = "grantBypass", tag = BYPASSES,
     params(ConsentQuery, ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     request_body(content = BypassRequest, description = "The source, and for how long it is exempt."),
     responses(
@@ -38,7 +39,7 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
         (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn grant(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -57,9 +58,10 @@ pub(super) async fn grant(
     granted.await.map(Json)
 }
 
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub(super) struct RevokeParams {
     /// The address or CIDR.
     source: String,
@@ -73,7 +75,7 @@ pub(super) struct RevokeParams {
 }
 
 /// Takes an exemption away.
-#[utoipa::path(delete, path = "/v1/bypasses", operation_id = "revokeBypass", tag = BYPASSES,
+#[cfg_attr(feature = "openapi", utoipa::path(delete, path = "/v1/bypasses", operation_id = "revokeBypass", tag = BYPASSES,
     params(RevokeParams, ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     responses(
         (status = OK, body = BypassView, description = "The bypass that was revoked."),
@@ -81,7 +83,7 @@ pub(super) struct RevokeParams {
         (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
         (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
     )
-)]
+))]
 pub(super) async fn revoke(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

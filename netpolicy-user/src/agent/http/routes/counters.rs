@@ -3,15 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 
+#[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::api::{CounterRow, Counters};
 
 /// Packets by scope and reason, since the maps were made.
-#[utoipa::path(get, path = "/v1/counters", operation_id = "getCounters", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/counters", operation_id = "getCounters", tag = ENFORCEMENT,
     responses((status = OK, body = Counters, description = "The nonzero counters."))
-)]
+))]
 pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, AgentError> {
     blocking(move || {
         let snapshot = app.supervisor.snapshot();

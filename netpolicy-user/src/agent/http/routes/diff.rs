@@ -5,7 +5,8 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::document::{CONFLICTING, HISTORY, NO_REVISION, UNKNOWN_NAME};
+#[cfg(feature = "openapi")]
+use super::document::{CONFLICTING, HISTORY, NO_REVISION, ProblemDetails, UNKNOWN_NAME};
 use super::texts::ChangeBody;
 use crate::agent::access::Caller;
 use crate::agent::error::AgentError;
@@ -13,15 +14,18 @@ use crate::agent::http::app::App;
 use crate::agent::http::extract::Params;
 use crate::agent::memory;
 use crate::agent::writer::aside;
-use crate::api::{Changed, DiffAnswer, ProblemDetails, Timing};
-use crate::model::{Change, ChangeContext, State as Desired, diff, plan};
+use crate::api::{Changed, DiffAnswer, Timing};
+#[cfg(feature = "openapi")]
+use crate::model::Change;
+use crate::model::{ChangeContext, State as Desired, diff, plan};
 
 /// Bytes of a unified diff.
 const LONGEST: usize = 16 << 20;
 
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub(super) struct DiffParams {
     /// The older revision.
     from: u64,
@@ -30,13 +34,13 @@ pub(super) struct DiffParams {
 }
 
 /// How a revision differs from another one, or from the state as it is.
-#[utoipa::path(get, path = "/v1/diff", operation_id = "diffRevisions", tag = HISTORY,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/diff", operation_id = "diffRevisions", tag = HISTORY,
     params(DiffParams),
     responses(
         (status = OK, body = DiffAnswer, description = "The difference of both as policy files."),
         (status = NOT_FOUND, body = ProblemDetails, description = NO_REVISION),
     )
-)]
+))]
 pub(super) async fn revisions(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -58,14 +62,14 @@ pub(super) async fn revisions(
 }
 
 /// How the state would differ after a change: checked as any change, and not made.
-#[utoipa::path(post, path = "/v1/diff", operation_id = "diffChange", tag = HISTORY,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/diff", operation_id = "diffChange", tag = HISTORY,
     request_body(content = Change, description = "The change, most often that of a policy file. With the content type application/vnd.netpolicy.change-with-texts: a line of JSON with the change, whose texts are empty, and their lengths in bytes; then the texts."),
     responses(
         (status = OK, body = DiffAnswer, description = "The difference that the change would make."),
         (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
         (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
     )
-)]
+))]
 pub(super) async fn change(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

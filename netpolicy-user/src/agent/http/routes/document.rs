@@ -10,6 +10,7 @@ use utoipa::openapi::schema::{AllOf, Object, Schema};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
 use crate::api::PROBLEM_JSON;
+pub(super) use crate::api::ProblemDetails;
 
 /// Groups of operations.
 pub(super) const POLICIES: &str = "policies";

@@ -10,15 +10,16 @@ use futures_util::stream;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
 
+#[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
 use crate::agent::http::app::App;
 use crate::api::EventLine;
 
 /// Denied attempts from now on; ends when the agent stops.
-#[utoipa::path(get, path = "/v1/events", operation_id = "streamEvents", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/events", operation_id = "streamEvents", tag = ENFORCEMENT,
     responses((status = OK, body = EventLine, content_type = "application/x-ndjson",
         description = "A stream without end of such objects, one a line (newline-delimited JSON)."))
-)]
+))]
 pub(super) async fn events(State(app): State<App>) -> Response {
     let lines = stream::unfold(
         (app.hub.subscribe(), app.stopping),

@@ -8,6 +8,7 @@ use axum::extract::State;
 use netpolicy_common::Reason;
 use serde::Deserialize;
 
+#[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
 use crate::agent::banned;
 use crate::agent::error::{AgentError, chain};
@@ -31,12 +32,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// a service's, nor a failsafe port.
 const NO_PORT: u16 = 0;
 
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub(super) struct ExplainParams {
     /// An address.
-    #[param(value_type = String)]
+    #[cfg_attr(feature = "openapi", param(value_type = String))]
     source: IpAddr,
     /// A destination port; none: a port of no service.
     port: Option<u16>,
@@ -46,10 +48,10 @@ pub(super) struct ExplainParams {
 
 /// Why an attempt passes or is dropped where it arrives, and what policies and loaded
 /// program say of it.
-#[utoipa::path(get, path = "/v1/explain", operation_id = "explainVerdict", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/explain", operation_id = "explainVerdict", tag = ENFORCEMENT,
     params(ExplainParams),
     responses((status = OK, body = ExplainView, description = "The verdict, and what it follows from."))
-)]
+))]
 pub(super) async fn explain(
     State(app): State<App>,
     Params(params): Params<ExplainParams>,

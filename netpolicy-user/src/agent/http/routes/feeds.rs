@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use tokio::time::{Instant, timeout_at};
 
-use super::document::{CONFLICTING, NO_ROOM, POLICIES};
+#[cfg(feature = "openapi")]
+use super::document::{CONFLICTING, NO_ROOM, POLICIES, ProblemDetails};
 use crate::agent::access::{Caller, Requester};
 use crate::agent::error::AgentError;
 use crate::agent::feeds;
@@ -17,17 +18,17 @@ use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::{Body, Params};
 use crate::agent::snapshot::Snapshot;
 use crate::agent::writer::Writer;
-use crate::api::{FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery, ProblemDetails};
+use crate::api::{FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery};
 
 /// How long an answer waits at most, seconds, and unless set.
 const LONGEST_WAIT: u64 = 60;
 const USUAL_WAIT: u64 = 30;
 
 /// All feeds, with their settings and how they are.
-#[utoipa::path(get, path = "/v1/feeds", operation_id = "listFeeds", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/feeds", operation_id = "listFeeds", tag = POLICIES,
     params(FeedsQuery),
     responses((status = OK, body = Vec<FeedView>, description = "All feeds."))
-)]
+))]
 pub(super) async fn list(State(app): State<App>, Params(query): Params<FeedsQuery>) -> Response {
     let mut snapshots = app.supervisor.snapshots();
     let mut stopping = app.stopping.clone();
@@ -76,7 +77,7 @@ fn seen(snapshot: &Snapshot) -> String {
 
 /// Puts new content of a feed in force: one canonical network a line, ascending. Content that
 /// the feed's settings refuse leaves what is in force.
-#[utoipa::path(put, path = "/v1/feeds/{name}/content", operation_id = "putFeedContent", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(put, path = "/v1/feeds/{name}/content", operation_id = "putFeedContent", tag = POLICIES,
     params(("name" = String, Path, description = "The feed's name."), FeedContentQuery),
     request_body(content = Vec<u8>, content_type = "application/octet-stream",
         description = "One canonical network a line, as in 192.0.2.0/24, ascending, each once; \
@@ -87,7 +88,7 @@ fn seen(snapshot: &Snapshot) -> String {
         (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn put(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -116,7 +117,7 @@ pub(super) async fn put(
 }
 
 /// Reports a refresh that brought no content: it failed, or what is in force is current.
-#[utoipa::path(post, path = "/v1/feeds/{name}/report", operation_id = "reportFeed", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/feeds/{name}/report", operation_id = "reportFeed", tag = POLICIES,
     params(("name" = String, Path, description = "The feed's name.")),
     request_body(content = FeedReport, description = "What came of it."),
     responses(
@@ -124,7 +125,7 @@ pub(super) async fn put(
         (status = NOT_FOUND, body = ProblemDetails, description = "There is no feed of this name."),
         (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
     )
-)]
+))]
 pub(super) async fn report(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -138,13 +139,13 @@ pub(super) async fn report(
 }
 
 /// Requests a refresh of a feed now.
-#[utoipa::path(post, path = "/v1/feeds/{name}/refresh", operation_id = "refreshFeed", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/feeds/{name}/refresh", operation_id = "refreshFeed", tag = POLICIES,
     params(("name" = String, Path, description = "The feed's name.")),
     responses(
         (status = OK, body = FeedView, description = "The feed, of which a refresh is requested."),
         (status = NOT_FOUND, body = ProblemDetails, description = "There is no feed of this name."),
     )
-)]
+))]
 pub(super) async fn refresh(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

@@ -4,24 +4,25 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::condition::IfMatch;
-use super::document::{ACCESS, IF_MATCH, MISMATCH, NO_ROOM};
+#[cfg(feature = "openapi")]
+use super::document::{ACCESS, IF_MATCH, MISMATCH, NO_ROOM, ProblemDetails};
 use crate::agent::access::{Caller, Requester, grants};
 use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::{Body, Params};
-use crate::api::{GrantRequest, GrantView, ProblemDetails};
+use crate::api::{GrantRequest, GrantView};
 
 /// All privileges that were granted.
-#[utoipa::path(get, path = "/v1/grants", operation_id = "listGrants", tag = ACCESS,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/grants", operation_id = "listGrants", tag = ACCESS,
     responses((status = OK, body = Vec<GrantView>, description = "All grants."))
-)]
+))]
 pub(super) async fn list(State(app): State<App>) -> Json<Vec<GrantView>> {
     let snapshot = app.supervisor.snapshot();
     Json(snapshot.grants.iter().map(GrantView::from).collect())
 }
 
 /// Grants a privilege to an OS user or group.
-#[utoipa::path(post, path = "/v1/grants", operation_id = "grantPrivilege", tag = ACCESS,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/grants", operation_id = "grantPrivilege", tag = ACCESS,
     params(("If-Match" = Option<String>, Header, description = IF_MATCH)),
     request_body(content = GrantRequest, description = "The privilege, and who gets it."),
     responses(
@@ -30,7 +31,7 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<GrantView>> {
         (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn grant(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -47,14 +48,14 @@ pub(super) async fn grant(
 }
 
 /// Takes a privilege away.
-#[utoipa::path(delete, path = "/v1/grants", operation_id = "revokePrivilege", tag = ACCESS,
+#[cfg_attr(feature = "openapi", utoipa::path(delete, path = "/v1/grants", operation_id = "revokePrivilege", tag = ACCESS,
     params(GrantRequest, ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     responses(
         (status = OK, body = GrantView, description = "The grant that was revoked."),
         (status = NOT_FOUND, body = ProblemDetails, description = "There is no such grant."),
         (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
     )
-)]
+))]
 pub(super) async fn revoke(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

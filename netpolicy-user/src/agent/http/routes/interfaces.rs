@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::condition::IfMatch;
-use super::document::{ENFORCEMENT, IF_MATCH, MISMATCH};
+#[cfg(feature = "openapi")]
+use super::document::{ENFORCEMENT, IF_MATCH, MISMATCH, ProblemDetails};
 use crate::agent::access::rights;
 use crate::agent::access::{Caller, Requester};
 use crate::agent::change::Consent;
@@ -13,19 +14,19 @@ use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::kernel::attach::detach as detach_all;
-use crate::api::{ConsentQuery, ProblemDetails};
+use crate::api::ConsentQuery;
 use crate::detach_marker;
 use crate::model::Privilege;
 
 /// Stops all filtering until it is attached again; the names of the interfaces. Requires
 /// consent, unless filtering is stopped already.
-#[utoipa::path(post, path = "/v1/detach", operation_id = "detachInterfaces", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/detach", operation_id = "detachInterfaces", tag = ENFORCEMENT,
     params(ConsentQuery),
     responses(
         (status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."),
         (status = CONFLICT, body = ProblemDetails, description = "It requires consent: `opens` says to what."),
     )
-)]
+))]
 pub(super) async fn detach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -50,13 +51,13 @@ pub(super) async fn detach(
 }
 
 /// Filters the configured interfaces again; the names of those that are filtered.
-#[utoipa::path(post, path = "/v1/attach", operation_id = "attachInterfaces", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/attach", operation_id = "attachInterfaces", tag = ENFORCEMENT,
     params(("If-Match" = Option<String>, Header, description = IF_MATCH)),
     responses(
         (status = OK, body = Vec<String>, description = "Names of the interfaces that are filtered."),
         (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
     )
-)]
+))]
 pub(super) async fn attach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

@@ -3,19 +3,20 @@
 use axum::extract::{Path, State};
 
 use super::condition::AtRevision;
-use super::document::POLICIES;
+#[cfg(feature = "openapi")]
+use super::document::{POLICIES, ProblemDetails};
 use super::paging;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::http::views;
-use crate::api::{EntriesQuery, EntryItem, ListView, Paged, ProblemDetails};
+use crate::api::{EntriesQuery, EntryItem, ListView, Paged};
 use crate::model::{self, NamedList, error::closest};
 
 /// All named lists, without their entries.
-#[utoipa::path(get, path = "/v1/lists", operation_id = "listLists", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/lists", operation_id = "listLists", tag = POLICIES,
     responses((status = OK, body = Vec<ListView>, description = "All named lists, without their entries."))
-)]
+))]
 pub(super) async fn list(State(app): State<App>) -> AtRevision<Vec<ListView>> {
     let snapshot = app.supervisor.snapshot();
     let lists = snapshot.state.lists.iter();
@@ -26,13 +27,13 @@ pub(super) async fn list(State(app): State<App>) -> AtRevision<Vec<ListView>> {
 }
 
 /// One named list, with its entries.
-#[utoipa::path(get, path = "/v1/lists/{name}", operation_id = "getList", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/lists/{name}", operation_id = "getList", tag = POLICIES,
     params(("name" = String, Path, description = "The list's name.")),
     responses(
         (status = OK, body = ListView, description = "The list, with its entries."),
         (status = NOT_FOUND, body = ProblemDetails, description = "There is no list of this name."),
     )
-)]
+))]
 pub(super) async fn show(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -47,13 +48,13 @@ pub(super) async fn show(
 }
 
 /// Entries of one named list.
-#[utoipa::path(get, path = "/v1/lists/{name}/entries", operation_id = "listEntries", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/lists/{name}/entries", operation_id = "listEntries", tag = POLICIES,
     params(("name" = String, Path, description = "The list's name."), EntriesQuery),
     responses(
         (status = OK, body = Paged<EntryItem>, description = "Entries, in the order of the list."),
         (status = NOT_FOUND, body = ProblemDetails, description = "There is no list of this name."),
     )
-)]
+))]
 pub(super) async fn entries(
     State(app): State<App>,
     Path(name): Path<String>,

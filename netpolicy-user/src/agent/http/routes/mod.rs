@@ -10,6 +10,7 @@ mod bypasses;
 mod condition;
 mod counters;
 mod diff;
+#[cfg(feature = "openapi")]
 mod document;
 mod events;
 mod explain;
@@ -33,13 +34,12 @@ mod verify;
 
 pub use status::unfiltered_others;
 
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::{Json, Router};
-use utoipa::OpenApi as _;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
-use utoipa_axum::routes;
+use axum::routing::{delete, get, post, put};
 
 use crate::agent::error::AgentError;
 use crate::agent::http::admission::authorize;
@@ -47,70 +47,99 @@ use crate::agent::http::app::App;
 use crate::agent::http::error::HttpError;
 use crate::agent::http::standing::BODY_LIMIT;
 
+/// The OpenAPI document, as `GET /v1/openapi.json` answers with it: `cargo xtask docs` writes it
+/// from the handlers' annotations, which nothing but the feature `openapi` compiles.
+pub const OPENAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
+
+/// The router and, with the feature `openapi`, the document, from one table of operations;
+/// `large` ones take a body of [`BODY_LIMIT`] instead of axum's usual 2 MB.
+macro_rules! operations {
+    ($($method:ident $path:literal $module:ident::$handler:ident $($large:ident)?;)*) => {
+        fn operations() -> Router<App> {
+            Router::new()
+                $(.route($path, operations!(@limit $method($module::$handler) $(, $large)?)))*
+        }
+
+        /// Method and path of each operation.
+        #[cfg(test)]
+        const OPERATIONS: &[(&str, &str)] =
+            &[$((stringify!($method), $path)),*];
+
+        /// The OpenAPI document, from the annotations of the handlers.
+        #[cfg(feature = "openapi")]
+        #[must_use]
+        pub fn openapi() -> utoipa::openapi::OpenApi {
+            use utoipa::OpenApi as _;
+            use utoipa_axum::{router::OpenApiRouter, routes};
+
+            let (_, mut api) = OpenApiRouter::<App>::with_openapi(document::Api::openapi())
+                $(.routes(routes!($module::$handler)))*
+                .split_for_parts();
+            document::complete(&mut api);
+            api
+        }
+    };
+    (@limit $operation:expr, large) => { $operation.layer(DefaultBodyLimit::max(BODY_LIMIT)) };
+    (@limit $operation:expr) => { $operation };
+}
+
+operations! {
+    get "/v1/status" status::status;
+    get "/v1/progress" status::progress;
+    get "/v1/policies" policies::list;
+    get "/v1/policies/{name}" policies::show;
+    get "/v1/policies/{name}/rules" policies::rules;
+    get "/v1/lists" lists::list;
+    get "/v1/lists/{name}" lists::show;
+    get "/v1/lists/{name}/entries" lists::entries;
+    get "/v1/feeds" feeds::list;
+    put "/v1/feeds/{name}/content" feeds::put large;
+    post "/v1/feeds/{name}/report" feeds::report;
+    post "/v1/feeds/{name}/refresh" feeds::refresh;
+    get "/v1/services" services::list;
+    get "/v1/host" host::show;
+    post "/v1/changes" apply::change large;
+    get "/v1/export" apply::export;
+    get "/v1/diff" diff::revisions;
+    post "/v1/diff" diff::change large;
+    post "/v1/sql" sql::run large;
+    get "/v1/explain" explain::explain;
+    get "/v1/lint" lint::lint;
+    post "/v1/verify" verify::verify;
+    get "/v1/counters" counters::counters;
+    get "/v1/events" events::events;
+    get "/v1/bypasses" bypasses::list;
+    post "/v1/bypasses" bypasses::grant;
+    delete "/v1/bypasses" bypasses::revoke;
+    get "/v1/bans" bans::list;
+    post "/v1/bans" bans::ban large;
+    delete "/v1/bans" bans::unban;
+    put "/v1/bans" bans::replace large;
+    get "/v1/revisions" revisions::list;
+    post "/v1/rollback/{revision}" revisions::rollback;
+    post "/v1/confirm" revisions::confirm;
+    get "/v1/grants" grants::list;
+    post "/v1/grants" grants::grant;
+    delete "/v1/grants" grants::revoke;
+    get "/v1/audit" audit::list;
+    get "/v1/backup" store::backup;
+    post "/v1/store/rescue" store::rescue;
+    post "/v1/store/acknowledge" store::acknowledge;
+    post "/v1/attach" interfaces::attach;
+    post "/v1/detach" interfaces::detach;
+}
+
 /// The whole API. Connections bring a [`Peer`](crate::agent::http::admission::Peer).
 pub fn router(app: App) -> Router {
-    let (router, api) = operations();
-    router
+    operations()
         .route(
             "/v1/openapi.json",
-            axum::routing::get(move || std::future::ready(Json(api.clone()))),
+            get(async || ([(CONTENT_TYPE, "application/json")], OPENAPI)),
         )
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(app.clone(), authorize))
         .with_state(app)
-}
-
-/// The document that `GET /v1/openapi.json` answers with.
-#[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    operations().1
-}
-
-/// All operations, and their description.
-fn operations() -> (Router<App>, utoipa::openapi::OpenApi) {
-    let (router, mut api) = OpenApiRouter::with_openapi(document::Api::openapi())
-        .routes(routes!(status::status))
-        .routes(routes!(status::progress))
-        .routes(routes!(policies::list))
-        .routes(routes!(policies::show))
-        .routes(routes!(policies::rules))
-        .routes(routes!(lists::list))
-        .routes(routes!(lists::show))
-        .routes(routes!(lists::entries))
-        .routes(routes!(feeds::list))
-        .routes(routes!(feeds::put).layer(DefaultBodyLimit::max(BODY_LIMIT)))
-        .routes(routes!(feeds::report))
-        .routes(routes!(feeds::refresh))
-        .routes(routes!(services::list))
-        .routes(routes!(host::show))
-        .routes(routes!(apply::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))
-        .routes(routes!(apply::export))
-        .routes(routes!(diff::revisions, diff::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))
-        .routes(routes!(sql::run).layer(DefaultBodyLimit::max(BODY_LIMIT)))
-        .routes(routes!(explain::explain))
-        .routes(routes!(lint::lint))
-        .routes(routes!(verify::verify))
-        .routes(routes!(counters::counters))
-        .routes(routes!(events::events))
-        .routes(routes!(bypasses::list, bypasses::grant, bypasses::revoke))
-        .routes(
-            routes!(bans::list, bans::ban, bans::unban, bans::replace)
-                .layer(DefaultBodyLimit::max(BODY_LIMIT)),
-        )
-        .routes(routes!(revisions::list))
-        .routes(routes!(revisions::rollback))
-        .routes(routes!(revisions::confirm))
-        .routes(routes!(grants::list, grants::grant, grants::revoke))
-        .routes(routes!(audit::list))
-        .routes(routes!(store::backup))
-        .routes(routes!(store::rescue))
-        .routes(routes!(store::acknowledge))
-        .routes(routes!(interfaces::attach))
-        .routes(routes!(interfaces::detach))
-        .split_for_parts();
-    document::complete(&mut api);
-    (router, api)
 }
 
 async fn unknown(uri: Uri) -> AgentError {

@@ -3,19 +3,20 @@
 use axum::extract::{Path, State};
 
 use super::condition::AtRevision;
-use super::document::POLICIES;
+#[cfg(feature = "openapi")]
+use super::document::{POLICIES, ProblemDetails};
 use super::paging;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::http::views;
-use crate::api::{Paged, PolicyView, ProblemDetails, RuleItem, RulesQuery};
+use crate::api::{Paged, PolicyView, RuleItem, RulesQuery};
 use crate::model::{self, Policy, error::closest};
 
 /// All policies, without their lists.
-#[utoipa::path(get, path = "/v1/policies", operation_id = "listPolicies", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/policies", operation_id = "listPolicies", tag = POLICIES,
     responses((status = OK, body = Vec<PolicyView>, description = "All policies, without their lists."))
-)]
+))]
 pub(super) async fn list(State(app): State<App>) -> AtRevision<Vec<PolicyView>> {
     let snapshot = app.supervisor.snapshot();
     let policies = snapshot.state.policies.iter().map(views::policy).collect();
@@ -23,13 +24,13 @@ pub(super) async fn list(State(app): State<App>) -> AtRevision<Vec<PolicyView>> 
 }
 
 /// One policy, with its lists.
-#[utoipa::path(get, path = "/v1/policies/{name}", operation_id = "getPolicy", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/policies/{name}", operation_id = "getPolicy", tag = POLICIES,
     params(("name" = String, Path, description = "The policy's name.")),
     responses(
         (status = OK, body = PolicyView, description = "The policy, with its lists."),
         (status = NOT_FOUND, body = ProblemDetails, description = "There is no policy of this name."),
     )
-)]
+))]
 pub(super) async fn show(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -43,13 +44,13 @@ pub(super) async fn show(
 }
 
 /// Rules of one policy.
-#[utoipa::path(get, path = "/v1/policies/{name}/rules", operation_id = "listRules", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/policies/{name}/rules", operation_id = "listRules", tag = POLICIES,
     params(("name" = String, Path, description = "The policy's name."), RulesQuery),
     responses(
         (status = OK, body = Paged<RuleItem>, description = "Rules, in the order of the lists."),
         (status = NOT_FOUND, body = ProblemDetails, description = "There is no policy of this name."),
     )
-)]
+))]
 pub(super) async fn rules(
     State(app): State<App>,
     Path(name): Path<String>,

@@ -4,7 +4,10 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json};
 
 use super::condition::IfMatch;
-use super::document::{CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM};
+#[cfg(feature = "openapi")]
+use super::document::{
+    CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM, ProblemDetails,
+};
 use super::paging::window;
 use crate::agent::access::{Caller, Requester};
 use crate::agent::change::ChangeOptions;
@@ -13,15 +16,13 @@ use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::Params;
 use crate::agent::writer::Writer;
-use crate::api::{
-    ChangeQuery, Changed, PageQuery, Paged, PendingView, ProblemDetails, RevisionView,
-};
+use crate::api::{ChangeQuery, Changed, PageQuery, Paged, PendingView, RevisionView};
 
 /// The latest revisions of the desired state, the newest first.
-#[utoipa::path(get, path = "/v1/revisions", operation_id = "listRevisions", tag = HISTORY,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/revisions", operation_id = "listRevisions", tag = HISTORY,
     params(PageQuery),
     responses((status = OK, body = Paged<RevisionView>, description = "Revisions, the newest first."))
-)]
+))]
 pub(super) async fn list(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -32,7 +33,7 @@ pub(super) async fn list(
 }
 
 /// Makes the desired state what it was at a revision: a new revision, made as any change.
-#[utoipa::path(post, path = "/v1/rollback/{revision}", operation_id = "rollBack", tag = HISTORY,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/rollback/{revision}", operation_id = "rollBack", tag = HISTORY,
     params(("revision" = u64, Path, description = "The revision to go back to."), ChangeQuery,
         ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     responses(
@@ -42,7 +43,7 @@ pub(super) async fn list(
         (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn rollback(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -59,14 +60,14 @@ pub(super) async fn rollback(
 }
 
 /// Confirms the unconfirmed change.
-#[utoipa::path(post, path = "/v1/confirm", operation_id = "confirmChange", tag = CHANGES,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/confirm", operation_id = "confirmChange", tag = CHANGES,
     params(("If-Match" = Option<String>, Header, description = IF_MATCH)),
     responses(
         (status = OK, body = PendingView, description = "The change that stays in force."),
         (status = NOT_FOUND, body = ProblemDetails, description = "No change waits for a confirmation."),
         (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
     )
-)]
+))]
 pub(super) async fn confirm(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

@@ -3,15 +3,16 @@
 use axum::extract::State;
 
 use super::condition::AtRevision;
+#[cfg(feature = "openapi")]
 use super::document::POLICIES;
 use crate::agent::http::app::App;
 use crate::agent::http::views;
 use crate::api::ServiceView;
 
 /// All services.
-#[utoipa::path(get, path = "/v1/services", operation_id = "listServices", tag = POLICIES,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/services", operation_id = "listServices", tag = POLICIES,
     responses((status = OK, body = Vec<ServiceView>, description = "All services."))
-)]
+))]
 pub(super) async fn list(State(app): State<App>) -> AtRevision<Vec<ServiceView>> {
     let snapshot = app.supervisor.snapshot();
     let services = snapshot.state.services.iter();

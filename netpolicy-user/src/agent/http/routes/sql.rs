@@ -6,7 +6,10 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::condition::IfMatch;
-use super::document::{CHANGES, CONFLICTING, IF_MATCH, MISMATCH, NO_ROOM, UNKNOWN_NAME};
+#[cfg(feature = "openapi")]
+use super::document::{
+    CHANGES, CONFLICTING, IF_MATCH, MISMATCH, NO_ROOM, ProblemDetails, UNKNOWN_NAME,
+};
 use crate::agent::access::Caller;
 use crate::agent::change::ChangeOptions;
 use crate::agent::error::AgentError;
@@ -15,11 +18,11 @@ use crate::agent::http::error::status_of;
 use crate::agent::http::extract::{Body, Params};
 use crate::agent::sql;
 use crate::agent::writer::Writer;
-use crate::api::{ChangeQuery, ProblemDetails, SqlRequest, SqlResponse};
+use crate::api::{ChangeQuery, SqlRequest, SqlResponse};
 
 /// Runs a script of SQL, up to the first statement that fails. The status is that
 /// statement's; the body is the same whether one failed or not.
-#[utoipa::path(post, path = "/v1/sql", operation_id = "runSql", tag = CHANGES,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/sql", operation_id = "runSql", tag = CHANGES,
     params(ChangeQuery, ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     request_body(content = SqlRequest, description = "The script."),
     responses(
@@ -32,7 +35,7 @@ use crate::api::{ChangeQuery, ProblemDetails, SqlRequest, SqlResponse};
         (status = PRECONDITION_FAILED, content((SqlResponse = "application/json"), (ProblemDetails = "application/problem+json")), description = MISMATCH),
         (status = INSUFFICIENT_STORAGE, body = SqlResponse, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn run(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+#[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
 use crate::agent::banned;
 use crate::agent::confirm::pending;
@@ -23,17 +24,17 @@ use crate::model::{self, Bypass, Mode, Name, OnDeny};
 use crate::selection::may_be_unfiltered;
 
 /// How the agent and enforcement are.
-#[utoipa::path(get, path = "/v1/status", operation_id = "getStatus", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/status", operation_id = "getStatus", tag = ENFORCEMENT,
     responses((status = OK, body = Status, description = "The agent, what is enforced, and what is wrong."))
-)]
+))]
 pub(super) async fn status(State(app): State<App>) -> Result<Json<Status>, AgentError> {
     blocking(move || Ok(Json(read(&app)))).await
 }
 
 /// What the agent is doing.
-#[utoipa::path(get, path = "/v1/progress", operation_id = "getProgress", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/progress", operation_id = "getProgress", tag = ENFORCEMENT,
     responses((status = OK, body = ProgressView, description = "What the agent is doing."))
-)]
+))]
 pub(super) async fn progress(State(app): State<App>) -> Json<ProgressView> {
     Json(app.supervisor.progress())
 }

@@ -8,32 +8,33 @@ use axum::{Extension, Json};
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::io::AsyncReadExt as _;
+#[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use super::document::{NO_ROOM, STORE};
+#[cfg(feature = "openapi")]
+use super::document::{NO_ROOM, ProblemDetails, STORE};
 use crate::agent::access::{Caller, Requester};
 use crate::agent::change::Consent;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
-use crate::api::{
-    AcknowledgeQuery, AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, ProblemDetails, RescuedView,
-};
+use crate::api::{AcknowledgeQuery, AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, RescuedView};
 
 /// Bytes that are sent at a time.
 const PIECE: usize = 1 << 16;
 
 /// The body of a backup, which no JSON schema describes further.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = Binary)]
+#[derive()]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = Binary))]
 #[expect(dead_code, reason = "only described, for the body is a stream")]
 struct BackupFile(Vec<u8>);
 
 /// A whole, checked copy of the state database, as one file.
-#[utoipa::path(get, path = "/v1/backup", operation_id = "getBackup", tag = STORE,
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/backup", operation_id = "getBackup", tag = STORE,
     responses((status = OK, content_type = "application/octet-stream", body = Vec<u8>,
         description = "The file; its BLAKE3 and revision are in the headers."))
-)]
+))]
 pub(super) async fn backup(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -67,13 +68,13 @@ pub(super) async fn backup(
 }
 
 /// Stores what the agent holds in a new database, after the old one was lost.
-#[utoipa::path(post, path = "/v1/store/rescue", operation_id = "rescueStore", tag = STORE,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/store/rescue", operation_id = "rescueStore", tag = STORE,
     responses(
         (status = OK, body = RescuedView, description = "The store, whole again."),
         (status = CONFLICT, body = ProblemDetails, description = "Nothing is lost."),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn rescue(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -87,14 +88,14 @@ pub(super) async fn rescue(
 
 /// Puts a store in force, and goes on from it, that is older than what was in use last or has
 /// another history. What that opens to every source requires consent.
-#[utoipa::path(post, path = "/v1/store/acknowledge", operation_id = "acknowledgeStore", tag = STORE,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/store/acknowledge", operation_id = "acknowledgeStore", tag = STORE,
     params(AcknowledgeQuery),
     responses(
         (status = OK, body = AcknowledgedView, description = "The store's revision is in force."),
         (status = CONFLICT, body = ProblemDetails, description = "The store is not held, or what it opens is not consented to."),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
-)]
+))]
 pub(super) async fn acknowledge(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

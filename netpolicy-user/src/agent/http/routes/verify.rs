@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
+#[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
 use crate::agent::access::rights;
 use crate::agent::access::{Caller, Requester};
@@ -14,9 +15,9 @@ use crate::model::Privilege;
 
 /// Reads everything in force back, compares it with a fresh compile of the desired state
 /// and repairs what differs. Takes the privilege admin.
-#[utoipa::path(post, path = "/v1/verify", operation_id = "verifyEnforcement", tag = ENFORCEMENT,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/verify", operation_id = "verifyEnforcement", tag = ENFORCEMENT,
     responses((status = OK, body = VerifyView, description = "What differed, and whether it was repaired."))
-)]
+))]
 pub(super) async fn verify(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

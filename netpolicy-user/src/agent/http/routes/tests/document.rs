@@ -58,6 +58,18 @@ fn is_words(value: &Value) -> bool {
 }
 
 #[tokio::test]
+async fn operations_of_the_document_are_those_of_the_router() {
+    let (_, operations) = document().await;
+    let described: BTreeSet<_> = operations
+        .iter()
+        .map(|op| (op.method.to_lowercase(), op.path.clone()))
+        .collect();
+    let served = OPERATIONS.iter();
+    let served = served.map(|&(method, path)| (method.to_owned(), path.to_owned()));
+    assert_eq!(described, served.collect(), "run `cargo xtask docs`");
+}
+
+#[tokio::test]
 async fn every_operation_response_and_parameter_has_a_description() {
     let (_, operations) = document().await;
     for op in &operations {
