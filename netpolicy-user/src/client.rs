@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod feeds;
 mod http;
+mod rehearsal;
 mod safety;
 mod sql;
 mod states;

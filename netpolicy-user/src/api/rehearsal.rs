@@ -2,29 +2,30 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
 
 use super::{Cause, ServiceView};
 use crate::model::effect::Becomes;
 
 /// The query of `POST /v1/evaluate`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct EvaluateQuery {
     /// Sources seen since then: a time (RFC 3339) or how long ago, as in "30d"; 30 days unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// Sources that are listed: 1 to 1,000; 100 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 1000)]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
     pub limit: Option<usize>,
 }
 
 /// The query of `GET /v1/evaluate`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct EvaluatePolicyQuery {
     /// The policy: judged as if it were active and enforced.
     pub policy: String,
@@ -37,13 +38,14 @@ pub struct EvaluatePolicyQuery {
     pub since: Option<String>,
     /// Sources that are listed: 1 to 1,000; 100 unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 1000)]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
     pub limit: Option<usize>,
 }
 
 /// `GET` and `POST /v1/evaluate`, and a part of every dry run: a candidate, judged over the sources
 /// that are remembered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Evaluation {
     /// Sources seen since then were judged.
     pub since: Timestamp,
@@ -69,7 +71,8 @@ pub struct Evaluation {
 }
 
 /// A source that would fare otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EvaluatedSource {
     /// Its address, or its network.
     pub source: String,
@@ -91,9 +94,10 @@ pub struct EvaluatedSource {
 }
 
 /// The query of `GET /v1/recommend`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct RecommendQuery {
     /// A service's name; none: the host.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,11 +107,11 @@ pub struct RecommendQuery {
     pub since: Option<String>,
     /// IPv4 sources that share a network of this length become one entry: 8 to 32, 32 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 8, maximum = 32)]
+    #[cfg_attr(feature = "openapi", param(minimum = 8, maximum = 32))]
     pub aggregate: Option<u8>,
     /// The same for IPv6: 32 to 128, 64 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 32, maximum = 128)]
+    #[cfg_attr(feature = "openapi", param(minimum = 32, maximum = 128))]
     pub aggregate6: Option<u8>,
     /// A source stayed if so much time lies between its first attempt and its last, as in "1h",
     /// which it is unless set; "0s": every source that got in.
@@ -116,7 +120,8 @@ pub struct RecommendQuery {
 }
 
 /// `GET /v1/recommend`: the smallest allow list that covers the sources that came and stayed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Recommendation {
     /// The service; none: the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,7 +151,8 @@ pub struct Recommendation {
 }
 
 /// An entry of a recommended allow list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecommendedEntry {
     /// The address or CIDR.
     pub cidr: String,
@@ -159,7 +165,8 @@ pub struct RecommendedEntry {
 }
 
 /// A source that a recommended allow list does not cover, or lets in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UncoveredSource {
     /// Its address, or its network.
     pub source: String,

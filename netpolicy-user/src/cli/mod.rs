@@ -20,6 +20,7 @@ mod descriptors;
 mod diff;
 mod doctor;
 mod early;
+mod evaluate;
 mod examples;
 mod explain;
 mod export;
@@ -43,6 +44,7 @@ mod sql;
 mod status;
 mod store;
 mod submit;
+mod top;
 mod usage;
 mod verify;
 
@@ -170,6 +172,8 @@ enum ClientCommand {
     Verify,
     /// Show how many packets passed and were dropped, and why
     Counters,
+    /// Show what comes and what is denied, by scope, source, network and rule, as it happens
+    Top(top::TopArgs),
     /// Print denied attempts as they happen, until Ctrl-C
     Monitor(monitor::MonitorArgs),
     /// Ban sources, for a time or until they are unbanned, whatever policies say
@@ -365,6 +369,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Explain(args) => explain::run(&args, cx).await,
         ClientCommand::Verify => verify::run(cx).await,
         ClientCommand::Counters => counters::run(cx).await,
+        ClientCommand::Top(args) => top::run(args, cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
         ClientCommand::Ban(args) => ban::ban(args, cx).await,
         ClientCommand::Unban(args) => ban::unban(args, cx).await,

@@ -8,6 +8,7 @@ mod changed;
 mod counters;
 mod diff;
 mod doctor;
+mod evaluate;
 mod events;
 mod explain;
 mod feeds;
@@ -15,11 +16,13 @@ mod history;
 mod lint;
 mod lists;
 mod policies;
+mod recommend;
 mod services;
 mod settings;
 mod sql;
 mod status;
 mod terminal;
+mod top;
 mod verify;
 
 use crate::api::Verdict;
@@ -36,10 +39,12 @@ use crate::model::counted as count;
 pub use changed::{ChangeReport, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
+pub use recommend::RecommendedPolicy;
 pub use settings::SettingView;
 pub use sql::{Layout, SqlOutcome};
 pub use terminal::{Escaped, one_line};
 use terminal::{escape as clean, one_line as line};
+pub use top::{TopList, TopRow, TopRule, TopScope, TopSource, TopView};
 
 /// Table or JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

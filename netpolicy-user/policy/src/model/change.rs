@@ -187,7 +187,7 @@ pub enum Change {
         active: bool,
     },
     /// Enforces a policy, or only observes it.
-    #[schema(title = "SetMode")]
+    #[cfg_attr(feature = "openapi", schema(title = "SetMode"))]
     SetMode {
         /// The policy's name.
         policy: String,

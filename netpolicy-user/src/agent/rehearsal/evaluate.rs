@@ -216,7 +216,10 @@ mod tests {
         let listed: Vec<_> = evaluation.sources.iter().map(|s| &*s.source).collect();
         assert_eq!(listed, ["198.51.100.1", "192.0.2.66"]);
         let sentence = evaluation.sources[1].sentence.as_deref().unwrap();
-        assert!(sentence.contains("by '192.0.2.66' of policy 'office'"), "{sentence}");
+        assert!(
+            sentence.contains("by '192.0.2.66' of policy 'office'"),
+            "{sentence}"
+        );
         let short = judged(sources, &[], 1);
         assert_eq!((short.sources.len(), short.denied), (1, 2));
     }

@@ -13,11 +13,7 @@ pub const HOST: &str = "host";
 ///
 /// # Errors
 /// It is neither.
-pub fn since(
-    text: Option<&str>,
-    usual: Duration,
-    now: Timestamp,
-) -> Result<Timestamp, AgentError> {
+pub fn since(text: Option<&str>, usual: Duration, now: Timestamp) -> Result<Timestamp, AgentError> {
     if let Some(time) = text.and_then(|text| text.parse::<Timestamp>().ok()) {
         return Ok(time);
     }
@@ -58,6 +54,9 @@ mod tests {
             "2026-01-01T00:00:00Z"
         );
         let error = at(Some("yesterday")).unwrap_err().to_string();
-        assert!(error.contains("'yesterday'") && error.contains("30d"), "{error}");
+        assert!(
+            error.contains("'yesterday'") && error.contains("30d"),
+            "{error}"
+        );
     }
 }

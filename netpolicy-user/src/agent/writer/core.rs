@@ -28,6 +28,7 @@ use crate::agent::in_force::InForce;
 use crate::agent::kernel::attach::SharedAttacher;
 use crate::agent::kernel::{Enforcer, EventSource, KernelWriter};
 use crate::agent::progress::ProgressReporter;
+use crate::agent::rehearsal::{NothingSeen, SeenSources};
 use crate::agent::snapshot::Snapshot;
 use crate::agent::upkeep::{Upkeep, unrecorded};
 use crate::api::{Phase, ProgressView, RevisionView};
@@ -76,6 +77,8 @@ pub struct Writer {
     pub(super) progress: ProgressReporter,
     /// The host's sockets.
     sockets: Box<dyn Sockets>,
+    /// The sources that came.
+    seen: Arc<dyn SeenSources>,
     /// Interfaces that are to be filtered, as published last.
     interfaces: Vec<String>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -120,6 +123,7 @@ impl Writer {
             leftovers: Leftovers::default(),
             progress: ProgressReporter::default(),
             sockets: Box::new(KernelSockets),
+            seen: Arc::new(NothingSeen),
             interfaces: Vec::new(),
             published,
             settings,
@@ -215,6 +219,7 @@ impl Writer {
             bypasses: &self.bypasses,
             grants: &self.grants,
             sockets: &*self.sockets,
+            seen: &*self.seen,
             interfaces: &self.interfaces,
             limits: self.settings.limits,
             now: self.now(),
@@ -346,6 +351,11 @@ impl Writer {
                 what: "cannot read that revision",
                 source,
             })
+    }
+
+    /// What remembers the sources that came; nothing does at first.
+    pub fn set_seen(&mut self, seen: Arc<dyn SeenSources>) {
+        self.seen = seen;
     }
 
     /// Other sockets than the host's.

@@ -12,6 +12,7 @@ mod counters;
 mod diff;
 #[cfg(feature = "openapi")]
 mod document;
+mod evaluate;
 mod events;
 mod explain;
 mod feeds;
@@ -105,6 +106,9 @@ operations! {
     post "/v1/sql" sql::run large;
     get "/v1/explain" explain::explain;
     get "/v1/lint" lint::lint;
+    get "/v1/evaluate" evaluate::policy;
+    post "/v1/evaluate" evaluate::change large;
+    get "/v1/recommend" evaluate::recommend;
     post "/v1/verify" verify::verify;
     get "/v1/counters" counters::counters;
     get "/v1/events" events::events;

@@ -26,6 +26,7 @@ use crate::agent::events::EventHub;
 use crate::agent::http::admission::Peer;
 use crate::agent::http::quota::Quota;
 use crate::agent::http::standing::BODIES;
+use crate::agent::rehearsal::NothingSeen;
 use crate::agent::reload::Running;
 use crate::agent::testing::{Bench, FakeKernel, create};
 use crate::agent::writer::Supervisor;
@@ -59,6 +60,7 @@ impl Agent {
             marker: bench.dir.path().join(DETACHED_MARKER),
             running: Running::channel(Config::default()).subscribe(),
             hub: hub.clone(),
+            seen: Arc::new(NothingSeen),
             stopping,
             started: Timestamp::now(),
             bodies: Quota::new(BODIES),
