@@ -10,8 +10,8 @@ pub(super) use self::named::renamed_lists;
 use self::named::{lists, references};
 use super::list::{Segment, rules_of};
 use super::{
-    AllowPart, Host, ListKind, OnDeny, Policy, PolicyCompat, PolicyTest, Rule, RuleList, Service,
-    State, counted,
+    AllowPart, Host, ListKind, Mode, OnDeny, Policy, PolicyCompat, PolicyTest, Rule, RuleList,
+    Service, State, counted,
 };
 
 /// One difference between two states.
