@@ -11,6 +11,7 @@ mod feeds;
 mod http;
 mod rehearsal;
 mod safety;
+mod sources;
 mod sql;
 mod states;
 mod store;

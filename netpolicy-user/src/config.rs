@@ -18,15 +18,18 @@ mod bans;
 mod commented;
 mod effective;
 mod error;
+mod memory;
 mod pattern;
 mod read;
 
 use bans::FileBans;
+use memory::FileMemory;
 
 pub use bans::BansConfig;
 pub use commented::commented_default;
 pub use effective::{Setting, ValueOrigin, differing_keys, settings};
 pub use error::{ConfigError, ConfigProblem};
+pub use memory::MemoryConfig;
 pub use pattern::InterfacePattern;
 
 /// Where the configuration file is looked for when none is named.
@@ -79,6 +82,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is never banned.
     pub bans: BansConfig,
+    /// What is remembered of sources.
+    pub memory: MemoryConfig,
     /// How often the agent compares the kernel with the desired state; at least a second.
     #[serde(serialize_with = "effective::interval")]
     pub verify_interval: Duration,
@@ -180,6 +185,7 @@ impl Default for Config {
             resets_per_second: DEFAULT_RESETS_PER_SECOND,
             limits: Limits::default(),
             bans: BansConfig::default(),
+            memory: MemoryConfig::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
             geo_databases: Vec::new(),
         }
@@ -376,7 +382,10 @@ impl Config {
         }
         let (bans, wrong) = file.bans.unwrap_or_default().read();
         self.bans = bans;
-        problems.extend(wrong.into_iter().map(|(offset, message)| {
+        let (memory, wrong_memory) = file.memory.unwrap_or_default().read();
+        self.memory = memory;
+        let wrong = wrong.into_iter().chain(wrong_memory);
+        problems.extend(wrong.map(|(offset, message)| {
             let place = at(offset..offset);
             ConfigProblem { place, message }
         }));
@@ -430,6 +439,7 @@ struct File {
     geo_databases: Option<Vec<PathBuf>>,
     limits: Option<FileLimits>,
     bans: Option<FileBans>,
+    memory: Option<FileMemory>,
 }
 
 #[derive(Debug, Default, Deserialize)]

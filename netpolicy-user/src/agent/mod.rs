@@ -22,16 +22,17 @@
 //! | `confirm` | changes that are rolled back unless they are confirmed | `access`, `error`, `in_force` |
 //! | `bypasses` | bypasses, the same in store and kernel | `access`, `banned`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `upkeep` |
-//! | `events` | denied attempts: ring buffer, names, listeners | `banned`, `error`, `kernel`, `snapshot` |
+//! | `events` | judged attempts: ring buffer, names, listeners | `banned`, `error`, `kernel`, `snapshot` |
+//! | `observed` | the memory of sources: who came, what decided, how often | `error`, `events`, `rehearsal`, `snapshot` |
 //! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `feeds`, `held`, `in_force`, `kernel`, `memory`, `progress`, `rehearsal`, `snapshot`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |
 //! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `banned`, `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
-//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `error`, `events`, `feeds`, `in_force`, `kernel`, `memory`, `rehearsal`, `reload`, `snapshot`, `sql`, `writer` |
+//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `error`, `events`, `feeds`, `in_force`, `kernel`, `memory`, `observed`, `rehearsal`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `bans`, `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
 //! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
-//! | `run` | the agent's run, from its locks to its last word | `banned`, `events`, `http`, `kernel`, `next_boot`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
+//! | `run` | the agent's run, from its locks to its last word | `banned`, `events`, `http`, `kernel`, `next_boot`, `observed`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
 //!
 //! Enforcement does not need it: it may crash, stop or be replaced at any time,
 //! and nothing that is in force changes. It must never take enforcement down by
@@ -54,6 +55,7 @@ pub mod in_force;
 pub mod kernel;
 pub mod memory;
 mod next_boot;
+pub mod observed;
 pub mod progress;
 pub mod rehearsal;
 pub mod reload;

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,7 +19,8 @@ use super::http::quota::Quota;
 use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing};
-use super::kernel::{Allowance, EventSource, Inspection, interfaces};
+use super::kernel::{EventSource, Inspection, interfaces};
+use super::observed::{self, Observations};
 use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
@@ -60,7 +62,9 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let writer =
         tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
-    let (writer, links) = writer.await??;
+    let (mut writer, links) = writer.await??;
+    let observations = Observations::new(started);
+    writer.set_seen(Arc::new(observations.clone()));
     let start::Exclusive {
         socket,
         locks: _locks,
@@ -92,11 +96,13 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         marker: config.state_dir.join(DETACHED_MARKER),
         running: running.subscribe(),
         hub: hub.clone(),
+        observations,
         stopping: stopping.clone(),
         started,
         bodies: Quota::new(standing::BODIES),
     };
-    let mut tasks = background(&config, &app, new_sources)?;
+    let keeper = remember(&config, &app)?;
+    let mut tasks = background(&config, &app, new_sources, keeper.reports)?;
     let limits = Connections::within(descriptors);
     let mut server = tokio::spawn(serve::serve(
         listener,
@@ -141,6 +147,8 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         name = signals.next() => tracing::warn!(signal = name, "again: stopping at once"),
     }
     tasks.shutdown().await;
+    // With the tasks went who reports: it writes down what there is, and ends.
+    let _ = timeout(GRACE, tokio::task::spawn_blocking(|| keeper.thread.join())).await;
     drop(socket_file);
     let snapshot = supervisor.snapshot();
     tracing::info!(
@@ -152,11 +160,23 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts the memory of sources.
+fn remember(config: &Config, app: &App) -> std::io::Result<observed::Keeper> {
+    let running = app.running.clone();
+    observed::start(
+        config.state_dir.clone(),
+        move || running.borrow().config.memory.clone(),
+        app.supervisor.snapshots(),
+        app.observations.clone(),
+    )
+}
+
 /// The background tasks.
 fn background(
     config: &Config,
     app: &App,
     new_sources: mpsc::UnboundedReceiver<Box<dyn EventSource>>,
+    memory: SyncSender<stream::Reported>,
 ) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
 
@@ -167,14 +187,20 @@ fn background(
         .spawn(move || denied::name_events(named, &snapshots, &hub))?;
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let running = app.running.clone();
-    let allowance = move || {
+    let reporting = move || {
         let config = &running.borrow().config;
-        Allowance {
-            events: stream::allowance(config.events_per_second, cpus),
+        stream::Reporting {
+            listeners: config.events_per_second,
+            memory: config.memory.reported_per_second(),
             resets_per_second: config.resets_per_second.into(),
         }
     };
-    tasks.spawn(stream::pump(new_sources, allowance, app.hub.clone(), raw));
+    let outlets = stream::Outlets {
+        hub: app.hub.clone(),
+        raw,
+        memory,
+    };
+    tasks.spawn(stream::pump(new_sources, reporting, cpus, outlets));
     tasks.spawn(stream::count_lost(app.inspector.clone(), app.hub.clone()));
 
     let supervisor = app.supervisor.clone();

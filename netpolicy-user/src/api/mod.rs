@@ -18,6 +18,7 @@ mod problem;
 mod rehearsal;
 mod safety;
 mod services;
+mod sources;
 mod sql;
 mod texts;
 mod verdict;
@@ -53,6 +54,10 @@ pub use self::safety::{
     RescuedView, Shrink,
 };
 pub use self::services::{HostView, ServiceView};
+pub use self::sources::{
+    HitView, HitsPage, HitsQuery, RateBucket, RateStep, RatesQuery, RatesView, SourceOrder,
+    SourceVerdict, SourceView, SourcesPage, SourcesQuery,
+};
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use self::texts::{CHANGE_WITH_TEXTS, ChangeHead};
 pub use self::verdict::{Cause, EngineName, PacketAction, Phase, Verdict};

@@ -24,6 +24,7 @@ mod error;
 mod feed;
 mod list;
 mod objects;
+mod observed;
 mod pending;
 mod rescue;
 mod sqlite;
@@ -44,6 +45,10 @@ pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
 pub(crate) use self::error::begin_without_policy;
 pub use self::feed::{FeedRecord, FeedUpdate, NamedFeedRecord};
+pub use self::observed::{
+    ObservationRecord, ObservationStore, discard_observations, observations_bytes,
+    open_observations,
+};
 pub use self::pending::{Pending, PendingEdit};
 pub use self::rescue::{Rescued, Whole, by_rescue};
 #[cfg(not(test))]

@@ -49,7 +49,10 @@ pub use dialect::Dialect;
 pub use edited::{EDITED, EditedRule, edited_rules};
 pub use effect::{Becomes, Effect, Opening};
 pub use error::{ErrorKind, ModelError, Place, Problem};
-pub use evaluate::{ListKind, ResolvedRule, RuleRef, Verdict, evaluate, evaluate_unclassified};
+pub use evaluate::{
+    ListKind, ResolvedRule, RuleRef, Verdict, evaluate, evaluate_all, evaluate_unclassified,
+    governing_policies,
+};
 pub use explain::{Explanation, explain};
 pub use feed::{Feed, FeedFilter, FeedRefusal, SpecialRanges};
 pub use item::Item;

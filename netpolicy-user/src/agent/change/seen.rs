@@ -17,7 +17,7 @@ impl Situation<'_> {
             return;
         }
         let since = self.now.checked_sub(LATELY).unwrap_or(self.now);
-        let seen = self.seen.since(since);
+        let seen = self.seen.seen_since(since);
         if seen.remembered_since.is_none() {
             return;
         }

@@ -10,7 +10,7 @@ use super::quota::Quota;
 use crate::agent::error::AgentError;
 use crate::agent::events::EventHub;
 use crate::agent::kernel::{Inspector, KillSwitch};
-use crate::agent::rehearsal::SeenSources;
+use crate::agent::observed::Observations;
 use crate::agent::reload::Running;
 use crate::agent::writer::Supervisor;
 
@@ -29,8 +29,8 @@ pub struct App {
     pub running: watch::Receiver<Arc<Running>>,
     /// Events.
     pub hub: EventHub,
-    /// The sources that came.
-    pub seen: Arc<dyn SeenSources>,
+    /// The memory of sources.
+    pub observations: Observations,
     /// Becomes `true` when the agent stops; streams end then.
     pub stopping: watch::Receiver<bool>,
     /// When the agent started.

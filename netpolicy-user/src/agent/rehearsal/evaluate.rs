@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use netpolicy_common::{Reason, ScopeId};
 
-use super::{HOST, Seen, SeenSource};
+use super::{HOST, SeenSource, SourcesSeen};
 use crate::api::{EvaluatedSource, Evaluation};
 use crate::compiler::{Rehearsed, Ruleset, rehearse, scope_of};
 use crate::model::effect::Becomes;
@@ -32,7 +32,7 @@ pub struct CandidateRules<'a> {
 /// `now`.
 #[must_use]
 pub fn evaluate(
-    seen: &Seen,
+    seen: &SourcesSeen,
     since: Timestamp,
     (in_force, candidate): (CandidateRules<'_>, CandidateRules<'_>),
     (bypasses, now): (&[Bypass], Timestamp),
@@ -195,7 +195,7 @@ mod tests {
             state: &next,
             rules: &next_rules,
         };
-        let seen = Seen {
+        let seen = SourcesSeen {
             sources,
             remembered_since: Some(Timestamp::UNIX_EPOCH),
         };

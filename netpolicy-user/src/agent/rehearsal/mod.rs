@@ -19,12 +19,12 @@ pub use self::span::{HOST, duration, since};
 /// What remembers the sources of attempts.
 pub trait SeenSources: Send + Sync {
     /// All that is remembered of attempts since a time.
-    fn since(&self, since: Timestamp) -> Seen;
+    fn seen_since(&self, since: Timestamp) -> SourcesSeen;
 }
 
 /// What is remembered of sources.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct SourcesSeen {
     /// Each source once a scope and outcome.
     pub sources: Vec<SeenSource>,
     /// When the memory begins; `None`: nothing is remembered.
@@ -57,7 +57,7 @@ pub struct SeenSource {
 pub struct NothingSeen;
 
 impl SeenSources for NothingSeen {
-    fn since(&self, _: Timestamp) -> Seen {
-        Seen::default()
+    fn seen_since(&self, _: Timestamp) -> SourcesSeen {
+        SourcesSeen::default()
     }
 }

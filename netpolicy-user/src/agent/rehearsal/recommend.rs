@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Seen, SeenSource};
+use super::{SeenSource, SourcesSeen};
 use crate::api::{Recommendation, RecommendedEntry, UncoveredSource};
 use crate::model::rule::canonical;
 use crate::model::{CoveredSource, JoinLengths, ListedNetwork, smallest_list};
@@ -28,7 +28,7 @@ pub struct RecommendOptions {
 
 /// The allow list for a scope, by what was seen.
 #[must_use]
-pub fn recommend(seen: &Seen, scope: &str, options: RecommendOptions) -> Recommendation {
+pub fn recommend(seen: &SourcesSeen, scope: &str, options: RecommendOptions) -> Recommendation {
     let here = || seen.sources.iter().filter(|source| *source.scope == *scope);
     let got_in = joined(here().filter(|source| source.got_in));
     let stayed = SignedDuration::try_from(options.stayed).unwrap_or(SignedDuration::MAX);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn recommended(sources: Vec<SeenSource>, v4: u8) -> Recommendation {
-        let seen = Seen {
+        let seen = SourcesSeen {
             sources,
             remembered_since: Some(Timestamp::UNIX_EPOCH),
         };

@@ -18,7 +18,7 @@ const LINES: usize = 100;
 const NETWORK: u8 = 24;
 
 /// Asks the agent, and knows what it said last.
-pub(super) struct Collector {
+pub(super) struct TopCollector {
     client: Client,
     since: Duration,
     service: Option<String>,
@@ -29,7 +29,7 @@ pub(super) struct Collector {
 /// Attempts that passed and were denied, by scope.
 type Totals = BTreeMap<String, (u64, u64)>;
 
-impl Collector {
+impl TopCollector {
     pub(super) fn new(client: Client, since: Duration, service: Option<String>) -> Self {
         Self {
             client,
@@ -87,7 +87,7 @@ impl Collector {
 /// # Errors
 /// The agent does not answer.
 pub(super) async fn once(
-    mut collector: Collector,
+    mut collector: TopCollector,
     interval: Duration,
 ) -> Result<TopView, ClientError> {
     collector.look().await?;
@@ -97,7 +97,7 @@ pub(super) async fn once(
 
 /// Looks again and again, as long as what it sees is taken; what went wrong is said in words.
 pub(super) fn watch(
-    mut collector: Collector,
+    mut collector: TopCollector,
     interval: Duration,
 ) -> mpsc::Receiver<Result<TopView, String>> {
     let (sender, receiver) = mpsc::channel(1);

@@ -7,7 +7,7 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
-use crate::cli::top::screen::{Order, Outcome};
+use crate::cli::top::screen::{KeyEffect, Order};
 use crate::output::{Format, RenderOptions, TopRule, TopSource};
 
 fn options(colour: bool) -> RenderOptions {
@@ -79,8 +79,8 @@ fn drawn(screen: &Screen, width: u16, height: u16) -> String {
     terminal(screen, width, height).backend().to_string()
 }
 
-fn press(screen: &mut Screen, keys: &str) -> Outcome {
-    let mut last = Outcome::Redraw;
+fn press(screen: &mut Screen, keys: &str) -> KeyEffect {
+    let mut last = KeyEffect::Redraw;
     for key in keys.chars() {
         let code = match key {
             '\n' => KeyCode::Enter,
@@ -148,21 +148,21 @@ fn keys_choose_lists_and_lines_and_ask_before_anything_changes() {
         source: "198.51.100.7".to_owned(),
         scope: "postgres".to_owned(),
     };
-    assert_eq!(press(&mut screen, "\n"), Outcome::Do(explain));
-    assert_eq!(press(&mut screen, "b"), Outcome::Redraw);
+    assert_eq!(press(&mut screen, "\n"), KeyEffect::Do(explain));
+    assert_eq!(press(&mut screen, "b"), KeyEffect::Redraw);
     let text = drawn(&screen, 80, 24);
     assert!(
         text.contains("Ban 198.51.100.7 on the host for 1 hour?"),
         "{text}"
     );
-    assert_eq!(press(&mut screen, "n"), Outcome::Redraw);
+    assert_eq!(press(&mut screen, "n"), KeyEffect::Redraw);
     let ban = Order::Ban {
         source: "198.51.100.0/24".to_owned(),
     };
-    assert_eq!(press(&mut screen, "2by"), Outcome::Do(ban));
+    assert_eq!(press(&mut screen, "2by"), KeyEffect::Do(ban));
     press(&mut screen, "3p");
     assert_eq!(screen.message.as_deref(), Some("no source is chosen"));
-    assert_eq!(press(&mut screen, "q"), Outcome::Quit);
+    assert_eq!(press(&mut screen, "q"), KeyEffect::Quit);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) struct TopArgs {
 }
 
 pub(super) async fn run(args: TopArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let collector = collect::Collector::new(cx.client.clone(), args.since, args.service.clone());
+    let collector = collect::TopCollector::new(cx.client.clone(), args.since, args.service.clone());
     if args.once {
         let view = collect::once(collector, args.interval).await?;
         cx.print(&view)?;

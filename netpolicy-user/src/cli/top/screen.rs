@@ -79,7 +79,7 @@ impl Order {
 
 /// What follows of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum KeyEffect {
     /// The screen is drawn again.
     Redraw,
     /// The agent is asked.
@@ -144,25 +144,25 @@ impl Screen {
     }
 
     /// What a key does.
-    pub(super) fn press(&mut self, key: KeyEvent) -> Outcome {
+    pub(super) fn press(&mut self, key: KeyEvent) -> KeyEffect {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
-            return Outcome::Quit;
+            return KeyEffect::Quit;
         }
         match std::mem::replace(&mut self.mode, ScreenMode::Browse) {
             ScreenMode::Browse => return self.browse(key.code),
             ScreenMode::Filter => self.type_filter(key.code),
             ScreenMode::Read(_) => {}
             ScreenMode::Ask(order) => match key.code {
-                KeyCode::Char('y' | 'Y') => return Outcome::Do(order),
+                KeyCode::Char('y' | 'Y') => return KeyEffect::Do(order),
                 _ => self.message = Some("not done".to_owned()),
             },
         }
-        Outcome::Redraw
+        KeyEffect::Redraw
     }
 
-    fn browse(&mut self, key: KeyCode) -> Outcome {
+    fn browse(&mut self, key: KeyCode) -> KeyEffect {
         match key {
-            KeyCode::Char('q') => return Outcome::Quit,
+            KeyCode::Char('q') => return KeyEffect::Quit,
             KeyCode::Char('?' | 'h') => self.mode = ScreenMode::Read(HELP.to_owned()),
             KeyCode::Char('/') => self.mode = ScreenMode::Filter,
             KeyCode::Char(' ') => self.is_paused = !self.is_paused,
@@ -188,7 +188,7 @@ impl Screen {
             _ => {}
         }
         self.keep_choice();
-        Outcome::Redraw
+        KeyEffect::Redraw
     }
 
     fn show(&mut self, further: usize) {
@@ -215,18 +215,18 @@ impl Screen {
     }
 
     /// An order about the chosen source; asked about first, if it changes anything.
-    fn order(&mut self, order: impl FnOnce(String, String) -> Order) -> Outcome {
+    fn order(&mut self, order: impl FnOnce(String, String) -> Order) -> KeyEffect {
         let chosen = self.rows().into_iter().nth(self.chosen);
         let Some((source, scope)) = chosen.and_then(|row| row.source.zip(row.scope)) else {
             self.message = Some("no source is chosen".to_owned());
-            return Outcome::Redraw;
+            return KeyEffect::Redraw;
         };
         let order = order(source, scope);
         match order.question() {
-            None => Outcome::Do(order),
+            None => KeyEffect::Do(order),
             Some(_) => {
                 self.mode = ScreenMode::Ask(order);
-                Outcome::Redraw
+                KeyEffect::Redraw
             }
         }
     }

@@ -8,27 +8,27 @@ use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use tokio::sync::mpsc;
 
 use super::actions;
-use super::collect::{self, Collector};
+use super::collect::{self, TopCollector};
 use super::draw;
-use super::screen::{Outcome, Screen, ScreenMode};
+use super::screen::{KeyEffect, Screen, ScreenMode};
 use crate::cli::context::Context;
 
 /// What a terminal says.
-enum Input {
+enum TerminalInput {
     Key(KeyEvent),
     Resized,
 }
 
 /// The terminal, given back as it was.
-struct Borrowed(DefaultTerminal);
+struct BorrowedTerminal(DefaultTerminal);
 
-impl Borrowed {
+impl BorrowedTerminal {
     fn take() -> io::Result<Self> {
         ratatui::try_init().map(Self)
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for BorrowedTerminal {
     fn drop(&mut self) {
         ratatui::restore();
     }
@@ -39,7 +39,7 @@ impl Drop for Borrowed {
 /// # Errors
 /// The terminal cannot be drawn on.
 pub(super) async fn run(
-    collector: Collector,
+    collector: TopCollector,
     interval: Duration,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<()> {
@@ -47,7 +47,7 @@ pub(super) async fn run(
     let mut screen = Screen::new(cx.options.clone());
     let mut views = collect::watch(collector, interval);
     let mut inputs = inputs()?;
-    let mut terminal = Borrowed::take()?;
+    let mut terminal = BorrowedTerminal::take()?;
     loop {
         terminal.0.draw(|frame| draw::draw(frame, &screen))?;
         tokio::select! {
@@ -58,11 +58,11 @@ pub(super) async fn run(
             },
             input = inputs.recv() => match input {
                 None => return Ok(()),
-                Some(Input::Resized) => {}
-                Some(Input::Key(key)) => match screen.press(key) {
-                    Outcome::Redraw => {}
-                    Outcome::Quit => return Ok(()),
-                    Outcome::Do(order) => match actions::carry_out(&client, &order).await {
+                Some(TerminalInput::Resized) => {}
+                Some(TerminalInput::Key(key)) => match screen.press(key) {
+                    KeyEffect::Redraw => {}
+                    KeyEffect::Quit => return Ok(()),
+                    KeyEffect::Do(order) => match actions::carry_out(&client, &order).await {
                         Ok(answer) => match order.question() {
                             None => screen.mode = ScreenMode::Read(answer),
                             Some(_) => screen.message = Some(answer),
@@ -76,13 +76,13 @@ pub(super) async fn run(
 }
 
 /// Keys, read by a thread that ends with the process, or with the terminal.
-fn inputs() -> io::Result<mpsc::UnboundedReceiver<Input>> {
+fn inputs() -> io::Result<mpsc::UnboundedReceiver<TerminalInput>> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let read = move || {
         while let Ok(event) = event::read() {
             let input = match event {
-                Event::Key(key) if key.kind == KeyEventKind::Press => Input::Key(key),
-                Event::Resize(..) => Input::Resized,
+                Event::Key(key) if key.kind == KeyEventKind::Press => TerminalInput::Key(key),
+                Event::Resize(..) => TerminalInput::Resized,
                 _ => continue,
             };
             if sender.send(input).is_err() {

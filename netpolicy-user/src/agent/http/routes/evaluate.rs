@@ -19,7 +19,8 @@ use crate::agent::http::views;
 use crate::agent::in_force::InForce;
 use crate::agent::memory;
 use crate::agent::rehearsal::{
-    CandidateRules, HOST, RecommendOptions, duration, evaluate, recommend as recommended, since,
+    CandidateRules, HOST, RecommendOptions, SeenSources as _, duration, evaluate,
+    recommend as recommended, since,
 };
 use crate::agent::writer::aside;
 use crate::api::{EvaluatePolicyQuery, EvaluateQuery, Evaluation, RecommendQuery, Recommendation};
@@ -115,7 +116,7 @@ pub(super) async fn recommend(
             Some(name) => Some(find_service(state, name)?),
         };
         let scope = service.map_or(HOST, |service| service.name.as_str());
-        let seen = app.seen.since(options.since);
+        let seen = app.observations.seen_since(options.since);
         let mut answer = recommended(&seen, scope, options);
         answer.service = service.map(|service| views::service(state, service));
         if seen.remembered_since.is_none() {
@@ -144,7 +145,7 @@ fn judge(
 ) -> Result<Json<Evaluation>, AgentError> {
     let since = since(from, EVALUATED, Timestamp::now())?;
     let compiled = in_force.compiled.next(candidate, &mut |_, _| {});
-    let seen = app.seen.since(since);
+    let seen = app.observations.seen_since(since);
     let now = CandidateRules {
         state: &in_force.state,
         rules: &in_force.ruleset,

@@ -25,6 +25,7 @@ mod paging;
 mod policies;
 mod revisions;
 mod services;
+mod sources;
 pub(in crate::agent) mod sql;
 mod status;
 mod store;
@@ -112,6 +113,9 @@ operations! {
     post "/v1/verify" verify::verify;
     get "/v1/counters" counters::counters;
     get "/v1/events" events::events;
+    get "/v1/sources" sources::sources;
+    get "/v1/hits" sources::hits;
+    get "/v1/rates" sources::rates;
     get "/v1/bypasses" bypasses::list;
     post "/v1/bypasses" bypasses::grant;
     delete "/v1/bypasses" bypasses::revoke;

@@ -91,6 +91,7 @@ fn read(app: &App) -> Status {
     let bypasses: Vec<_> = snapshot.live_bypasses().collect();
     faults.extend(exempt_families(&bypasses));
     faults.extend(running.faults());
+    faults.extend(app.observations.faults());
     let mut enforcement = Enforcement {
         state,
         detached,

@@ -26,7 +26,7 @@ use crate::agent::events::EventHub;
 use crate::agent::http::admission::Peer;
 use crate::agent::http::quota::Quota;
 use crate::agent::http::standing::BODIES;
-use crate::agent::rehearsal::NothingSeen;
+use crate::agent::observed::Observations;
 use crate::agent::reload::Running;
 use crate::agent::testing::{Bench, FakeKernel, create};
 use crate::agent::writer::Supervisor;
@@ -42,6 +42,7 @@ pub(in crate::agent::http) struct Agent {
     router: Router,
     kernel: FakeKernel,
     hub: EventHub,
+    observations: Observations::new(Timestamp::now()),
     stop: watch::Sender<bool>,
     supervisor: Supervisor,
     _dir: tempfile::TempDir,
@@ -60,7 +61,6 @@ impl Agent {
             marker: bench.dir.path().join(DETACHED_MARKER),
             running: Running::channel(Config::default()).subscribe(),
             hub: hub.clone(),
-            seen: Arc::new(NothingSeen),
             stopping,
             started: Timestamp::now(),
             bodies: Quota::new(BODIES),
