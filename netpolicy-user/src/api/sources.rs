@@ -176,9 +176,12 @@ pub struct HitView {
     /// The named list that brought the rule to the policy, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named_list: Option<String>,
-    /// The rule, as it is enforced; left out: all of the list, what is on none included.
+    /// The rule, as it is enforced; left out: all rules of the list together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// These were denied since no rule of the allow list matched; they are no hits of the list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unmatched: bool,
     /// Attempts that it decided.
     pub hits: u64,
     /// Whether some of them are estimated.
@@ -211,7 +214,9 @@ pub struct HitsPage {
 }
 
 /// How long the times are by which attempts are counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RateStep {

@@ -5,6 +5,7 @@ mod feed;
 mod integrations;
 mod list;
 mod policy;
+mod sources;
 mod upkeep;
 
 use clap::Command;
@@ -146,6 +147,7 @@ fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
         .chain(&list::LIST)
         .chain(&bans::BANS)
         .chain(&policy::POLICY)
+        .chain(&sources::SOURCES)
         .chain(&upkeep::UPKEEP)
 }
 

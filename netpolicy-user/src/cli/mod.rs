@@ -29,6 +29,7 @@ mod feed;
 mod geo;
 mod grant;
 mod history;
+mod hits;
 mod host;
 mod import;
 mod input;
@@ -40,6 +41,7 @@ mod monitor;
 mod policy;
 mod safety;
 mod service;
+mod sources;
 mod sql;
 mod status;
 mod store;
@@ -176,6 +178,10 @@ enum ClientCommand {
     Top(top::TopArgs),
     /// Print denied attempts as they happen, until Ctrl-C
     Monitor(monitor::MonitorArgs),
+    /// List which sources came, what became of their attempts, and which rule decided
+    Sources(sources::SourcesArgs),
+    /// Show how many attempts came by minute, hour or day
+    Rates(sources::RatesArgs),
     /// Ban sources, for a time or until they are unbanned, whatever policies say
     Ban(ban::BanArgs),
     /// End bans
@@ -371,6 +377,8 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Counters => counters::run(cx).await,
         ClientCommand::Top(args) => top::run(args, cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
+        ClientCommand::Sources(args) => sources::sources(args, cx).await,
+        ClientCommand::Rates(args) => sources::rates(args, cx).await,
         ClientCommand::Ban(args) => ban::ban(args, cx).await,
         ClientCommand::Unban(args) => ban::unban(args, cx).await,
         ClientCommand::Bans(args) => ban::list(args, cx).await,

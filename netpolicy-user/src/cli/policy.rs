@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::evaluate;
 use super::failure::Exit;
+use super::hits::{self, ShowArgs};
 use super::input::{Input, ListFileOptions, RuleNote};
 use super::lint::{self, LintArgs};
 use super::safety::Safety;
@@ -65,12 +66,7 @@ pub(super) enum PolicyCommand {
     /// List all policies
     List,
     /// Show a policy with all its rules
-    Show {
-        /// The policy
-        name: String,
-        #[command(flatten)]
-        filter: RuleFilter,
-    },
+    Show(ShowArgs),
     /// Judge a policy, or a policy file, over the sources that came
     Evaluate(evaluate::EvaluateArgs),
     /// Print the smallest allow list that covers the sources that came, as a policy file
@@ -270,7 +266,16 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
             cx.print(policies.as_slice())?;
             return Ok(Exit::Done);
         }
-        PolicyCommand::Show { name, filter } => return show(&name, &filter, cx).await,
+        PolicyCommand::Show(args) => {
+            let Some(name) = args
+                .name
+                .as_ref()
+                .filter(|_| !args.hits && args.unused.is_none())
+            else {
+                return hits::show(&args, cx).await;
+            };
+            return show(name, &args.filter, cx).await;
+        }
         PolicyCommand::Evaluate(args) => return evaluate::evaluate(args, cx).await,
         PolicyCommand::Recommend(args) => return evaluate::recommend(args, cx).await,
         PolicyCommand::Lint(args) => return lint::run(&args, cx).await,

@@ -31,6 +31,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Time between two looks at the counters.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
+/// An attempt is counted before it is reported: so long after the counters were read, all that
+/// they count is reported.
+const IN_FLIGHT: Duration = Duration::from_millis(5);
+
 /// Attempts of each kind reported in a second when there are more than the memory takes: enough
 /// to tell which sources they come from.
 const SAMPLE: u32 = 2000;
@@ -142,10 +146,12 @@ async fn pump_one(
     loop {
         let now = Instant::now();
         let wanted = reporting();
-        let counters = is_due(counted, COUNT_EVERY, now).then(|| {
+        let mut counters = None;
+        if is_due(counted, COUNT_EVERY, now) {
             counted = Some(now);
-            source.counters()
-        });
+            counters = Some(source.counters());
+            sleep(IN_FLIGHT).await;
+        }
         let events = drain(&mut *source, outlets, &mut told);
         let [denied, passed] = &mut meters;
         for event in &events {

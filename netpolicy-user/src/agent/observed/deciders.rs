@@ -27,8 +27,10 @@ pub(super) struct DeciderKey {
     pub(super) list: Option<ListKind>,
     /// The name of the list that brought the rule; 0: the policy's own.
     pub(super) named: NameId,
-    /// The rule; `None`: no rule matched.
+    /// The rule; `None`: whichever of the list, or none.
     pub(super) net: Option<IpNet>,
+    /// Whether it was decided by no rule matching: what is on no allow list.
+    pub(super) is_unmatched: bool,
 }
 
 /// How often a decider did.

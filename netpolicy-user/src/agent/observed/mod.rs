@@ -17,6 +17,7 @@ mod records;
 mod seen;
 mod settle;
 mod sources;
+mod tallies;
 #[cfg(test)]
 mod tests;
 mod trials;

@@ -1,7 +1,6 @@
-//! What the API asks of the memory.
+//! Sources, as the API asks for them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::collections::HashMap;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -10,14 +9,10 @@ use netpolicy_common::Reason;
 use super::Observations;
 use super::deciders::{Decider, DeciderId};
 use super::memory::SourceMemory;
-use super::rates;
 use super::sources::{SourceKey, SourceRecord};
 use crate::agent::error::AgentError;
-use crate::api::{
-    Cause, HitView, HitsPage, HitsQuery, RateBucket, RateStep, RatesQuery, RatesView, SourceOrder,
-    SourceVerdict, SourceView, SourcesPage, SourcesQuery,
-};
-use crate::model::{ListKind, parse_source};
+use crate::api::{Cause, SourceOrder, SourceVerdict, SourceView, SourcesPage, SourcesQuery};
+use crate::model::parse_source;
 
 /// What scopes are called whose name is not kept any more.
 const UNKNOWN: &str = "(unknown)";
@@ -142,135 +137,10 @@ impl Observations {
             displaced: memory.sources.displaced,
         })
     }
-
-    /// Hits of policies, lists and rules, page by page.
-    ///
-    /// # Errors
-    /// The query cannot be read.
-    pub fn hits(&self, query: &HitsQuery) -> Result<HitsPage, AgentError> {
-        let limit = limit(query.limit, HitsQuery::USUAL, HitsQuery::MOST)?;
-        let memory = &*self.lock();
-        let mut sums: BTreeMap<HitKey, Hits> = BTreeMap::new();
-        for decider in memory.deciders.hit() {
-            let Some(policy) = memory.names.text(decider.key.policy) else {
-                continue;
-            };
-            if query
-                .policy
-                .as_deref()
-                .is_some_and(|wanted| wanted != policy)
-            {
-                continue;
-            }
-            let named = memory.names.text(decider.key.named);
-            let whole = HitKey {
-                policy: policy.to_owned(),
-                list: None,
-                named: None,
-                net: None,
-            };
-            let list = decider.key.list.map(|list| HitKey {
-                list: Some(list),
-                named: named.map(str::to_owned),
-                ..whole.clone()
-            });
-            let rule = list.clone().zip(decider.key.net).map(|(list, net)| HitKey {
-                net: Some(net),
-                ..list
-            });
-            for key in [Some(whole), list, rule].into_iter().flatten() {
-                sums.entry(key).or_default().add(decider);
-            }
-        }
-        let (from, next) = page(query.after, limit, sums.len());
-        let total = sums.len() as u64;
-        let shown = sums.into_iter().skip(from).take(limit);
-        Ok(HitsPage {
-            hits: shown
-                .map(|(key, hits)| key.view(&hits, memory.since))
-                .collect(),
-            total,
-            next,
-            counted_since: memory.since,
-            incomplete: memory.deciders.is_full,
-        })
-    }
-
-    /// Attempts by minute, hour or day.
-    ///
-    /// # Errors
-    /// The query cannot be read.
-    pub fn rates(&self, query: &RatesQuery, now: Timestamp) -> Result<RatesView, AgentError> {
-        const HOUR: Duration = Duration::from_secs(3600);
-        let step = query.step.unwrap_or_default();
-        let usual = match step {
-            RateStep::Minute => HOUR,
-            RateStep::Hour => HOUR * 24,
-            RateStep::Day => HOUR * 24 * 30,
-        };
-        let from = match query.since.as_deref() {
-            Some(text) => since(text, now)?,
-            None => now.checked_sub(usual).unwrap_or(now),
-        };
-        let rule = query.rule.as_deref().map(covered).transpose()?;
-        let memory = &*self.lock();
-        let scope = query.scope.as_deref().map(|name| memory.names.known(name));
-        let mut sums: BTreeMap<(u32, String, Option<String>, u8), (u64, bool)> = BTreeMap::new();
-        for (key, tally) in memory.rates.since(step, from) {
-            let reason = Reason::from_u8(key.reason);
-            let decider = memory.deciders.get(key.decider);
-            let policy = decider.and_then(|decider| memory.names.text(decider.key.policy));
-            let is_wanted = scope.is_none_or(|scope| scope == Some(key.scope))
-                && query.policy.is_none_or_matches(policy)
-                && rule.is_none_or(|rule| decider.is_some_and(|d| d.key.net == Some(rule)))
-                && query
-                    .reason
-                    .is_none_or(|wanted| Some(wanted) == reason.map(Cause::from));
-            if is_wanted {
-                let scope = memory.scope(key.scope);
-                let policy = policy.map(str::to_owned);
-                let sum = sums
-                    .entry((key.minute, scope, policy, key.reason))
-                    .or_default();
-                sum.0 += tally.attempts;
-                sum.1 |= tally.is_sampled;
-            }
-        }
-        let buckets = sums.into_iter();
-        let buckets = buckets.map(|((minute, scope, policy, reason), (attempts, sampled))| {
-            let reason = Reason::from_u8(reason);
-            RateBucket {
-                time: rates::time(minute),
-                scope,
-                policy,
-                reason: reason.map_or(Cause::Unknown, Cause::from),
-                verdict: verdict(reason.is_some_and(Reason::is_denial)),
-                attempts,
-                sampled,
-            }
-        });
-        Ok(RatesView {
-            step,
-            since: from,
-            remembered_since: memory.since,
-            buckets: buckets.collect(),
-        })
-    }
-}
-
-/// Whether what a query names, if anything, is this.
-trait Wanted {
-    fn is_none_or_matches(&self, found: Option<&str>) -> bool;
-}
-
-impl Wanted for Option<String> {
-    fn is_none_or_matches(&self, found: Option<&str>) -> bool {
-        self.as_deref().is_none_or(|wanted| found == Some(wanted))
-    }
 }
 
 impl SourceMemory {
-    fn scope(&self, id: u16) -> String {
+    pub(super) fn scope(&self, id: u16) -> String {
         self.names.text(id).unwrap_or(UNKNOWN).to_owned()
     }
 
@@ -346,49 +216,6 @@ fn together<'a>(
     nets.into_values().collect()
 }
 
-/// What hits are listed for, in the order in which they are.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct HitKey {
-    policy: String,
-    list: Option<ListKind>,
-    named: Option<String>,
-    net: Option<IpNet>,
-}
-
-/// Sums of hits.
-#[derive(Clone, Copy, Debug, Default)]
-struct Hits {
-    hits: u64,
-    is_sampled: bool,
-    span: Option<(i64, i64)>,
-}
-
-impl Hits {
-    fn add(&mut self, decider: &Decider) {
-        self.hits += decider.hits;
-        self.is_sampled |= decider.is_sampled;
-        let (first, last) = self.span.unwrap_or((decider.first, decider.last));
-        self.span = Some((first.min(decider.first), last.max(decider.last)));
-    }
-}
-
-impl HitKey {
-    fn view(self, hits: &Hits, counted_since: Timestamp) -> HitView {
-        let (first, last) = hits.span.unwrap_or_default();
-        HitView {
-            policy: self.policy,
-            list: self.list,
-            named_list: self.named,
-            rule: self.net.map(|net| net.to_string()),
-            hits: hits.hits,
-            sampled: hits.is_sampled,
-            first_hit: time(first),
-            last_hit: time(last),
-            counted_since,
-        }
-    }
-}
-
 /// The address of a network of one, else the network.
 fn in_words(net: &IpNet) -> String {
     match net.prefix_len() == net.max_prefix_len() {
@@ -397,18 +224,18 @@ fn in_words(net: &IpNet) -> String {
     }
 }
 
-fn verdict(is_denied: bool) -> SourceVerdict {
+pub(super) fn verdict(is_denied: bool) -> SourceVerdict {
     match is_denied {
         true => SourceVerdict::Denied,
         false => SourceVerdict::Allowed,
     }
 }
 
-fn time(millis: i64) -> Timestamp {
+pub(super) fn time(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-fn covered(text: &str) -> Result<IpNet, AgentError> {
+pub(super) fn covered(text: &str) -> Result<IpNet, AgentError> {
     parse_source(text).map_err(|error| AgentError::BadRequest(error.to_string()))
 }
 
@@ -429,7 +256,7 @@ pub(crate) fn since(text: &str, now: Timestamp) -> Result<Timestamp, AgentError>
     })
 }
 
-fn limit(limit: Option<usize>, usual: usize, most: usize) -> Result<usize, AgentError> {
+pub(super) fn limit(limit: Option<usize>, usual: usize, most: usize) -> Result<usize, AgentError> {
     match limit.unwrap_or(usual) {
         limit if (1..=most).contains(&limit) => Ok(limit),
         limit => Err(AgentError::BadRequest(format!(
@@ -439,7 +266,7 @@ fn limit(limit: Option<usize>, usual: usize, most: usize) -> Result<usize, Agent
 }
 
 /// Where a page begins, and what to send for the one that follows.
-fn page(after: Option<u64>, limit: usize, total: usize) -> (usize, Option<u64>) {
+pub(super) fn page(after: Option<u64>, limit: usize, total: usize) -> (usize, Option<u64>) {
     let from = usize::try_from(after.unwrap_or(0)).unwrap_or(usize::MAX);
     let next = from.saturating_add(limit);
     (from, (next < total).then_some(next as u64))

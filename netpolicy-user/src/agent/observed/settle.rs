@@ -33,6 +33,7 @@ pub(super) struct Decided {
     pub(super) list: Option<ListKind>,
     pub(super) named: Option<String>,
     pub(super) net: Option<ipnet::IpNet>,
+    pub(super) is_unmatched: bool,
 }
 
 /// What an attempt's decider is known by before it is looked up.
@@ -199,6 +200,7 @@ fn attribute(
             list: Some(list),
             named: rule.named.map(|named| named.name.to_string()),
             net: Some(rule.rule.net),
+            is_unmatched: false,
         })
     });
     found.collect()
@@ -227,6 +229,7 @@ fn without_rule(reason: Reason, sole: Option<&str>) -> Decided {
     };
     Decided {
         policy: sole.map(str::to_owned),
+        is_unmatched: list.is_some(),
         list: list.filter(|_| sole.is_some()),
         ..Decided::default()
     }
@@ -249,6 +252,7 @@ impl SourceMemory {
             list: decided.list,
             named,
             net: decided.net,
+            is_unmatched: decided.is_unmatched,
         })
     }
 }

@@ -82,8 +82,8 @@ pub(super) static POLICY: [(&str, [&str; 2]); 24] = [
     (
         "policy show",
         [
-            "netpolicy policy show office",
             "netpolicy policy show abuse --covers 198.51.100.7",
+            "netpolicy policy show office --hits",
         ],
     ),
     (

@@ -302,7 +302,8 @@ proptest::proptest! {
         let mut sources: Vec<_> = crate::model::arbitrary::boundaries(&state).into_iter().collect();
         sources.extend(more);
         // In no order, and some twice.
-        sources.rotate_left(sources.len() / 3);
+        let third = sources.len() / 3;
+        sources.rotate_left(third);
         sources.extend(sources.first().copied());
         let scopes = std::iter::once(None).chain(state.services.iter().map(Some));
         for service in scopes {
