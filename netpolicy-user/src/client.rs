@@ -10,6 +10,7 @@ mod events;
 mod feeds;
 mod http;
 mod metrics;
+mod rehearsal;
 mod safety;
 mod sources;
 mod seen;

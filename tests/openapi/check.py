@@ -388,6 +388,13 @@ def use(api):
     apply = api.model("Apply").from_dict
     change = {"change": "apply", "file": file}
     planned = api.call("diffChange", body=apply(change))
+    judged = api.call("evaluateChange", body=apply(change), since="1h")
+    assert judged["denied"] + judged["allowed"] >= len(judged["sources"]), judged
+    assert "judged" in api.call("evaluatePolicy", policy="office")
+    api.call("evaluatePolicy", 404, policy="missing")
+    assert "entries" in api.call("recommendPolicy", stayed="0s")
+    api.call("recommendPolicy", 404, service="missing")
+    api.call("evaluateChange", 400, body=apply(change), since="yesterday")
     assert planned["plan"]["dry_run"], planned
     wrong = apply({**change, "file": {**file, "text": "[[policy"}})
     api.call("diffChange", 400, body=wrong)

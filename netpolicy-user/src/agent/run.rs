@@ -69,7 +69,9 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let writer =
         tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
-    let (writer, links) = writer.await??;
+    let (mut writer, links) = writer.await??;
+    let observations = Observations::new(started);
+    writer.set_seen(Arc::new(observations.clone()));
     let start::Exclusive {
         socket,
         locks: _locks,
@@ -103,7 +105,7 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         connected: Arc::new(Connected::new(Arc::new(HostSockets))),
         rates: Arc::default(),
         hub: hub.clone(),
-        observations: Observations::new(started),
+        observations,
         stopping: stopping.clone(),
         started,
         bodies: Quota::new(standing::BODIES),

@@ -72,6 +72,7 @@ pub(super) fn create(name: &str, allow: &[&str], block: &[&str]) -> Change {
         block: list(block),
         comment: None,
         inactive: false,
+        mode: Default::default(),
         services: Vec::new(),
         unbound: false,
         replace: false,

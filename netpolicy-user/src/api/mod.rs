@@ -18,6 +18,7 @@ mod notices;
 mod paged;
 mod policies;
 mod problem;
+mod rehearsal;
 mod safety;
 mod scopes;
 mod services;
@@ -51,6 +52,10 @@ pub use self::notices::{FaultKind, HookView, NoticeTopic, NoticeView, NoticesQue
 pub use self::paged::{PageQuery, Paged, RevisionsQuery, RuleItem, RulesQuery};
 pub use self::policies::{PolicyView, RuleView};
 pub use self::problem::{ErrorCode, ErrorPlace, PROBLEM_JSON, ProblemDetails};
+pub use self::rehearsal::{
+    EvaluatePolicyQuery, EvaluateQuery, EvaluatedSource, Evaluation, RecommendQuery,
+    Recommendation, RecommendedEntry, UncoveredSource,
+};
 pub use self::safety::{
     AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
     DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
@@ -239,6 +244,10 @@ pub struct Changed {
     /// were not looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientsView>,
+    /// Of a dry run: which sources that were seen in the last 30 days it would treat otherwise;
+    /// left out where it changes no verdict, or nothing is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Evaluation>,
     /// The operator whose own address was judged, to prevent a lockout; `None`: the
     /// change newly denies no source.
     #[serde(default, skip_serializing_if = "Option::is_none")]

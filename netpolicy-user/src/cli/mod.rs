@@ -22,6 +22,7 @@ mod diff;
 mod doctor;
 mod early;
 mod end;
+mod evaluate;
 mod examples;
 mod explain;
 mod export;
@@ -52,6 +53,7 @@ mod sql;
 mod status;
 mod store;
 mod submit;
+mod top;
 mod usage;
 mod verify;
 
@@ -186,6 +188,8 @@ enum ClientCommand {
     Verify,
     /// Show how many packets passed and were dropped, and why
     Counters,
+    /// Show what comes and what is denied, by scope, source, network and rule, as it happens
+    Top(top::TopArgs),
     /// Print denied attempts as they happen, until Ctrl-C
     Monitor(monitor::MonitorArgs),
     /// List which sources came, what became of their attempts, and which rule decided
@@ -397,6 +401,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Clients(args) => clients::run(args, cx).await,
         ClientCommand::Verify => verify::run(cx).await,
         ClientCommand::Counters => counters::run(cx).await,
+        ClientCommand::Top(args) => top::run(args, cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
         ClientCommand::Sources(args) => sources::sources(args, cx).await,
         ClientCommand::Rates(args) => sources::rates(args, cx).await,

@@ -62,6 +62,7 @@ fn changed() -> Changed {
         plan: Vec::new(),
         effects: Vec::new(),
         clients: None,
+        seen: None,
         operator: None,
         opens: None,
         pending: None,

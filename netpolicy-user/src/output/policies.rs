@@ -201,9 +201,9 @@ pub(super) fn write_rules(
 }
 
 fn status(policy: &PolicyView) -> Cell {
-    if policy.active {
-        cell(Tone::Good, "active")
-    } else {
-        cell(Tone::Warning, "inactive")
+    match (policy.active, policy.mode) {
+        (true, Mode::Enforce) => cell(Tone::Good, "active"),
+        (true, Mode::Observe) => cell(Tone::Warning, "observed"),
+        (false, _) => cell(Tone::Warning, "inactive"),
     }
 }

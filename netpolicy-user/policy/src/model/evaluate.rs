@@ -199,11 +199,11 @@ pub fn evaluate_unclassified(state: &State, source: IpAddr) -> (Option<&Service>
     observed.unwrap_or((None, Reason::UnclassifiedPassed))
 }
 
-/// Indices of the active policies that are bound to a scope.
+/// Indices of the policies that govern a scope.
 pub(super) fn governing(state: &State, scope: &Binding) -> Vec<usize> {
     let policies = state.policies.iter().enumerate();
     policies
-        .filter(|(_, policy)| policy.active && policy.bindings.contains(scope))
+        .filter(|(_, policy)| policy.is_enforced() && policy.bindings.contains(scope))
         .map(|(index, _)| index)
         .collect()
 }

@@ -5,6 +5,7 @@
 //! obviously right, the oracle that the compiler and the kernel are tested against.
 
 pub mod address;
+mod allowlist;
 mod apply;
 #[cfg(test)]
 pub(crate) mod arbitrary;
@@ -41,6 +42,7 @@ pub mod rule;
 pub mod state;
 mod wording;
 
+pub use allowlist::{CoveredSource, JOINED_IPV6, JoinLengths, ListedNetwork, smallest_list};
 pub use apply::{Applied, ChangeContext};
 pub use authority::{FEED_USER, Grant, Principal, Privilege, Rights};
 pub use bypass::{Bypass, parse_source};

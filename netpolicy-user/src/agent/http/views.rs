@@ -21,6 +21,7 @@ pub fn policy(policy: &Policy) -> PolicyView {
     PolicyView {
         name: policy.name.to_string(),
         active: policy.active,
+        mode: policy.mode,
         bindings: policy.bindings.iter().map(binding).collect(),
         allow_count: match &policy.allow {
             AllowPart::Any => None,

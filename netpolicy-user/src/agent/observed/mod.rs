@@ -14,11 +14,13 @@ mod pending;
 mod query;
 mod rates;
 mod records;
+mod seen;
 mod settle;
 mod sources;
 mod tallies;
 #[cfg(test)]
 mod tests;
+mod trials;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -21,8 +21,9 @@ use super::names::NO_NAME;
 use super::pending::{Pending, PendingKey, Seen};
 use super::rates::Tally;
 use super::sources::Judged;
+use super::trials::{WouldBeDenied, would_deny};
 use crate::agent::snapshot::Snapshot;
-use crate::model::{ListKind, State, evaluate_all, governing_policies};
+use crate::model::{ListKind, Policy, State, evaluate_all, governing_policies};
 
 /// What decided an attempt, as the model says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,15 +61,18 @@ pub(super) fn settle(
         let model = models.at(generation).cloned();
         let name = scope_name(model.as_deref(), scope);
         let known = attribute(observations, model.as_deref(), scope, &name, &attempts);
+        let trials = trials(model.as_deref(), scope, &attempts);
+        let mut stand_for = Vec::with_capacity(attempts.len());
         let memory = &mut *observations.lock();
         let scope = memory.names.id(&name);
         let mut rates: HashMap<(u8, DeciderId, i64), Tally> = HashMap::new();
-        for ((key, seen), known) in attempts.into_iter().zip(known) {
+        for ((key, seen), known) in attempts.iter().copied().zip(known) {
             let decider = match known {
                 Known::Already(decider) => decider,
                 Known::Found(decided) => memory.decider(&decided).0,
             };
             let attempts = shares.of(key.kind(), u64::from(seen.count));
+            stand_for.push(attempts);
             let is_sampled = attempts != u64::from(seen.count);
             memory.sources.add(
                 &Judged {
@@ -94,6 +98,7 @@ pub(super) fn settle(
             tally.attempts += attempts;
             tally.is_sampled |= is_sampled;
         }
+        memory.count_trials(&trials, &attempts, &stand_for);
         for ((reason, decider, minute), tally) in rates {
             let at = Timestamp::from_second(minute * 60).unwrap_or(now);
             let whole = memory.deciders.whole_of(decider);
@@ -115,6 +120,20 @@ pub(super) fn settle(
         let none = (NO_DECIDER, NO_DECIDER);
         memory.rates.add(now, (scope, reason as u8), none, tally);
     }
+}
+
+/// What policies that are only observed would have denied of attempts in one scope.
+fn trials(
+    model: Option<&Snapshot>,
+    scope: ScopeId,
+    attempts: &[(PendingKey, Seen)],
+) -> Vec<WouldBeDenied> {
+    let is_any = |model: &&Snapshot| model.state.policies.iter().any(Policy::is_observed);
+    let found = model.filter(is_any);
+    let found = found.and_then(|model| Some((&*model.state, service(&model.state, scope)?)));
+    found.map_or_else(Vec::new, |(state, service)| {
+        would_deny(state, service, attempts)
+    })
 }
 
 fn scope_name(model: Option<&Snapshot>, scope: ScopeId) -> String {

@@ -31,6 +31,7 @@ use crate::agent::kernel::attach::SharedAttacher;
 use crate::agent::kernel::{Enforcer, EventSource, KernelWriter};
 use crate::agent::notices::Notices;
 use crate::agent::progress::ProgressReporter;
+use crate::agent::rehearsal::{NothingSeen, SeenSources};
 use crate::agent::snapshot::Snapshot;
 use crate::agent::tally::Tally;
 use crate::agent::upkeep::{Upkeep, unrecorded};
@@ -88,6 +89,8 @@ pub struct Writer {
     pub(super) ban_burst: BanBurst,
     /// The host's sockets.
     sockets: Box<dyn Sockets>,
+    /// The sources that came.
+    seen: Arc<dyn SeenSources>,
     /// Interfaces that are to be filtered, as published last.
     interfaces: Vec<String>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -139,6 +142,7 @@ impl Writer {
             notices: Notices::default(),
             ban_burst: BanBurst::default(),
             sockets: Box::new(KernelSockets),
+            seen: Arc::new(NothingSeen),
             interfaces: Vec::new(),
             published,
             settings,
@@ -240,6 +244,7 @@ impl Writer {
             bypasses: &self.bypasses,
             grants: &self.grants,
             sockets: &*self.sockets,
+            seen: &*self.seen,
             interfaces: &self.interfaces,
             limits: self.settings.limits,
             now: self.now(),
@@ -388,6 +393,11 @@ impl Writer {
                 what: "cannot read that revision",
                 source,
             })
+    }
+
+    /// What remembers the sources that came; nothing does at first.
+    pub fn set_seen(&mut self, seen: Arc<dyn SeenSources>) {
+        self.seen = seen;
     }
 
     /// Other sockets than the host's.

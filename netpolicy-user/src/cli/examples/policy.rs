@@ -1,7 +1,7 @@
 //! Examples of the commands on policies, services and the host.
 
 /// As [`EXAMPLES`](super::EXAMPLES).
-pub(super) static POLICY: [(&str, [&str; 2]); 22] = [
+pub(super) static POLICY: [(&str, [&str; 2]); 24] = [
     (
         "policy",
         [
@@ -56,6 +56,20 @@ pub(super) static POLICY: [(&str, [&str; 2]); 22] = [
         [
             "netpolicy policy deactivate office --dry-run",
             "netpolicy policy deactivate office",
+        ],
+    ),
+    (
+        "policy evaluate",
+        [
+            "netpolicy policy evaluate office --since 7d",
+            "netpolicy policy evaluate -f policy.toml --output json",
+        ],
+    ),
+    (
+        "policy recommend",
+        [
+            "netpolicy policy recommend --service postgres --aggregate 24 > postgres.toml",
+            "netpolicy policy recommend --since 90d --stayed 1d --observe",
         ],
     ),
     (

@@ -22,6 +22,7 @@ fn changed() -> Changed {
         ],
         effects: Vec::new(),
         clients: None,
+        seen: None,
         operator: None,
         opens: None,
         pending: None,

@@ -29,6 +29,7 @@ fn create(name: &str, inactive: bool) -> Change {
         },
         comment: None,
         inactive,
+        mode: Default::default(),
         services: Vec::new(),
         unbound: false,
         replace: false,

@@ -13,6 +13,7 @@ mod counters;
 mod diff;
 #[cfg(feature = "openapi")]
 mod document;
+mod evaluate;
 mod events;
 mod explain;
 mod explain_network;
@@ -114,6 +115,9 @@ operations! {
     get "/v1/find" find::find;
     get "/v1/clients" clients::list;
     get "/v1/lint" lint::lint;
+    get "/v1/evaluate" evaluate::policy;
+    post "/v1/evaluate" evaluate::change large;
+    get "/v1/recommend" evaluate::recommend;
     post "/v1/verify" verify::verify;
     get "/v1/counters" counters::counters;
     get "/v1/events" events::events;

@@ -155,7 +155,7 @@ pub(super) fn look(app: &App) -> (Status, Vec<FaultKind>) {
             policies: policies.len(),
             active_policies: policies
                 .iter()
-                .filter(|p| p.active && !p.bindings.is_empty())
+                .filter(|policy| policy.is_in_force())
                 .count(),
             services: snapshot.state.services.len(),
             observing: observing(&snapshot.state),

@@ -72,6 +72,7 @@ fn policy(name: &str, allow: AllowPart, block: RuleList) -> Policy {
         created: time(1),
         altered: time(2),
         active: true,
+        mode: Default::default(),
         bindings: [Binding::Host].into(),
     }
 }
