@@ -38,6 +38,7 @@ pub(super) const ROOT: Requester = Requester {
         uid: 0,
         gid: 0,
         pid: None,
+        person: None,
     },
     origin: OperatorOrigin::Console,
 };

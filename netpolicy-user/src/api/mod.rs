@@ -57,9 +57,9 @@ pub use self::rehearsal::{
     Recommendation, RecommendedEntry, UncoveredSource,
 };
 pub use self::safety::{
-    AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
-    DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
-    RescuedView, Shrink,
+    AcknowledgeQuery, AcknowledgedView, AuditView, CallerView, ChangeQuery, ClientsView,
+    ConsentQuery, DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView,
+    PendingView, RescuedView, Shrink,
 };
 pub use self::scopes::{OpenPort, ScopeRule, ScopeStatus};
 pub use self::services::{HostView, ServiceView};

@@ -14,6 +14,7 @@ mod clients;
 mod complete;
 mod completions;
 mod config;
+mod console;
 mod context;
 mod counters;
 mod crowdsec;
@@ -196,6 +197,8 @@ enum ClientCommand {
     Sources(sources::SourcesArgs),
     /// Show how many attempts came by minute, hour or day
     Rates(sources::RatesArgs),
+    /// Serve the console, a page for the browser, on loopback until Ctrl-C
+    Console(console::ConsoleArgs),
     /// Ban sources, for a time or until they are unbanned, whatever policies say
     Ban(ban::BanArgs),
     /// End bans
@@ -405,6 +408,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
         ClientCommand::Sources(args) => sources::sources(args, cx).await,
         ClientCommand::Rates(args) => sources::rates(args, cx).await,
+        ClientCommand::Console(args) => console::run(args, cx).await,
         ClientCommand::Ban(args) => ban::ban(args, cx).await,
         ClientCommand::Unban(args) => ban::unban(args, cx).await,
         ClientCommand::Bans(args) => ban::list(args, cx).await,

@@ -365,6 +365,7 @@ fn banning_requires_the_privilege() {
             uid: 65_534,
             gid: 65_534,
             pid: None,
+            person: None,
         },
         ..ROOT
     };

@@ -3,14 +3,18 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::standing::Standing;
-use crate::agent::access::{Caller, OperatorOrigin, Requester, rights};
+use crate::agent::access::{Caller, OperatorOrigin, Person, Requester, rights};
 use crate::agent::error::AgentError;
+
+/// The header that names the person on whose behalf a caller acts, for the audit log: what a
+/// reverse proxy before the console says. It selects no rights.
+const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-netpolicy-on-behalf-of");
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -59,10 +63,12 @@ pub async fn authorize(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(caller) = caller else {
+    let Some(mut caller) = caller else {
         let who = "an unknown caller".to_owned();
         return AgentError::NoRights { who }.into_response();
     };
+    let person = request.headers().get(ON_BEHALF_OF);
+    caller.person = person.and_then(|person| Person::new(person.to_str().ok()?));
     let found = standing(&app, caller).await;
     if let Some(standing) = found.filter(|found| found.may_use(request.uri().path())) {
         request.extensions_mut().insert(caller);

@@ -161,6 +161,7 @@ fn peer(stream: &UnixStream) -> Peer {
         uid: c.uid(),
         gid: c.gid(),
         pid: c.pid(),
+        person: None,
     }))
 }
 

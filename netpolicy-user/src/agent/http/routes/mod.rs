@@ -7,6 +7,7 @@ mod apply;
 mod audit;
 mod bans;
 mod bypasses;
+mod caller;
 mod clients;
 mod condition;
 mod counters;
@@ -140,6 +141,7 @@ operations! {
     post "/v1/grants" grants::grant;
     delete "/v1/grants" grants::revoke;
     get "/v1/audit" audit::list;
+    get "/v1/caller" caller::show;
     get "/v1/backup" store::backup;
     post "/v1/store/rescue" store::rescue;
     post "/v1/store/acknowledge" store::acknowledge;

@@ -104,6 +104,7 @@ impl Agent {
             uid,
             gid: uid,
             pid: None,
+            person: None,
         })));
         request.extensions_mut().insert(peer);
         self.router.call(request).await.unwrap()
