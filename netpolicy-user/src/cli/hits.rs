@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::failure::Exit;
-use super::policy::RuleFilter;
+use super::listing::RuleFilter;
 use crate::api::{HitView, HitsQuery, PolicyView, RuleView};
 use crate::model::ListKind;
 use crate::output::{HitLine, HitsReport};

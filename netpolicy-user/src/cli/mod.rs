@@ -267,7 +267,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let given = args.get(1..).unwrap_or_default();
     let for_net = match &cli.command {
         Command::Client(ClientCommand::Feed(command)) => command.for_net(given, format),
-        Command::Client(ClientCommand::Crowdsec(_) | ClientCommand::Notify(_)) => Some(Ok(given.to_vec())),
+        Command::Client(ClientCommand::Crowdsec(_) | ClientCommand::Notify(_)) => {
+            Some(Ok(given.to_vec()))
+        }
         _ => None,
     };
     let done = match for_net {

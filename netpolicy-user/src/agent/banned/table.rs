@@ -10,7 +10,6 @@ use netpolicy_prefixes::{Prefix4, Prefix6};
 use super::ends::{BanEnds, NEVER, NotedBan};
 use super::family::{BanEntry, Family};
 use super::texts::{TextId, Texts};
-use crate::compiler::PrefixSet;
 use crate::datapath::BanLists;
 use crate::model::Name;
 use crate::store::{BanEdit, BanRow};

@@ -35,7 +35,7 @@ use crate::api::BanResult;
 use crate::clock::Clock;
 use crate::datapath::{BanLists, PreparedBans};
 use crate::model::{Name, Privilege, State};
-use crate::store::{BanBatch, BanEdit, BanLog, EncodedBans, Store, StoreError, Stored};
+use crate::store::{BanBatch, BanEdit, EncodedBans, Store, StoreError};
 
 /// Changes that another thread is worth.
 const MANY: usize = 4_096;

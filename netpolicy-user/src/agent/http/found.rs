@@ -132,5 +132,6 @@ fn network(net: &IpNet, comment: Option<String>) -> RuleView {
         name: None,
         comment,
         place: None,
+        expires: None,
     }
 }

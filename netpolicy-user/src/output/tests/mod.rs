@@ -4,8 +4,8 @@ mod changes;
 mod explain_view;
 mod hostile;
 mod lint_view;
-mod sources_view;
 mod seen_view;
+mod sources_view;
 mod status_view;
 
 use super::*;

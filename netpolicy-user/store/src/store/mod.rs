@@ -54,8 +54,8 @@ pub use self::rescue::{Rescued, Whole, by_rescue};
 #[doc(hidden)]
 pub use self::sqlite::SqliteStore;
 pub use self::sqlite::{directory, discard_restore, is_filled, prepare_restore, reset, restore};
-pub use crate::begin_without_policy;
 pub use self::window::{HistoryWindow, Listed, PastChange, Window};
+pub use crate::begin_without_policy;
 use crate::clock::Clock;
 pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};
