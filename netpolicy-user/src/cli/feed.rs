@@ -117,9 +117,9 @@ pub(super) struct TestArgs {
     #[arg(value_name = "URL|FILE")]
     source: String,
     #[command(flatten)]
-    settings: FeedSettings,
-    #[command(flatten)]
     net: NetArgs,
+    #[command(flatten)]
+    settings: FeedSettings,
 }
 
 impl FeedCommand {
