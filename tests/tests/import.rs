@@ -347,7 +347,7 @@ fn import_into_bans_keeps_the_time_that_entries_have_left() {
     let again = host.json("bans --by ipset --sort until");
     assert_eq!(again["items"][2]["until"], bans[2]["until"]);
     assert_eq!(host.json("history").as_array().map(Vec::len), Some(0));
-    for line in ["--into bans --list x", "--for 2h"] {
+    for line in ["--into bans --list x", "--into bans --strict", "--for 2h"] {
         let out = host.line(&format!("import bad.save {line}"));
         assert_eq!(out.code, Some(2), "{line}: {}", out.stderr);
     }

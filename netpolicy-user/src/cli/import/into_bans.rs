@@ -30,7 +30,9 @@ pub(super) struct BanOptions {
         value_enum,
         value_name = "bans",
         hide_possible_values = true,
-        conflicts_with_all = ["list", "policy", "apply"]
+        conflicts_with_all = [
+            "list", "policy", "apply", "force", "strict", "existing", "confirm_within", "if_revision",
+        ]
     )]
     pub(super) into: Option<Into>,
     /// How long entries are banned that have no end in the file, as in 4h; without it, for good
