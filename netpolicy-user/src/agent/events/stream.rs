@@ -13,7 +13,7 @@ use netpolicy_common::{Event, Reason};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::meter::Meter;
+use super::meter::{GRANT_EVERY, Meter};
 use crate::agent::error::chain;
 use crate::agent::kernel::{Allowance, EventSource, Inspector};
 use crate::api::EventLine;
@@ -22,10 +22,8 @@ use crate::datapath::CounterSnapshot;
 /// Lines that a listener may be behind before it loses some.
 const BACKLOG: usize = 4096;
 
-/// Time between two allowances, and between two looks into the buffer.
-pub(super) const GRANT_EVERY: Duration = Duration::from_millis(100);
-
-/// Time between two looks into the buffer while there is a listener.
+/// Time between two looks into the buffer while there is a listener; else it is looked into at
+/// each allowance.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Time between two looks at the counters.
