@@ -78,7 +78,7 @@ pub struct Config {
     pub hook: HookChoice,
     /// How the kernel is to hold lists.
     pub engine: EngineChoice,
-    /// Drop events reported per second, all CPUs together.
+    /// Denied attempts per second that listeners are told of.
     pub events_per_second: u32,
     /// Denied attempts answered by a reset per second, each CPU for itself.
     pub resets_per_second: u32,

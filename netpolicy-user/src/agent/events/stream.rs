@@ -13,7 +13,7 @@ use netpolicy_common::{Event, Reason};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::meter::Meter;
+use super::meter::{GRANT_EVERY, Meter};
 use super::recent::Recent;
 use crate::agent::error::chain;
 use crate::agent::kernel::{Allowance, EventSource, Inspector};
@@ -23,10 +23,8 @@ use crate::datapath::CounterSnapshot;
 /// Lines that a listener may be behind before it loses some.
 const BACKLOG: usize = 4096;
 
-/// Time between two allowances, and between two looks into the buffer.
-pub(super) const GRANT_EVERY: Duration = Duration::from_millis(100);
-
-/// Time between two looks into the buffer while there is a listener.
+/// Time between two looks into the buffer while there is a listener; else it is looked into at
+/// each allowance.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Time between two looks at the counters.
@@ -159,6 +157,8 @@ async fn pump_one(
     };
     let mut meters = [Meter::new(start), Meter::new(start)];
     let mut told = 0;
+    // For the memory, which is told at each grant.
+    let mut waiting = Vec::new();
     let mut grant_failed = false;
     loop {
         let now = Instant::now();
@@ -170,6 +170,7 @@ async fn pump_one(
             sleep(IN_FLIGHT).await;
         }
         let events = drain(&mut *source, outlets, &mut told);
+        let mut is_sent = counters.is_some();
         let [denied, passed] = &mut meters;
         for event in &events {
             match is_denial(event) {
@@ -179,6 +180,7 @@ async fn pump_one(
         }
         if is_due(granted, GRANT_EVERY, now) {
             granted = Some(now);
+            is_sent = true;
             told = u64::from(wanted.listeners).div_ceil(10);
             let least = allowance(wanted.listeners, cpus);
             let few = allowance(SAMPLE, cpus);
@@ -201,7 +203,11 @@ async fn pump_one(
             }
             grant_failed = result.is_err();
         }
-        if wanted.memory > 0 && (!events.is_empty() || counters.is_some()) {
+        if wanted.memory > 0 {
+            waiting.extend(events);
+        }
+        if is_sent && (!waiting.is_empty() || (wanted.memory > 0 && counters.is_some())) {
+            let events = std::mem::take(&mut waiting);
             let reported = Reported { events, counters };
             if let Err(TrySendError::Disconnected(_)) = outlets.memory.try_send(reported) {
                 tracing::debug!("the memory of sources has stopped");

@@ -11,6 +11,7 @@ mod feeds;
 mod files;
 mod format;
 mod loss;
+mod observed;
 mod records;
 mod sharing;
 
