@@ -51,7 +51,12 @@ const PURE: [&str; 26] = [
 ];
 
 /// The `src` of the crates whose modules appear as those of `netpolicy-user`.
-const USER: [&str; 2] = ["netpolicy-user/src", "netpolicy-user/policy/src"];
+const USER: [&str; 4] = [
+    "netpolicy-user/src",
+    "netpolicy-user/host/src",
+    "netpolicy-user/policy/src",
+    "netpolicy-user/store/src",
+];
 
 /// Crates as pure as `model` and `compiler` are.
 const PURE_CRATES: [&str; 3] = [

@@ -65,11 +65,12 @@ const ENGINE_TESTS: [(&str, &[&str]); 14] = [
 ];
 
 /// Test programs that take the longest, mostly waiting: started first.
-const LONGEST: [&str; 16] = [
+const LONGEST: [&str; 17] = [
     "feeds",
     "bypass",
     "netpolicy_user",
     "netpolicy_policy",
+    "netpolicy_store",
     "change_under_load",
     "store_loss",
     "drift",
