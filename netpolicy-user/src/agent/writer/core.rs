@@ -31,7 +31,7 @@ use crate::agent::kernel::{Enforcer, EventSource, KernelWriter};
 use crate::agent::notices::Notices;
 use crate::agent::progress::ProgressReporter;
 use crate::agent::snapshot::Snapshot;
-use crate::agent::tally::Tally;
+use crate::agent::tally::WorkTally;
 use crate::agent::upkeep::{Upkeep, unrecorded};
 use crate::api::{FaultKind, Phase, ProgressView, RevisionView};
 use crate::clock::Clock;
@@ -81,7 +81,7 @@ pub struct Writer {
     pub(super) progress: ProgressReporter,
     /// When the revision in force was made, as far as that is known.
     pub(super) made: Option<Timestamp>,
-    pub(super) tally: Arc<Tally>,
+    pub(super) tally: Arc<WorkTally>,
     pub(super) notices: Notices,
     pub(super) ban_burst: BanBurst,
     /// The host's sockets.
