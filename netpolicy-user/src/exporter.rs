@@ -63,14 +63,14 @@ pub struct Exporter {
 struct MetricsSource {
     client: Client,
     /// The last answers, by format.
-    text: Mutex<Option<Answer>>,
-    open: Mutex<Option<Answer>>,
+    text: Mutex<Option<CachedAnswer>>,
+    open: Mutex<Option<CachedAnswer>>,
     /// Whether the agent answered last.
     answers: Mutex<bool>,
 }
 
 #[derive(Clone, Debug)]
-struct Answer {
+struct CachedAnswer {
     at: Instant,
     body: Bytes,
 }
@@ -202,7 +202,7 @@ impl MetricsSource {
             Err(_) => out.finish(),
         };
         let body = Bytes::from(body);
-        *cached = Some(Answer {
+        *cached = Some(CachedAnswer {
             at: Instant::now(),
             body: body.clone(),
         });

@@ -9,7 +9,7 @@ use netpolicy_common::{HOST_SCOPE, ScopeId};
 use super::banned::SharedBans;
 use super::feeds::Feeds;
 use super::held::StoreHold;
-use super::tally::Tally;
+use super::tally::WorkTally;
 use crate::api::{Detached, FaultKind};
 use crate::clock::Clock;
 use crate::compiler::Ruleset;
@@ -61,7 +61,7 @@ pub struct Snapshot {
     /// When the revision was made; `None`: that is not known, or there is none.
     pub made: Option<Timestamp>,
     /// What the agent counts of its own work.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<WorkTally>,
     /// Names of services that were removed, by the scope that counts for them still.
     pub removed: BTreeMap<ScopeId, String>,
     /// Since when scopes count whose services came after the counters.

@@ -7,9 +7,9 @@ use crate::api::ErrorCode;
 
 /// A count that only rises.
 #[derive(Debug, Default)]
-pub struct Count(AtomicU64);
+pub struct RisingCount(AtomicU64);
 
-impl Count {
+impl RisingCount {
     /// Counts more.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
@@ -24,18 +24,18 @@ impl Count {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct WorkTally {
     /// Changes of the desired state.
-    pub changes: Count,
+    pub changes: RisingCount,
     /// Repairs of the kernel's state.
-    pub drift_repaired: Count,
+    pub drift_repaired: RisingCount,
     /// Bans that were made.
-    pub bans_made: Count,
+    pub bans_made: RisingCount,
     /// Requests to the writer that were refused or failed, by code.
     refused: Mutex<Vec<(ErrorCode, u64)>>,
 }
 
-impl Tally {
+impl WorkTally {
     /// A request was refused, or failed.
     pub fn refused(&self, code: ErrorCode) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn refusals_are_counted_by_code() {
-        let tally = Tally::default();
+        let tally = WorkTally::default();
         tally.refused(ErrorCode::Lockout);
         tally.refused(ErrorCode::Conflict);
         tally.refused(ErrorCode::Lockout);

@@ -33,7 +33,7 @@ use crate::agent::notices::Notices;
 use crate::agent::progress::ProgressReporter;
 use crate::agent::rehearsal::{NothingSeen, SeenSources};
 use crate::agent::snapshot::Snapshot;
-use crate::agent::tally::Tally;
+use crate::agent::tally::WorkTally;
 use crate::agent::upkeep::{Upkeep, unrecorded};
 use crate::api::{FaultKind, Phase, ProgressView, RevisionView};
 use crate::clock::Clock;
@@ -84,7 +84,7 @@ pub struct Writer {
     pub(super) progress: ProgressReporter,
     /// When the revision in force was made, as far as that is known.
     pub(super) made: Option<Timestamp>,
-    pub(super) tally: Arc<Tally>,
+    pub(super) tally: Arc<WorkTally>,
     pub(super) notices: Notices,
     pub(super) ban_burst: BanBurst,
     /// The host's sockets.
