@@ -22,8 +22,8 @@ impl Forwarded {
     }
 
     /// One that exists nowhere.
-    #[cfg(test)]
-    pub(crate) fn made_up(client: SocketAddr, arrives_at: SocketAddr, server: SocketAddr) -> Self {
+    #[doc(hidden)]
+    pub fn made_up(client: SocketAddr, arrives_at: SocketAddr, server: SocketAddr) -> Self {
         Self(Entry {
             original: Ends {
                 source: client,
