@@ -9,6 +9,7 @@ use super::{
     write_table,
 };
 use crate::api::{PolicyView, RuleItem, RuleView};
+use crate::model::Mode;
 
 impl Render for [PolicyView] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {

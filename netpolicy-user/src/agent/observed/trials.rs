@@ -88,6 +88,7 @@ fn decided(alone: &State, policy: &Policy, verdict: &Verdict) -> Option<Decided>
         list: Some(rule.map_or(ListKind::Allow, |(list, _)| list)),
         named: rule.and_then(|(_, rule)| Some(rule.named?.name.to_string())),
         net: rule.map(|(_, rule)| rule.rule.net),
+        is_unmatched: rule.is_none(),
     })
 }
 
