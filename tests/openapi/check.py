@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import httpx
@@ -165,6 +166,7 @@ def main(socket, directory):
     use_lists(api)
     use_feeds(api)
     use_bans(api)
+    use_memory(api)
     missing = set(api.operations) - api.called
     assert not missing, f"not called: {sorted(missing)}"
     print(f"{len(api.called)} operations called")
@@ -215,6 +217,25 @@ def use_feeds(api):
     api.call("refreshFeed", 404, name="nowhere")
     gone = api.model("DropList").from_dict
     api.call("applyChange", body=gone({"change": "drop-list", "name": "drop"}))
+
+
+def use_memory(api):
+    """The operations on the memory of sources, which is a second or two behind."""
+    deadline = time.monotonic() + 20
+    while not (page := api.call("listSources", covers="10.0.0.1", service="host"))["sources"]:
+        assert time.monotonic() < deadline, page
+        time.sleep(0.2)
+    source = page["sources"][0]
+    assert source["source"] == "10.0.0.1" and source["attempts"] > 0, source
+    assert api.call("listSources", net=24, since="1h")["total"] > 0
+    api.call("listSources", 400, since="yesterday")
+    api.call("listSources", 400, limit=0)
+    assert any(hit["policy"] == "office" for hit in api.call("listHits")["hits"])
+    assert not api.call("listHits", policy="nowhere")["hits"]
+    api.call("listHits", 400, limit=0)
+    rates = api.call("listRates", scope="host", reason="blocked")
+    assert rates["step"] == "minute" and rates["buckets"], rates
+    api.call("listRates", 400, since="yesterday")
 
 
 def use_bans(api):

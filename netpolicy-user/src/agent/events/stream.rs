@@ -142,6 +142,8 @@ async fn pump_one(
     };
     let mut meters = [Meter::new(start), Meter::new(start)];
     let mut told = 0;
+    // For the memory, which is told at each grant.
+    let mut waiting = Vec::new();
     let mut grant_failed = false;
     loop {
         let now = Instant::now();
@@ -153,6 +155,7 @@ async fn pump_one(
             sleep(IN_FLIGHT).await;
         }
         let events = drain(&mut *source, outlets, &mut told);
+        let mut is_sent = counters.is_some();
         let [denied, passed] = &mut meters;
         for event in &events {
             match is_denial(event) {
@@ -162,6 +165,7 @@ async fn pump_one(
         }
         if is_due(granted, GRANT_EVERY, now) {
             granted = Some(now);
+            is_sent = true;
             told = u64::from(wanted.listeners).div_ceil(10);
             let least = allowance(wanted.listeners, cpus);
             let few = allowance(SAMPLE, cpus);
@@ -184,7 +188,11 @@ async fn pump_one(
             }
             grant_failed = result.is_err();
         }
-        if wanted.memory > 0 && (!events.is_empty() || counters.is_some()) {
+        if wanted.memory > 0 {
+            waiting.extend(events);
+        }
+        if is_sent && (!waiting.is_empty() || (wanted.memory > 0 && counters.is_some())) {
+            let events = std::mem::take(&mut waiting);
             let reported = Reported { events, counters };
             if let Err(TrySendError::Disconnected(_)) = outlets.memory.try_send(reported) {
                 tracing::debug!("the memory of sources has stopped");

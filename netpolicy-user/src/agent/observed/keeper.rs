@@ -132,13 +132,19 @@ impl Work {
     }
 
     fn take(&mut self, reported: &Reported, config: &MemoryConfig) {
-        if let Some(counters) = &reported.counters {
+        let Some(counters) = &reported.counters else {
+            pending::take(&mut self.pending, &mut self.ledger, &reported.events);
+            return;
+        };
+        let is_first = !self.ledger.has_counted();
+        if !is_first {
             self.ledger.count(&counters.rows);
         }
         let taken = pending::take(&mut self.pending, &mut self.ledger, &reported.events);
-        let Some(counters) = &reported.counters else {
-            return;
-        };
+        if is_first {
+            // These were counted by now, as what no agent saw.
+            self.ledger.count(&counters.rows);
+        }
         if let Some(head) = self.head.take() {
             self.compare(&head, &counters.rows, taken);
         }

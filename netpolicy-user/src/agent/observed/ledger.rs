@@ -25,6 +25,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Whether there was a look at the counters.
+    pub(super) fn has_counted(&self) -> bool {
+        self.counted.is_some()
+    }
+
     /// What is counted now. What was counted before the first look is of no interest.
     pub(super) fn count(&mut self, rows: &[(ScopeId, Reason, u64)]) {
         let remembered = rows.iter().filter(|row| is_remembered(row.1));

@@ -4,6 +4,7 @@ mod changes;
 mod explain_view;
 mod hostile;
 mod lint_view;
+mod sources_view;
 mod status_view;
 
 use super::*;
