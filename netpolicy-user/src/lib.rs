@@ -4,7 +4,8 @@
 //! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
 //! workspace describes the design, `netpolicy-common` is what kernel and userspace
 //! share, and `netpolicy-ebpf` the program that judges packets. [`model`], [`sql`] and [`compiler`]
-//! are the crate `netpolicy-policy` in `netpolicy-user/policy/`, and appear here as modules. Two
+//! are the crate `netpolicy-policy` in `netpolicy-user/policy/`, [`store`] and [`clock`]
+//! `netpolicy-store`, [`netdev`] and [`sockets`] `netpolicy-host`; all appear here as modules. Two
 //! crates stand below `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which
 //! [`compiler`] and [`datapath`] build; and `netpolicy-flat`, the flat engine, which only
 //! `datapath/flat.rs` imports.
@@ -58,7 +59,6 @@ pub mod api;
 pub mod arrival;
 pub mod cli;
 pub mod client;
-pub mod clock;
 pub mod config;
 pub mod datapath;
 pub mod detach_marker;
@@ -66,11 +66,10 @@ pub mod doctor;
 pub mod early;
 pub mod exposure;
 pub mod local;
-pub mod netdev;
 pub mod output;
 pub mod recovery;
 pub mod selection;
-pub mod sockets;
-pub mod store;
 
+pub use netpolicy_host::{netdev, sockets};
 pub use netpolicy_policy::{compiler, model, sql};
+pub use netpolicy_store::{clock, store};

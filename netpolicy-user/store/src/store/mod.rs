@@ -43,7 +43,6 @@ pub use self::backup::{Archivist, Backup, ReplacedDatabase, Restorable, Summary}
 pub use self::bans::{BanBatch, BanEdit, BanLog, BanRow};
 pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
-pub(crate) use self::error::begin_without_policy;
 pub use self::feed::{FeedRecord, FeedUpdate, NamedFeedRecord};
 pub use self::observed::{
     ObservationRecord, ObservationStore, discard_observations, observations_bytes,
@@ -51,12 +50,12 @@ pub use self::observed::{
 };
 pub use self::pending::{Pending, PendingEdit};
 pub use self::rescue::{Rescued, Whole, by_rescue};
-#[cfg(not(test))]
-use self::sqlite::SqliteStore;
-#[cfg(test)]
-pub(crate) use self::sqlite::SqliteStore;
+/// For tests.
+#[doc(hidden)]
+pub use self::sqlite::SqliteStore;
 pub use self::sqlite::{directory, discard_restore, is_filled, prepare_restore, reset, restore};
 pub use self::window::{Listed, Window};
+pub use crate::begin_without_policy;
 use crate::clock::Clock;
 pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};

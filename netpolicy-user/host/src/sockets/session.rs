@@ -22,8 +22,8 @@ impl Forwarded {
     }
 
     /// One that exists nowhere.
-    #[cfg(test)]
-    pub(crate) fn made_up(client: SocketAddr, arrives_at: SocketAddr, server: SocketAddr) -> Self {
+    #[doc(hidden)]
+    pub fn made_up(client: SocketAddr, arrives_at: SocketAddr, server: SocketAddr) -> Self {
         Self(Entry {
             original: Ends {
                 source: client,
@@ -114,7 +114,7 @@ impl Session {
     /// What tells it from all other sessions; the same for all subflows of an MPTCP
     /// connection.
     #[must_use]
-    pub(crate) fn identity(&self) -> SessionIdentity {
+    pub fn identity(&self) -> SessionIdentity {
         match self {
             Self::Own(connection) => match connection.mptcp() {
                 Some(token) => SessionIdentity::Mptcp(token),
@@ -135,7 +135,7 @@ impl Session {
 
 /// What tells a session from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum SessionIdentity {
+pub enum SessionIdentity {
     Own(SocketAddr, SocketAddr, [u8; 8]),
     Mptcp(u32),
     Forwarded(SocketAddr, SocketAddr, u16, Option<u32>),

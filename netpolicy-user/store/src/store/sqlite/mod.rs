@@ -67,7 +67,7 @@ const KEEP: Keep = Keep {
 const REPLACED: usize = 3_000_000;
 
 /// A database in the state directory.
-pub(crate) struct SqliteStore {
+pub struct SqliteStore {
     /// Before the connection, which is to be closed last.
     _checkpointer: Checkpointer,
     conn: Connection,
@@ -96,7 +96,7 @@ impl SqliteStore {
     /// # Errors
     /// Every case of [`StoreError`] but those of single operations; the database
     /// is left as it was.
-    pub(crate) fn open_with(dir: &Path, clock: Clock) -> Result<Self, StoreError> {
+    pub fn open_with(dir: &Path, clock: Clock) -> Result<Self, StoreError> {
         let open::OpenDatabase {
             mut conn,
             path,
@@ -121,8 +121,8 @@ impl SqliteStore {
     }
 
     /// As [`Self::open_with`], by the system's clock.
-    #[cfg(test)]
-    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+    #[doc(hidden)]
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_with(dir, Clock::system())
     }
 

@@ -9,7 +9,7 @@ use super::{Clock, TimeSource};
 
 /// Sets a clock.
 #[derive(Clone)]
-pub(crate) struct Hands(Arc<Mutex<Times>>);
+pub struct Hands(Arc<Mutex<Times>>);
 
 struct Times {
     wall: Timestamp,
@@ -19,7 +19,7 @@ struct Times {
 
 impl Hands {
     /// Both clocks stand still, a day after a boot.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Arc::new(Mutex::new(Times {
             wall: Timestamp::from_second(1_800_000_000).unwrap(),
             since_boot: Duration::from_secs(86_400),
@@ -28,7 +28,7 @@ impl Hands {
     }
 
     /// As an agent that starts now sees them.
-    pub(crate) fn clock(&self) -> Clock {
+    pub fn clock(&self) -> Clock {
         let boot = self.0.lock().unwrap().boot.clone();
         Clock::new(Arc::new(Set {
             hands: self.clone(),
@@ -37,25 +37,25 @@ impl Hands {
     }
 
     /// Time passes, by both clocks.
-    pub(crate) fn pass(&self, time: Duration) {
+    pub fn pass(&self, time: Duration) {
         let mut times = self.0.lock().unwrap();
         times.wall += time;
         times.since_boot += time;
     }
 
     /// Sets the wall clock forward, or back.
-    pub(crate) fn set_wall(&self, seconds: i64) {
+    pub fn set_wall(&self, seconds: i64) {
         self.0.lock().unwrap().wall += SignedDuration::from_secs(seconds);
     }
 
     /// Moves the wall clock a little, as NTP does and as reading two clocks one after the
     /// other seems to.
-    pub(crate) fn slew(&self, by: Duration) {
+    pub fn slew(&self, by: Duration) {
         self.0.lock().unwrap().wall += by;
     }
 
     /// Boots again: off for a time, up for ten seconds.
-    pub(crate) fn reboot(&self, off: Duration) {
+    pub fn reboot(&self, off: Duration) {
         let up = Duration::from_secs(10);
         let mut times = self.0.lock().unwrap();
         times.wall += off + up;

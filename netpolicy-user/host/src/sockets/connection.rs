@@ -205,8 +205,8 @@ impl Connection {
     }
 
     /// One that exists nowhere: the kernel never gives a socket the cookie 0.
-    #[cfg(test)]
-    pub(crate) fn made_up(local: SocketAddr, remote: SocketAddr, state: TcpState) -> Self {
+    #[doc(hidden)]
+    pub fn made_up(local: SocketAddr, remote: SocketAddr, state: TcpState) -> Self {
         Self {
             local,
             remote,
@@ -221,8 +221,8 @@ impl Connection {
     }
 
     /// One that is a subflow.
-    #[cfg(test)]
-    pub(crate) fn of_mptcp(self, token: u32) -> Self {
+    #[doc(hidden)]
+    pub fn of_mptcp(self, token: u32) -> Self {
         Self {
             mptcp: Some(token),
             ..self

@@ -10,12 +10,13 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 /// What to do to begin with no policy, in every case in which the state is of no use.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! begin_without_policy {
     () => {
         "to begin with no policy: `netpolicy detach`, `netpolicy store reset`, start the agent, apply your policy file, `netpolicy attach`"
     };
 }
-pub(crate) use begin_without_policy;
 
 /// Why the store could not do what was asked. Nothing of the change was stored,
 /// and the store can still be used.

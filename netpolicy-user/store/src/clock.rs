@@ -185,8 +185,9 @@ impl TimeSource for SystemClocks {
     }
 }
 
-#[cfg(test)]
-pub(crate) mod testing;
+/// For tests of what has deadlines.
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
 mod tests {
     use super::testing::Hands;

@@ -250,7 +250,10 @@ mod tests {
     use super::*;
 
     /// The page for readers.
-    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/drivers.md");
+    const PAGE: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/reference/drivers.md"
+    );
 
     /// The names in backquotes.
     fn quoted(text: &str) -> impl Iterator<Item = &str> {
