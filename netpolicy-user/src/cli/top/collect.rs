@@ -14,6 +14,8 @@ use crate::output::{TopRule, TopScope, TopSource, TopView};
 
 /// Lines of each list that are asked for.
 const LINES: usize = 100;
+/// What stands in a rule's place where none of the allow list matched.
+const UNMATCHED: &str = "(not allowed)";
 /// The length of IPv4 networks that are shown.
 const NETWORK: u8 = 24;
 
@@ -167,10 +169,10 @@ fn source(view: SourceView) -> TopSource {
     }
 }
 
-/// Rules and lists that decided since then, most often first.
+/// Rules that decided since then, most often first, and what was on no allow list.
 fn rules(hits: Vec<HitView>, since: Timestamp) -> Vec<TopRule> {
     let hits = hits.into_iter();
-    let hits = hits.filter(|hit| hit.list.is_some() && hit.last_hit >= since);
+    let hits = hits.filter(|hit| (hit.rule.is_some() || hit.unmatched) && hit.last_hit >= since);
     let mut rules: Vec<_> = hits
         .map(|hit| TopRule {
             policy: hit.policy,
@@ -178,13 +180,15 @@ fn rules(hits: Vec<HitView>, since: Timestamp) -> Vec<TopRule> {
                 Some(named) => format!("{list} @{named}"),
                 None => list.to_string(),
             }),
-            rule: hit.rule,
+            rule: match hit.unmatched {
+                true => Some(UNMATCHED.to_owned()),
+                false => hit.rule,
+            },
             hits: hit.hits,
             sampled: hit.sampled,
             last_hit: Some(hit.last_hit),
         })
         .collect();
-    // A list comes before its own rules.
     rules.sort_by(|a, b| b.hits.cmp(&a.hits).then(a.rule.cmp(&b.rule)));
     rules.truncate(LINES);
     rules
