@@ -10,6 +10,7 @@ use crate::api::{
     Cause, Counters, HitView, HitsQuery, SourceOrder, SourceVerdict, SourceView, SourcesQuery,
 };
 use crate::client::{Client, ClientError};
+use crate::model::Mode;
 use crate::output::{TopRule, TopScope, TopSource, TopView};
 
 /// Lines of each list that are asked for.
@@ -68,6 +69,9 @@ impl TopCollector {
         let networks = client.sources(&networks).await?.sources;
         let allowed = client.sources(&allowed).await?.sources;
         let hits = client.hits(&HitsQuery::default()).await?.hits;
+        let policies = client.policies().await?.into_iter();
+        let observed = policies.filter(|policy| policy.mode == Mode::Observe);
+        let observed: Vec<_> = observed.map(|policy| policy.name).collect();
         let totals = totals(&counters, self.service.as_deref());
         let scopes = scopes(&totals, self.before.as_ref(), read);
         self.before = Some((read, totals));
@@ -78,7 +82,7 @@ impl TopCollector {
             scopes,
             denied: denied.into_iter().map(source).collect(),
             networks: networks.into_iter().map(source).collect(),
-            rules: rules(hits, since),
+            rules: rules(hits, since, &observed),
             allowed: allowed.into_iter().map(source).collect(),
         })
     }
@@ -170,12 +174,15 @@ fn source(view: SourceView) -> TopSource {
 }
 
 /// Rules that decided since then, most often first, and what was on no allow list.
-fn rules(hits: Vec<HitView>, since: Timestamp) -> Vec<TopRule> {
+fn rules(hits: Vec<HitView>, since: Timestamp, observed: &[String]) -> Vec<TopRule> {
     let hits = hits.into_iter();
     let hits = hits.filter(|hit| (hit.rule.is_some() || hit.unmatched) && hit.last_hit >= since);
     let mut rules: Vec<_> = hits
         .map(|hit| TopRule {
-            policy: hit.policy,
+            policy: match observed.contains(&hit.policy) {
+                true => format!("{} (observed)", hit.policy),
+                false => hit.policy,
+            },
             list: hit.list.map(|list| match &hit.named_list {
                 Some(named) => format!("{list} @{named}"),
                 None => list.to_string(),
