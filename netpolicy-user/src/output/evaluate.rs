@@ -88,6 +88,12 @@ pub(super) fn attempts(attempts: u64, sampled: bool) -> String {
     }
 }
 
+/// "1 attempt", "~41 attempts".
+pub(super) fn attempts_in_words(number: u64, sampled: bool) -> String {
+    let unit = if number == 1 { "attempt" } else { "attempts" };
+    format!("{} {unit}", attempts(number, sampled))
+}
+
 /// Says in a dry run which sources that came lately would fare otherwise.
 pub(super) fn write_seen(
     seen: &Evaluation,
@@ -116,10 +122,10 @@ pub(super) fn write_seen(
             shown += 1;
             writeln!(
                 out,
-                "    {} on {}, {} attempts, last {}",
+                "    {} on {}, {}, last {}",
                 line(&source.source),
                 line(&source.scope),
-                attempts(source.attempts, source.sampled),
+                attempts_in_words(source.attempts, source.sampled),
                 time(options, source.last_seen)
             )?;
         }

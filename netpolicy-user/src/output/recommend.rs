@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::evaluate::attempts;
+use super::evaluate::attempts_in_words;
 use super::{Render, RenderOptions, count, line, time};
 use crate::api::{Recommendation, UncoveredSource};
 use crate::model::{Combine, Mode, Name, OnDeny};
@@ -37,10 +37,13 @@ impl Render for RecommendedPolicy<'_> {
         let since = answer.remembered_since.unwrap_or(answer.since);
         writeln!(
             out,
-            "# Allow list for {scope}: {} since {} and stayed for {}.",
+            "# Allow list for {scope}: {} since {}{}.",
             count(answer.covered, "source that came", "sources that came"),
             time(options, since),
-            line(&answer.stayed)
+            match answer.stayed.as_str() {
+                "0s" => String::new(),
+                stayed => format!(" and stayed for {}", line(stayed)),
+            }
         )?;
         if answer.remembered_since.is_some() {
             writeln!(
@@ -93,10 +96,10 @@ impl Render for RecommendedPolicy<'_> {
         for entry in &answer.entries {
             writeln!(
                 out,
-                "  {}, # {}, {} attempts, last {}",
+                "  {}, # {}, {}, last {}",
                 quoted(&entry.cidr),
                 count(entry.sources, "source", "sources"),
-                entry.attempts,
+                attempts_in_words(entry.attempts, false),
                 time(options, entry.last_seen)
             )?;
         }
@@ -124,9 +127,9 @@ fn comments(
     for source in sources {
         writeln!(
             out,
-            "#   {}: {} attempts, {} to {}",
+            "#   {}: {}, {} to {}",
             line(&source.source),
-            attempts(source.attempts, source.sampled),
+            attempts_in_words(source.attempts, source.sampled),
             time(options, source.first_seen),
             time(options, source.last_seen)
         )?;

@@ -72,7 +72,7 @@ pub struct TopRule {
     pub policy: String,
     /// Which of its lists; `None`: what is on none of them.
     pub list: Option<String>,
-    /// The rule; `None`: the list or policy as a whole.
+    /// The rule, or that none of the allow list matched.
     pub rule: Option<String>,
     /// Attempts that it decided.
     pub hits: u64,

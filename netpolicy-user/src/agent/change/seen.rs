@@ -6,7 +6,7 @@ use super::situation::{Candidate, Situation};
 use crate::agent::rehearsal::{CandidateRules, evaluate};
 
 /// How far back a dry run looks.
-pub(super) const LATELY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const LATELY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Sources that it names.
 const NAMED: usize = 5;
 

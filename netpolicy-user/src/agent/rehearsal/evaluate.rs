@@ -49,13 +49,13 @@ pub fn evaluate(
         sources: Vec::new(),
         notes: notes(in_force.state, candidate.state),
     };
-    let mut scopes: BTreeMap<Arc<str>, ScopePair<'_>> = BTreeMap::new();
+    let mut scopes: BTreeMap<Arc<str>, JudgedScope<'_>> = BTreeMap::new();
     let mut found: Vec<(&SeenSource, Becomes, Reason)> = Vec::new();
     for source in seen.sources.iter().filter(|source| source.by_policies) {
         evaluation.judged += 1;
         let pair = scopes
             .entry(Arc::clone(&source.scope))
-            .or_insert_with(|| ScopePair::of(&source.scope, in_force, candidate));
+            .or_insert_with(|| JudgedScope::of(&source.scope, in_force, candidate));
         if pair.exempts(source, bypasses, now) {
             continue;
         }
@@ -99,13 +99,13 @@ pub fn evaluate(
 }
 
 /// A scope in both rulesets.
-struct ScopePair<'a> {
+struct JudgedScope<'a> {
     in_force: ScopeId,
     candidate: ScopeId,
     service: Option<&'a Name>,
 }
 
-impl<'a> ScopePair<'a> {
+impl<'a> JudgedScope<'a> {
     fn of(name: &str, in_force: CandidateRules<'a>, candidate: CandidateRules<'a>) -> Self {
         Self {
             in_force: scope_of(in_force.rules, name),

@@ -10,10 +10,13 @@ use crate::api::{
     Cause, Counters, HitView, HitsQuery, SourceOrder, SourceVerdict, SourceView, SourcesQuery,
 };
 use crate::client::{Client, ClientError};
+use crate::model::Mode;
 use crate::output::{TopRule, TopScope, TopSource, TopView};
 
 /// Lines of each list that are asked for.
 const LINES: usize = 100;
+/// What stands in a rule's place where none of the allow list matched.
+const UNMATCHED: &str = "(not allowed)";
 /// The length of IPv4 networks that are shown.
 const NETWORK: u8 = 24;
 
@@ -66,6 +69,9 @@ impl TopCollector {
         let networks = client.sources(&networks).await?.sources;
         let allowed = client.sources(&allowed).await?.sources;
         let hits = client.hits(&HitsQuery::default()).await?.hits;
+        let policies = client.policies().await?.into_iter();
+        let observed = policies.filter(|policy| policy.mode == Mode::Observe);
+        let observed: Vec<_> = observed.map(|policy| policy.name).collect();
         let totals = totals(&counters, self.service.as_deref());
         let scopes = scopes(&totals, self.before.as_ref(), read);
         self.before = Some((read, totals));
@@ -76,7 +82,7 @@ impl TopCollector {
             scopes,
             denied: denied.into_iter().map(source).collect(),
             networks: networks.into_iter().map(source).collect(),
-            rules: rules(hits, since),
+            rules: rules(hits, since, &observed),
             allowed: allowed.into_iter().map(source).collect(),
         })
     }
@@ -167,24 +173,29 @@ fn source(view: SourceView) -> TopSource {
     }
 }
 
-/// Rules and lists that decided since then, most often first.
-fn rules(hits: Vec<HitView>, since: Timestamp) -> Vec<TopRule> {
+/// Rules that decided since then, most often first, and what was on no allow list.
+fn rules(hits: Vec<HitView>, since: Timestamp, observed: &[String]) -> Vec<TopRule> {
     let hits = hits.into_iter();
-    let hits = hits.filter(|hit| hit.list.is_some() && hit.last_hit >= since);
+    let hits = hits.filter(|hit| (hit.rule.is_some() || hit.unmatched) && hit.last_hit >= since);
     let mut rules: Vec<_> = hits
         .map(|hit| TopRule {
-            policy: hit.policy,
+            policy: match observed.contains(&hit.policy) {
+                true => format!("{} (observed)", hit.policy),
+                false => hit.policy,
+            },
             list: hit.list.map(|list| match &hit.named_list {
                 Some(named) => format!("{list} @{named}"),
                 None => list.to_string(),
             }),
-            rule: hit.rule,
+            rule: match hit.unmatched {
+                true => Some(UNMATCHED.to_owned()),
+                false => hit.rule,
+            },
             hits: hit.hits,
             sampled: hit.sampled,
             last_hit: Some(hit.last_hit),
         })
         .collect();
-    // A list comes before its own rules.
     rules.sort_by(|a, b| b.hits.cmp(&a.hits).then(a.rule.cmp(&b.rule)));
     rules.truncate(LINES);
     rules
