@@ -38,7 +38,7 @@ pub(super) fn run(report: &mut Report, plan: Plan) {
     report.progress("bans: one by one, by 100 clients");
     let host = DatabaseHost::with(&Options::default());
     host.ok("policy create bench");
-    let runtime = runtime();
+    let (runtime, socket) = (runtime(), host.socket());
     let mut columns = [(BANS, Vec::new()), (ENTRIES, Vec::new())];
     let mut slowest = [Vec::new(), Vec::new()];
     // Sources are new in each turn.
@@ -47,8 +47,7 @@ pub(super) fn run(report: &mut Report, plan: Plan) {
         for at in 0..2 {
             let at = (round + at) % 2;
             let make = [ban, block][at];
-            let turn = turn(&host.socket(), plan.clients, used, make);
-            let turn = runtime.block_on(turn);
+            let turn = runtime.block_on(turn(&socket, plan.clients, used, make));
             used += u32::try_from(turn.milliseconds.len()).expect("few requests") + CLIENTS;
             columns[at].1.push(turn.per_second);
             slowest[at].push(quantile(&turn.milliseconds, 0.99));

@@ -1,10 +1,9 @@
 //! The bans of one scope and family, and what of them the kernel is to hold: networks, none of
 //! which lies in another.
 
-use std::collections::BTreeMap;
-
 use netpolicy_prefixes::{Address as _, Prefix, Prefixes};
 
+use super::chunked::ChunkedMap;
 use super::staged::{StagedBan, StagedFamily};
 use super::texts::TextId;
 
@@ -24,7 +23,7 @@ pub(in crate::agent) struct BanEntry {
 /// See the module.
 #[derive(Debug)]
 pub(in crate::agent) struct Family<P: Prefix> {
-    entries: BTreeMap<P, BanEntry>,
+    entries: ChunkedMap<P, BanEntry>,
     /// How many there are of each length.
     lengths: [u32; LENGTHS],
     /// Those that lie in no other, as of the last [`Self::take_settled`].
@@ -36,7 +35,7 @@ pub(in crate::agent) struct Family<P: Prefix> {
 impl<P: Prefix> Default for Family<P> {
     fn default() -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: ChunkedMap::default(),
             lengths: [0; LENGTHS],
             outermost: Prefixes::default(),
             touched: Vec::new(),
@@ -71,9 +70,7 @@ impl<P: Prefix> Family<P> {
     /// All bans from a network on, in order.
     pub(in crate::agent) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, &BanEntry)> {
         let first = first.unwrap_or_else(|| P::new(P::Address::LOWEST, 0));
-        self.entries
-            .range(first..)
-            .map(|(net, entry)| (*net, entry))
+        self.entries.from(first).map(|(net, entry)| (*net, entry))
     }
 
     /// The bans that cover a network, the widest first.
@@ -136,17 +133,17 @@ impl<P: Prefix> Family<P> {
     fn has(&self, staged: &StagedFamily<P>, net: P) -> bool {
         match staged.get(&net) {
             Some(ban) => ban.now.is_some(),
-            None => self.entries.contains_key(&net),
+            None => self.entries.get(&net).is_some(),
         }
     }
 
     /// A network's ban and those that lie in it, in order, once staged changes are made.
     fn within(&self, staged: &StagedFamily<P>, net: P) -> impl Iterator<Item = P> {
         // No look at what is staged behind it: of many that end none is left to stop at.
-        let nets = net..=P::new(net.last(), P::Address::WIDTH);
-        let held = self.entries.range(nets.clone());
-        let mut held = held.map(|(net, _)| *net).peekable();
-        let mut staged = staged.range(nets).peekable();
+        let last = P::new(net.last(), P::Address::WIDTH);
+        let held = self.entries.from(net).map(|(net, _)| *net);
+        let mut held = held.take_while(move |net| *net <= last).peekable();
+        let mut staged = staged.range(net..=last).peekable();
         std::iter::from_fn(move || {
             loop {
                 let next = staged.peek().map(|(net, _)| **net);
@@ -172,6 +169,8 @@ fn shortened<P: Prefix>(net: P, length: u8) -> P {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use netpolicy_prefixes::Prefix4;
     use proptest::prelude::*;
 

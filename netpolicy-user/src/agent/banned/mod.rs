@@ -2,6 +2,7 @@
 //!
 //! Knows neither store nor kernel.
 
+mod chunked;
 mod ends;
 mod family;
 mod listing;

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::{BanContext, Bans};
 use crate::agent::banned::read;
 use crate::agent::error::chain;
+use crate::agent::memory;
 use crate::model::Name;
 use crate::store::{BanEdit, StoreError};
 
@@ -66,6 +67,9 @@ impl Bans {
             self.restore(around);
         }
         self.record(around, false);
+        if std::mem::take(&mut self.is_to_be_trimmed) {
+            memory::give_back();
+        }
         let result = if self.is_unrescued {
             self.rescue(around)
         } else if self.is_to_be_rewritten {

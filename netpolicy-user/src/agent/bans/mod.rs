@@ -54,6 +54,8 @@ pub struct Bans {
     is_to_be_rewritten: bool,
     /// Whether a rescued store lacks bans.
     is_unrescued: bool,
+    /// Whether many changes left memory behind that is to be given back to the system.
+    is_to_be_trimmed: bool,
     /// Whether bans ended since the store last heard of the time.
     has_ended: bool,
     /// The batch of the store's log that says nothing but the time, and when it was written.
@@ -93,6 +95,7 @@ impl Bans {
             log: stored.log.batches.into(),
             is_to_be_rewritten: stored.log.is_of_another_boot || stored.has_orphans,
             is_unrescued: false,
+            is_to_be_trimmed: false,
             has_ended: false,
             note: None,
             noted: None,
@@ -176,6 +179,7 @@ impl Bans {
         let settled = table.settled(&staged);
         let lists = Arc::new(table.lists_of(&settled, id_in(&around.now.state)));
         drop(table);
+        self.is_to_be_trimmed |= staged.len() >= MANY;
         let done = self.store_and_enforce(&staged, lists, &mut summary, around);
         // Readers see them when they are in force, and never if they are not.
         let mut table = write(&self.table);
