@@ -43,7 +43,11 @@ pub(crate) fn answer<P: Packet>(packet: P, verdict: u32, generation: u64) -> u32
         stats.limited += 1;
         return drop;
     };
-    if !plain(packet).unwrap_or_else(|| walked(packet)) {
+    let is_made = match packet.reset_plain() {
+        NOT_PLAIN => walked(packet),
+        made => made != 0,
+    };
+    if !is_made {
         stats.withheld += 1;
         return drop;
     }
@@ -52,13 +56,23 @@ pub(crate) fn answer<P: Packet>(packet: P, verdict: u32, generation: u64) -> u32
     packet.send()
 }
 
-/// Makes a reset of a frame as almost all attempts are: without tags, its headers in the linear
-/// part. `None`: it is none, and as it was; `false`: it gets none, and may be spoilt.
+/// What [`plain`] answers of a frame that is not plain.
+const NOT_PLAIN: u64 = 2;
+
+/// Makes a reset of a frame as almost all attempts are, without tags and with its headers in the
+/// linear part: 1; 0: it gets none, and may be spoilt; [`NOT_PLAIN`]: it is as it was.
 ///
 /// It need not be walked for that: what makes a reset of headers looks at all that the walk
 /// would, and makes none of what is not a whole attempt.
+///
+/// A function of its own, whose variables are on the stack of no walk.
 #[inline(always)]
-fn plain<P: Packet>(packet: P) -> Option<bool> {
+pub(crate) fn plain<P: Packet>(packet: P) -> u64 {
+    replaced_if_plain(packet).map_or(NOT_PLAIN, u64::from)
+}
+
+#[inline(always)]
+fn replaced_if_plain<P: Packet>(packet: P) -> Option<bool> {
     if maps::layer() != Layer::Ethernet {
         return None;
     }

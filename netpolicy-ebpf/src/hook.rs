@@ -379,6 +379,7 @@ calls! {
     with_bans: with_bans, tc_with_bans
         = slow::with_bans, (generation: u64, overrides: u64, is_v6: u64) -> u64;
     answer: answer, tc_answer = answering::answer, (verdict: u32, generation: u64) -> u32;
+    reset_plain: reset_plain, tc_reset_plain = answering::plain, () -> u64;
     reset_v4: reset_v4, tc_reset_v4 = answering::v4, (at: u64) -> u64;
     reset_v6: reset_v6, tc_reset_v6 = answering::v6, (at: u64) -> u64;
     report: report, tc_report = outcome::report, (verdict: u32, generation: u64) -> u32;

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 const SERVICE_PORTS: [u16; 3] = [5432, 6432, 7000];
 
 #[derive(Clone, Debug)]
-pub struct PolicyPlan {
+pub(crate) struct PolicyPlan {
     allow: Option<Vec<IpNet>>,
     block: Vec<IpNet>,
     except: Vec<IpNet>,
@@ -30,11 +30,11 @@ pub struct PolicyPlan {
 }
 
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     services: Vec<(Combine, Mode)>,
     /// Named lists.
     lists: Vec<Vec<IpNet>>,
-    pub policies: Vec<PolicyPlan>,
+    pub(crate) policies: Vec<PolicyPlan>,
     host: Mode,
     /// Bit 0: the host answers denials by a reset; bit n: the n-th service does.
     resets: u8,
@@ -82,7 +82,7 @@ fn mode() -> impl Strategy<Value = Mode> {
     prop_oneof![3 => Just(Mode::Enforce), 1 => Just(Mode::Observe)]
 }
 
-pub fn plan() -> impl Strategy<Value = Plan> {
+pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     let combine = prop_oneof![Just(Combine::Override), Just(Combine::And)];
     let policy = (
         proptest::option::of(nets()),
@@ -130,7 +130,7 @@ fn service_name(n: usize) -> String {
 }
 
 /// The state that a plan describes, made by the changes that a user would make.
-pub fn state_of(plan: &Plan) -> State {
+pub(crate) fn state_of(plan: &Plan) -> State {
     let on_deny = |scope: usize| match plan.resets >> scope & 1 {
         0 => OnDeny::Drop,
         _ => OnDeny::Reset,
@@ -205,10 +205,10 @@ pub fn state_of(plan: &Plan) -> State {
 }
 
 /// The plan's own sources, and both sides of every boundary of every rule.
-pub fn sources_of(plan: &Plan, state: &State) -> Vec<IpAddr> {
+pub(crate) fn sources_of(plan: &Plan, state: &State) -> Vec<IpAddr> {
     let mut sources = plan.sources.clone();
     let lists = state.policies.iter().flat_map(|policy| {
-        let of = |kind| policy.rules(kind);
+        let of = move |kind| policy.rules(kind);
         ListKind::ALL.into_iter().filter_map(of)
     });
     let rules = lists.flat_map(RuleList::iter).map(|rule| rule.net);
@@ -232,7 +232,7 @@ pub fn sources_of(plan: &Plan, state: &State) -> Vec<IpAddr> {
 }
 
 /// Every scope with a port of its own, the host first.
-pub fn scopes(state: &State) -> Vec<(Option<&Service>, u16)> {
+pub(crate) fn scopes(state: &State) -> Vec<(Option<&Service>, u16)> {
     let port = |s: &Service| {
         SERVICE_PORTS
             .into_iter()
@@ -244,7 +244,7 @@ pub fn scopes(state: &State) -> Vec<(Option<&Service>, u16)> {
 }
 
 /// The bans of a plan by scope, without those of services that there are not.
-pub fn bans_of(plan: &Plan, state: &State) -> Vec<(ScopeId, IpNet)> {
+pub(crate) fn bans_of(plan: &Plan, state: &State) -> Vec<(ScopeId, IpNet)> {
     let scope = |number: usize| match number.checked_sub(1) {
         None => Some(HOST_SCOPE),
         Some(n) => {
