@@ -364,6 +364,8 @@ def use(api):
     api.call("grantPrivilege", 400, body=grant({"privilege": "read", "to": "daemon"}))
     api.call("revokePrivilege", privilege=read, to=to)
     api.call("revokePrivilege", 404, privilege=read, to=to)
+    caller = api.call("getCaller")
+    assert (caller["user"], caller["privileges"][0]) == ("root", "admin")
 
     api.call("confirmChange", 404)
     rolled = api.call("rollBack", revision=1, confirm_within=600)

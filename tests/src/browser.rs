@@ -153,7 +153,7 @@ impl Browser {
         let sought = Value::from(text);
         let find = format!(
             "[...([...document.querySelectorAll('dialog[open]')].at(-1) ?? document)\
-             .querySelectorAll('button, a, label, summary')].find((element) => \
+             .querySelectorAll('button, a, label, summary, input[type=checkbox]')].find((element) => \
              !element.disabled && (element.innerText.trim() === {sought} || \
              element.getAttribute('aria-label') === {sought}))"
         );

@@ -18,7 +18,7 @@
  *   block_count: number, except_count?: number, allow_lists?: string[], block_lists?: string[],
  *   except_lists?: string[], comment?: string|null, owner: string, created: string, altered: string}} Policy
  * @typedef {{status: number, code: string, errors: string[], hint?: string|null, opens?: Opens|null,
- *   revision?: number|null}} Problem
+ *   revision?: number|null, results?: any[]}} Problem
  * @typedef {{query?: Record<string, string|number|boolean|undefined|null>, body?: unknown, lines?: unknown[],
  *   revision?: number|null, unasked?: boolean, signal?: AbortSignal}} Options
  */
@@ -193,8 +193,8 @@ export function changing(change) {
 export async function events(onEvent, signal, onOpen) {
   const answer = await send("GET", "/v1/events", { signal, unasked: true });
   onOpen();
-  const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body)
-    .pipeThrough(new TextDecoderStream()).getReader();
+  const body = /** @type {ReadableStream<any>} */ (answer.body);
+  const reader = body.pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();

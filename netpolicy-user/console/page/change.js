@@ -50,7 +50,8 @@ function Proposed({ change }) {
   }, [revision, cut]);
 
   const refusals = (plan?.warnings ?? []).filter((warning) => warning.startsWith(REFUSED)).map((warning) => warning.slice(REFUSED.length));
-  const warnings = (plan?.warnings ?? []).filter((warning) => !warning.startsWith(REFUSED));
+  // What it opens is said with the box for consent.
+  const warnings = (plan?.warnings ?? []).filter((warning) => !warning.startsWith(REFUSED) && !(plan?.opens && warning.startsWith("this opens ")));
   const nothing = plan && plan.plan.length === 0 && !cut;
   const ready = plan && !nothing && !busy && !about?.read_only && (!plan.opens || consent) && (!refusals.length || force);
 

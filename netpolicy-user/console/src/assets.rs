@@ -123,4 +123,26 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn vendored_files_are_those_of_npm() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/vendor");
+        let listed = std::fs::read_to_string(format!("{dir}/README.md")).unwrap();
+        let mut rows = 0;
+        for row in listed.lines().filter(|line| line.starts_with("| ")) {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let (file, digest) = (cells[1], cells[6]);
+            if digest.len() != 64 {
+                continue;
+            }
+            let summed = std::process::Command::new("sha256sum")
+                .arg(format!("{dir}/{file}"))
+                .output()
+                .unwrap();
+            let summed = String::from_utf8(summed.stdout).unwrap();
+            assert!(summed.starts_with(digest), "{file}: {summed}");
+            rows += 1;
+        }
+        assert_eq!(rows, 5);
+    }
 }

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use netpolicy_console::{Console, ConsoleError, Listen, Settings};
+use rustix::fs::FileType;
 use tokio::sync::mpsc;
 
 use super::context::Context;
@@ -74,11 +75,22 @@ pub(super) async fn run(args: ConsoleArgs, cx: &mut Context<'_>) -> anyhow::Resu
             }
             line = lines.recv(), if is_read => match line {
                 Some(()) => show(&console, cx)?,
+                // Over SSH without a terminal this is all that tells of the connection's end.
+                None if ends_with_input() => return Ok(Exit::Done),
                 // Without a standard input there are no further URLs.
                 None => is_read = false,
             },
         }
     }
+}
+
+/// Whether standard input is a connection of another process, and not a terminal or a file.
+fn ends_with_input() -> bool {
+    let stat = rustix::fs::fstat(std::io::stdin());
+    stat.is_ok_and(|stat| {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        matches!(kind, FileType::Fifo | FileType::Socket)
+    })
 }
 
 /// Lines of standard input. The thread that waits for them ends with the process.
