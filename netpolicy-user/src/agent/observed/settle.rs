@@ -126,7 +126,7 @@ pub(super) fn settle(
 fn trials(
     model: Option<&Snapshot>,
     scope: ScopeId,
-    attempts: &[(PendingKey, Seen)],
+    attempts: &[(PendingKey, SeenAttempts)],
 ) -> Vec<WouldBeDenied> {
     let is_any = |model: &&Snapshot| model.state.policies.iter().any(Policy::is_observed);
     let found = model.filter(is_any);
