@@ -304,6 +304,7 @@ fn default_file_names_every_key_with_its_default() {
         limits,
         bans,
         memory,
+        notify,
     } = toml::from_str(DEFAULT_TEXT).unwrap();
     let FileLimits {
         policies,
@@ -316,7 +317,7 @@ fn default_file_names_every_key_with_its_default() {
         events_per_second.is_some() && resets_per_second.is_some(),
         verify_interval.is_some() && bans.is_some() && memory.is_some(),
         policies.is_some() && rules_per_list.is_some(),
-        geo_databases.is_some(),
+        geo_databases.is_some() && notify.is_some(),
     ];
     assert_eq!(present, [true; 7]);
 }

@@ -174,7 +174,7 @@ mod tests {
         let (job, mut answer) = BanJob::new(ROOT, work, Box::new(()));
         bench.writer.bans_now(vec![job]);
         let outcomes = answer.try_recv().unwrap().unwrap();
-        assert_eq!(outcomes[0].detail, None);
+        assert_eq!(BanOutcome::from(&outcomes[0]).detail, None);
     }
 
     #[track_caller]

@@ -309,6 +309,7 @@ mod tests {
                 rows: vec![(HOST_SCOPE, Reason::Blocked, 7)],
                 events: EventStats::default(),
                 resets: ResetStats::default(),
+                since: None,
             }
         }
     }

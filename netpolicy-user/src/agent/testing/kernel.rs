@@ -385,6 +385,7 @@ impl EventSource for NoEvents {
             rows: Vec::new(),
             events: EventStats::default(),
             resets: ResetStats::default(),
+            since: None,
         }
     }
 }

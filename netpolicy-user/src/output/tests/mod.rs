@@ -117,6 +117,7 @@ fn policy() -> PolicyView {
         except: None,
         name: "office".into(),
         active: true,
+        mode: Mode::Enforce,
         bindings: vec!["host".into(), "postgres".into()],
         allow_count: Some(2),
         block_count: 1,

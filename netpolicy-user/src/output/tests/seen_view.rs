@@ -10,6 +10,7 @@ fn rule(text: &str, place: Option<&str>) -> RuleView {
         name: None,
         comment: None,
         place: place.map(Into::into),
+        expires: None,
     }
 }
 

@@ -73,7 +73,7 @@ fn new_policy_requires_create_and_activation_requires_attach() {
     assert_eq!(lacks(&alice, &state, &activate).len(), 1);
     let observe = Change::SetMode {
         policy: "office".into(),
-        mode: crate::model::Mode::Observe,
+        mode: Mode::Observe,
     };
     assert!(lacks(&of_group, &state, &observe).is_empty());
     assert_eq!(lacks(&alice, &state, &observe).len(), 1);
