@@ -82,7 +82,7 @@ fn agent_counts_real_attempts_in_text_that_promtool_accepts() {
     host.ok("ban 203.0.113.8 203.0.113.9 --by \"x\"");
     host.ok("bypass grant 198.51.100.7");
     let refused = host.line("policy create office --block 10.0.0.9");
-    assert!(!refused.status.success());
+    refused.failed(1);
 
     let after = scrape(&host, "text/plain");
     assert_eq!(promtool_findings(&after.text), "");
