@@ -274,6 +274,7 @@ fn default_file_names_every_key_with_its_default() {
         geo_databases,
         limits,
         bans,
+        notify,
     } = toml::from_str(DEFAULT_TEXT).unwrap();
     let FileLimits {
         policies,
@@ -286,7 +287,7 @@ fn default_file_names_every_key_with_its_default() {
         events_per_second.is_some() && resets_per_second.is_some(),
         verify_interval.is_some() && bans.is_some(),
         policies.is_some() && rules_per_list.is_some(),
-        geo_databases.is_some(),
+        geo_databases.is_some() && notify.is_some(),
     ];
     assert_eq!(present, [true; 7]);
 }
