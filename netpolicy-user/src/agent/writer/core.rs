@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::banning::BanBurst;
+use super::burst::BanBurst;
 use super::leftovers::Leftovers;
 use super::removed::Removed;
 use crate::agent::access::Grants;
