@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use netpolicy_tests::command::assert_has;
 use netpolicy_tests::metrics::{Scraped, promtool_findings};
 use netpolicy_tests::process::Process;
 use netpolicy_tests::{DatabaseHost, binary};
@@ -82,7 +83,7 @@ fn agent_counts_real_attempts_in_text_that_promtool_accepts() {
     host.ok("ban 203.0.113.8 203.0.113.9 --by \"x\"");
     host.ok("bypass grant 198.51.100.7");
     let refused = host.line("policy create office --block 10.0.0.9");
-    assert!(!refused.status.success());
+    assert_has(refused.failed(1), &["error: "]);
 
     let after = scrape(&host, "text/plain");
     assert_eq!(promtool_findings(&after.text), "");

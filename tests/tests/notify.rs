@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use netpolicy_tests::command::assert_has;
 use netpolicy_tests::https::{Answer, HttpsServer};
 use netpolicy_tests::process::Process;
 use netpolicy_tests::{DatabaseHost, Options, binary};
@@ -129,7 +130,7 @@ fn hooks_are_run_for_what_they_are_configured_for() {
 
     // A change that would lock its operator out, by the command and by HTTPS.
     let refused = host.line("policy create office --block 10.0.0.1 --from 10.0.0.1");
-    refused.failed(1);
+    assert_has(refused.failed(1), &["error: "]);
     let notice = wait_for(&host, &process, "lockout", |_| true);
     assert_eq!(notice["actor"], "root");
     let text = notice["text"].as_str().unwrap();

@@ -325,8 +325,14 @@ async fn notice_faults(app: App) {
         }
         let is_detached = detached.is_some();
         was_detached = Some(detached);
+        // Looking costs some system calls, and only hooks want to know.
+        let has_hooks = !app.running.borrow().config.notify.is_empty();
         let asked = app.clone();
-        let faults = tokio::task::spawn_blocking(move || routes::present_faults(&asked)).await;
+        let look = move || match has_hooks {
+            true => routes::present_faults(&asked),
+            false => Vec::new(),
+        };
+        let faults = tokio::task::spawn_blocking(look).await;
         let mut faults = faults.unwrap_or_default();
         if is_detached {
             // That has a notice of its own.

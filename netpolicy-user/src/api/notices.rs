@@ -82,7 +82,7 @@ impl fmt::Display for FaultKind {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NoticeTopic {
-    /// A fault began, or all faults of its kind ended.
+    /// A fault began, or all faults of its kind ended; while hooks are configured.
     Fault,
     /// A change was refused since it would have denied the operator.
     Lockout,

@@ -244,7 +244,7 @@ fn all_errors_of_a_file_are_reported_in_its_order() {
             "config.toml:5:21: 'events_per_second' is the integer -1; expected an integer from 0 to 4294967295",
             "config.toml:6:13: 'bpffs_dir' is the integer 7; expected an absolute path, as in \"/run/netpolicy/agent.sock\"",
             "config.toml:7:1: unknown key 'limit'; did you mean 'limits'?",
-            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, resets_per_second, verify_interval, geo_databases, limits, bans or memory",
+            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, resets_per_second, verify_interval, geo_databases, notify, limits, bans or memory",
             "config.toml:10:12: 'policies' is the string \"many\"; expected an integer of at least 1",
             "config.toml:11:1: unknown key 'rules' in [limits]; did you mean 'rules_per_list'?",
             "config.toml:12:2: unknown section 'limts'; did you mean 'limits'?",

@@ -71,7 +71,7 @@ mod tests {
     use crate::agent::change::{ChangeOptions, Consent};
     use crate::agent::error::AgentError;
     use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, create};
-    use crate::api::{BanRequest, BypassRequest};
+    use crate::api::{BanOutcome, BanRequest, BypassRequest};
     use crate::model::{Change, Mode};
 
     fn at(address: &str) -> Requester {

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::banning::BanBurst;
+use super::burst::BanBurst;
 use super::counted::CountedServices;
 use super::leftovers::Leftovers;
 use super::rule_ends::RuleEnds;

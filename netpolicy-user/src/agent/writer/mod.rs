@@ -4,6 +4,7 @@
 //! Knows no HTTP.
 
 mod banning;
+mod burst;
 mod change;
 pub mod core;
 mod counted;
