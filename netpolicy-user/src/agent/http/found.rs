@@ -7,7 +7,7 @@ use crate::agent::http::views;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{BanView, FindView, FoundItem, FoundKind, RuleView};
 use crate::model::{
-    Bypass, Containment, FoundIn, FoundRule, ListKind, NamedList, Policy, State, canonical,
+    Bypass, Containment, FoundIn, FoundRule, ListKind, Name, NamedList, Policy, State, canonical,
     find as of,
 };
 
@@ -111,7 +111,7 @@ fn ban(relation: Containment, net: &IpNet, ban: BanView) -> FoundItem {
 }
 
 fn exempt(snapshot: &Snapshot, relation: Containment, bypass: &Bypass) -> FoundItem {
-    let scope = bypass.service.as_ref().map_or("host", |name| name.as_str());
+    let scope = bypass.service.as_ref().map_or("host", Name::as_str);
     FoundItem {
         kind: FoundKind::Bypass,
         relation,
