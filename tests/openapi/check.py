@@ -346,7 +346,7 @@ def use(api):
     api.call("findNetwork", 400, network="office")
     assert api.call("listClients")["watched_since"]
     api.call("listClients", 400, limit=0)
-    api.call("streamEvents", 400, reason="nonsense")
+    api.call("streamEvents", 400, source="office")
     assert not api.call("verifyEnforcement")["differences"]
 
     exempt = {"source": "10.0.0.1", "minutes": 5}

@@ -219,6 +219,7 @@ fn status_keeps_its_keys() {
 #[test]
 fn counters_of_a_removed_service_keep_its_name_and_say_since_when_they_count() {
     let mut host = DatabaseHost::start();
+    host.assert_connects(&[(ALLOWED, 8080)]);
     host.ok("service add postgres --port 5432");
     host.ok("policy create office --allow 10.0.0.0/16 --service postgres");
     host.assert_times_out(&[(BLOCKED, 5432)]);

@@ -138,7 +138,7 @@ impl Connected {
         let state = &snapshot.state;
         let is_service = |port| state.service_of_port(port).is_some();
         let mut sessions = self.sockets.sessions(&is_service)?;
-        sessions.retain(|session| session.is_connected());
+        sessions.retain(Session::is_connected);
         let now = Timestamp::now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let new = seen.since.map(|_| now);

@@ -45,7 +45,7 @@ impl Rates {
         let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let old = |(time, _): &&(Instant, Dropped)| now.duration_since(*time) >= MINUTE;
         let (time, before) = looks.iter().rev().find(old)?;
-        let over = now.duration_since(*time).as_secs_f64();
+        let over = now.duration_since(*time);
         let mut since = dropped(counted);
         for (scope, packets) in &mut since {
             // Counters of a service begin at zero when another one takes its number.
@@ -58,15 +58,10 @@ impl Rates {
     }
 }
 
-/// Of what was counted in somewhat more than a minute.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "it is less than what was counted, and to be read by people"
-)]
-fn a_minute(packets: u64, seconds: f64) -> u64 {
-    (packets as f64 * MINUTE.as_secs_f64() / seconds).round() as u64
+/// Of what was counted in a minute or somewhat more.
+fn a_minute(packets: u64, over: Duration) -> u64 {
+    let minute = u128::from(packets) * MINUTE.as_millis() / over.as_millis().max(1);
+    u64::try_from(minute).unwrap_or(u64::MAX)
 }
 
 fn dropped(counted: &CounterSnapshot) -> Dropped {

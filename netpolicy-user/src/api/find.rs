@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::RuleView;
-use crate::model::{ListKind, Overlap};
+use crate::model::{Containment, ListKind};
 
 /// The query of `GET /v1/find`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub struct FoundItem {
     /// What it is.
     pub kind: FoundKind,
     /// How it lies to the network.
-    pub relation: Overlap,
+    pub relation: Containment,
     /// The policy or list that it is on; `None`: it is a ban or bypass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Render, RenderOptions, line, list, plain, time, write_table};
 use crate::api::{FindView, FoundItem, FoundKind};
-use crate::model::Overlap;
+use crate::model::Containment;
 
 impl Render for FindView {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
@@ -36,11 +36,11 @@ impl Render for FindView {
     }
 }
 
-fn relation(relation: Overlap) -> &'static str {
+fn relation(relation: Containment) -> &'static str {
     match relation {
-        Overlap::Equal => "equal",
-        Overlap::Holds => "holds it",
-        Overlap::Within => "in it",
+        Containment::Equal => "equal",
+        Containment::Holds => "holds it",
+        Containment::Within => "in it",
     }
 }
 
@@ -57,7 +57,7 @@ fn what(item: &FoundItem) -> String {
     })
 }
 
-/// Which policies use it, where it was written, its comment, by whom and until when.
+/// Which policies use it, where it was written, its comment, who made it and until when.
 fn about(item: &FoundItem, options: &RenderOptions) -> String {
     let used = (!item.used_by.is_empty()).then(|| format!("used by {}", item.used_by.join(", ")));
     let unused = matches!(item.kind, FoundKind::List | FoundKind::Feed) && item.used_by.is_empty();

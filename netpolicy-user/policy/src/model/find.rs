@@ -13,7 +13,7 @@ use super::{ListKind, NamedList, Policy, Rule, RuleList, State};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Overlap {
+pub enum Containment {
     /// It is the same.
     Equal,
     /// It holds the whole of it.
@@ -22,7 +22,7 @@ pub enum Overlap {
     Within,
 }
 
-impl Overlap {
+impl Containment {
     /// How `found` lies to `sought`; `None`: they have no address in common.
     #[must_use]
     pub fn of(found: &IpNet, sought: &IpNet) -> Option<Self> {
@@ -68,13 +68,13 @@ pub struct FoundRule<'s> {
     /// The rule.
     pub rule: &'s Rule,
     /// How it lies to the network.
-    pub relation: Overlap,
+    pub relation: Containment,
 }
 
 /// What was found.
 #[derive(Clone, Debug)]
 pub struct FoundRules<'s> {
-    /// The first rules in the order of [`Overlap::order`].
+    /// The first rules in the order of [`Containment::order`].
     pub rules: Vec<FoundRule<'s>>,
     /// How many there are.
     pub total: u64,
@@ -98,7 +98,7 @@ pub fn find<'s>(state: &'s State, sought: &IpNet, most: usize) -> FoundRules<'s>
     let mut first = BinaryHeap::new();
     for (at, (_, list)) in lists.iter().enumerate() {
         for (index, rule) in list.iter().enumerate() {
-            let Some(relation) = Overlap::of(&rule.net, sought) else {
+            let Some(relation) = Containment::of(&rule.net, sought) else {
                 continue;
             };
             total += 1;
@@ -137,10 +137,10 @@ mod tests {
 
     #[test]
     fn networks_are_equal_hold_or_lie_in_each_other() {
-        let of = |found, sought| Overlap::of(&net(found), &net(sought));
-        assert_eq!(of("10.0.0.0/8", "10.0.0.0/8"), Some(Overlap::Equal));
-        assert_eq!(of("0.0.0.0/0", "10.0.0.0/8"), Some(Overlap::Holds));
-        assert_eq!(of("10.1.0.0/16", "10.0.0.0/8"), Some(Overlap::Within));
+        let of = |found, sought| Containment::of(&net(found), &net(sought));
+        assert_eq!(of("10.0.0.0/8", "10.0.0.0/8"), Some(Containment::Equal));
+        assert_eq!(of("0.0.0.0/0", "10.0.0.0/8"), Some(Containment::Holds));
+        assert_eq!(of("10.1.0.0/16", "10.0.0.0/8"), Some(Containment::Within));
         assert_eq!(of("11.0.0.0/8", "10.0.0.0/8"), None);
         assert_eq!(of("::/0", "10.0.0.0/8"), None);
     }

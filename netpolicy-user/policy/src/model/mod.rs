@@ -59,7 +59,7 @@ pub use evaluate::{
 };
 pub use explain::{Explanation, explain};
 pub use feed::{Feed, FeedFilter, FeedRefusal, SpecialRanges};
-pub use find::{FoundIn, FoundRule, FoundRules, Overlap, find};
+pub use find::{Containment, FoundIn, FoundRule, FoundRules, find};
 pub use item::Item;
 pub use known::KnownService;
 pub use lint::{Finding, lint};

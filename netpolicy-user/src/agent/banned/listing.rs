@@ -13,7 +13,7 @@ use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};
 use crate::agent::error::AgentError;
 use crate::api::{BanOrder, BanView, BansPage, BansQuery};
 use crate::clock::Clock;
-use crate::model::{Name, Overlap, parse_source};
+use crate::model::{Containment, Name, parse_source};
 use crate::store::BanRow;
 
 /// What stands before the source in the place of a page's end.
@@ -203,7 +203,7 @@ fn in_order(table: &BanTable, after: Option<&BanPlace>, limit: usize) -> Vec<Ban
 }
 
 /// The bans that have an address of a network, the first `most` of them in the order of
-/// [`Overlap::order`], and how many there are.
+/// [`Containment::order`], and how many there are.
 #[must_use]
 pub fn overlapping(
     bans: &SharedBans,
@@ -220,7 +220,7 @@ pub fn overlapping(
         let wider = scope.covering(sought).map(|(net, _)| net);
         let wider = wider.filter(|net| *net != sought);
         for net in wider.chain(scope.within(sought)) {
-            let Some(relation) = Overlap::of(&net, &sought) else {
+            let Some(relation) = Containment::of(&net, &sought) else {
                 continue;
             };
             total += 1;

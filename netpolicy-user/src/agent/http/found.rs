@@ -7,7 +7,8 @@ use crate::agent::http::views;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{BanView, FindView, FoundItem, FoundKind, RuleView};
 use crate::model::{
-    Bypass, FoundIn, FoundRule, ListKind, NamedList, Overlap, Policy, State, canonical, find as of,
+    Bypass, Containment, FoundIn, FoundRule, ListKind, Name, NamedList, Policy, State, canonical,
+    find as of,
 };
 
 /// Finds rules, entries, bans and bypasses that have an address of a network; the first `most`.
@@ -23,13 +24,13 @@ pub fn find(snapshot: &Snapshot, network: IpNet, most: usize) -> FindView {
         items.push((found.relation.order(&found.rule.net), rule(state, found)));
     }
     for (net, view) in bans {
-        if let Some(relation) = Overlap::of(&net, &network) {
+        if let Some(relation) = Containment::of(&net, &network) {
             items.push((relation.order(&net), ban(relation, &net, view)));
         }
     }
     for bypass in snapshot.live_bypasses() {
         let net = &bypass.source;
-        if let Some(relation) = Overlap::of(net, &network) {
+        if let Some(relation) = Containment::of(net, &network) {
             total += 1;
             items.push((relation.order(net), exempt(snapshot, relation, bypass)));
         }
@@ -95,7 +96,7 @@ fn used_by(state: &State, list: &NamedList) -> Vec<String> {
     state.referring_to(&list.name).map(uses).collect()
 }
 
-fn ban(relation: Overlap, net: &IpNet, ban: BanView) -> FoundItem {
+fn ban(relation: Containment, net: &IpNet, ban: BanView) -> FoundItem {
     FoundItem {
         kind: FoundKind::Ban,
         relation,
@@ -109,8 +110,8 @@ fn ban(relation: Overlap, net: &IpNet, ban: BanView) -> FoundItem {
     }
 }
 
-fn exempt(snapshot: &Snapshot, relation: Overlap, bypass: &Bypass) -> FoundItem {
-    let scope = bypass.service.as_ref().map_or("host", |name| name.as_str());
+fn exempt(snapshot: &Snapshot, relation: Containment, bypass: &Bypass) -> FoundItem {
+    let scope = bypass.service.as_ref().map_or("host", Name::as_str);
     FoundItem {
         kind: FoundKind::Bypass,
         relation,

@@ -134,7 +134,7 @@ fn compiled(ruleset: Option<&Ruleset>, id: ScopeId) -> (u64, bool) {
         .map(|(rules, _)| rules.block.len() + rules.allow.len());
     let is_closed = lists
         .iter()
-        .any(|(rules, only)| *only && rules.allow.len() == 0);
+        .any(|(rules, only)| *only && rules.allow.is_empty());
     (entries.map(|entries| entries as u64).sum(), is_closed)
 }
 

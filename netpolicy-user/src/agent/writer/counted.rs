@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use netpolicy_common::ScopeId;
 use serde::{Deserialize, Serialize};
 
-use crate::model::State;
+use crate::model::{Service, State};
 
 /// The file's name.
 const FILE: &str = "counted.json";
@@ -62,10 +62,8 @@ impl CountedServices {
     pub(super) fn replace(&mut self, old: &State, new: &State, now: Timestamp) {
         let mut is_changed = false;
         for service in &new.services {
-            let had = |other: &&crate::model::Service| {
-                other.id == service.id && other.name == service.name
-            };
-            if old.services.iter().find(had).is_some() {
+            let had = |other: &Service| other.id == service.id && other.name == service.name;
+            if old.services.iter().any(had) {
                 continue;
             }
             let counted = CountedService {

@@ -1,7 +1,7 @@
 //! What was found, who is connected, parts of a network, scopes, and history with changes.
 
 use super::*;
-use crate::model::Overlap;
+use crate::model::Containment;
 
 fn rule(text: &str, place: Option<&str>) -> RuleView {
     RuleView {
@@ -35,22 +35,22 @@ fn found_items_say_where_they_count_and_who_made_them() {
                 side: Some(ListKind::Allow),
                 rule: rule("203.0.113.0/24", Some("office.toml:3")),
                 scopes: vec!["host".into(), "postgres".into()],
-                ..item(FoundKind::Policy, Overlap::Holds, "")
+                ..item(FoundKind::Policy, Containment::Holds, "")
             },
             FoundItem {
                 by: Some("fail2ban".into()),
                 until: Some(at("12:30:00")),
-                ..item(FoundKind::Ban, Overlap::Within, "203.0.113.9")
+                ..item(FoundKind::Ban, Containment::Within, "203.0.113.9")
             },
             FoundItem {
                 name: Some("drop".into()),
                 scopes: Vec::new(),
-                ..item(FoundKind::Feed, Overlap::Within, "203.0.113.64/26")
+                ..item(FoundKind::Feed, Containment::Within, "203.0.113.64/26")
             },
             FoundItem {
                 name: Some("own".into()),
                 used_by: vec!["office (except)".into()],
-                ..item(FoundKind::List, Overlap::Equal, "203.0.113.0/25")
+                ..item(FoundKind::List, Containment::Equal, "203.0.113.0/25")
             },
         ],
         total: 4,

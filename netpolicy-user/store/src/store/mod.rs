@@ -148,7 +148,7 @@ pub trait Past: Send {
     /// Failures to read.
     fn revisions(&self, window: &Window) -> Result<Listed<Revision>, StoreError>;
 
-    /// Revisions by what they changed, by whom and since when, the newest first.
+    /// Revisions by what they changed, who made them and since when, the newest first.
     ///
     /// # Errors
     /// Failures to read.

@@ -1,4 +1,4 @@
-//! Revisions by what they changed, by whom and since when, with what the audit log says of each.
+//! Revisions by what they changed, by user and by time, with what the audit log says of each.
 
 use std::collections::HashMap;
 
