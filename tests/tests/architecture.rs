@@ -65,7 +65,7 @@ const PURE_CRATES: [&str; 3] = [
     "netpolicy-user/formats",
 ];
 
-const BANS: [Ban; 24] = [
+const BANS: [Ban; 23] = [
     Ban {
         // What other programs and the internet wrote is read with the caller's rights.
         part: "",
@@ -106,13 +106,8 @@ const BANS: [Ban; 24] = [
     },
     Ban {
         part: "",
-        paths: &["rustyline"],
-        but: &["cli/sql/editor.rs"],
-    },
-    Ban {
-        part: "",
-        paths: &["ratatui", "crossterm"],
-        but: &["cli/top"],
+        paths: &["crossterm", "ratatui", "rustyline"],
+        but: &["cli/sql/editor.rs", "cli/top"],
     },
     Ban {
         part: "",

@@ -113,6 +113,7 @@ fn policy() -> PolicyView {
         except: None,
         name: "office".into(),
         active: true,
+        mode: Default::default(),
         bindings: vec!["host".into(), "postgres".into()],
         allow_count: Some(2),
         block_count: 1,
