@@ -19,11 +19,13 @@ mod commented;
 mod effective;
 mod error;
 mod memory;
+mod notify;
 mod pattern;
 mod read;
 
 use bans::FileBans;
 use memory::FileMemory;
+use notify::FileHook;
 
 pub use bans::BansConfig;
 pub use choices::{BpffsChoice, EngineChoice, HookChoice};
@@ -31,6 +33,7 @@ pub use commented::commented_default;
 pub use effective::{Setting, ValueOrigin, differing_keys, settings};
 pub use error::{ConfigError, ConfigProblem};
 pub use memory::MemoryConfig;
+pub use notify::NotifyHook;
 pub use pattern::InterfacePattern;
 
 /// Where the configuration file is looked for when none is named.
@@ -75,7 +78,7 @@ pub struct Config {
     pub hook: HookChoice,
     /// How the kernel is to hold lists.
     pub engine: EngineChoice,
-    /// Drop events reported per second, all CPUs together.
+    /// Denied attempts per second that listeners are told of.
     pub events_per_second: u32,
     /// Denied attempts answered by a reset per second, each CPU for itself.
     pub resets_per_second: u32,
@@ -90,6 +93,8 @@ pub struct Config {
     pub verify_interval: Duration,
     /// Where commands look up `country:XX` and `as:NUMBER`. The agent does not read it.
     pub geo_databases: Vec<PathBuf>,
+    /// What is run or posted for notices.
+    pub notify: Vec<NotifyHook>,
 }
 
 /// What flags say; `None` or empty: nothing.
@@ -139,6 +144,7 @@ impl Default for Config {
             memory: MemoryConfig::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
             geo_databases: Vec::new(),
+            notify: Vec::new(),
         }
     }
 }
@@ -341,6 +347,12 @@ impl Config {
             ConfigProblem { place, message }
         }));
         self.geo_databases = file.geo_databases.unwrap_or_default();
+        let (hooks, wrong) = notify::read(file.notify.unwrap_or_default());
+        self.notify = hooks;
+        problems.extend(wrong.into_iter().map(|(offset, message)| {
+            let place = at(offset..offset);
+            ConfigProblem { place, message }
+        }));
         let limits = file.limits.unwrap_or_default();
         for (field, value) in [
             (&mut self.limits.policies, limits.policies),
@@ -388,6 +400,7 @@ struct File {
     resets_per_second: Option<u32>,
     verify_interval: Option<Spanned<String>>,
     geo_databases: Option<Vec<PathBuf>>,
+    notify: Option<Vec<Spanned<FileHook>>>,
     limits: Option<FileLimits>,
     bans: Option<FileBans>,
     memory: Option<FileMemory>,

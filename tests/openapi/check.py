@@ -120,6 +120,16 @@ class Api:
         assert answer.headers["content-type"] in content, operation_id
         return answer.content
 
+    def text(self, operation_id):
+        """An answer that is text."""
+        self.called.add(operation_id)
+        module = self.module(operation_id)
+        answer = self.client.get_httpx_client().request(**module._get_kwargs())
+        assert answer.status_code == 200, f"{operation_id}: {answer.content}"
+        media_type = answer.headers["content-type"].split(";")[0]
+        self.validate(operation_id, answer.status_code, media_type, answer.text)
+        return answer.text
+
     def first_line(self, operation_id):
         """The first line of a stream."""
         self.called.add(operation_id)
@@ -167,6 +177,7 @@ def main(socket, directory):
     use_feeds(api)
     use_bans(api)
     use_memory(api)
+    use_metrics(api)
     missing = set(api.operations) - api.called
     assert not missing, f"not called: {sorted(missing)}"
     print(f"{len(api.called)} operations called")
@@ -262,6 +273,17 @@ def use_bans(api):
     assert gone["result"] == "unbanned", gone
 
 
+def use_metrics(api):
+    """Metrics and notices."""
+    metrics = api.text("getMetrics")
+    assert "\nnetpolicy_revision " in metrics, metrics
+    first = api.call("listNotices")
+    assert first["hooks"] == [] and first["lost"] == 0, first
+    seen = {"agent": first["agent"], "after": first["newest"], "wait": 1}
+    assert api.call("listNotices", **seen)["agent"] == first["agent"]
+    api.call("listNotices", 400, after="x")
+
+
 def use(api):
     """Every operation, most of them also refused."""
     create = api.model("CreatePolicy").from_dict
@@ -313,6 +335,18 @@ def use(api):
     assert explained["verdict"] == "drop" and explained["matched"]["policy"] == "office"
     api.call("explainVerdict", source="192.0.2.1")
     api.call("explainVerdict", 400, source="10.0.0.1", port=0)
+    api.call("explainVerdict", 404, source="10.0.0.1", revision=99)
+    assert api.call("explainVerdict", source="10.0.0.1", revision=1)["revision"] == 1
+    network = api.call("explainNetwork", network="10.0.0.0/30", port=22222)
+    assert [part["verdict"] for part in network["parts"]] == ["drop", "pass"], network
+    api.call("explainNetwork", 400, network="office")
+    api.call("explainNetwork", 404, network="10.0.0.0/30", revision=99)
+    found = api.call("findNetwork", network="10.0.0.1")
+    assert found["items"][0]["name"] == "office" and found["total"] == 1, found
+    api.call("findNetwork", 400, network="office")
+    assert api.call("listClients")["watched_since"]
+    api.call("listClients", 400, limit=0)
+    api.call("streamEvents", 400, reason="nonsense")
     assert not api.call("verifyEnforcement")["differences"]
 
     exempt = {"source": "10.0.0.1", "minutes": 5}
@@ -330,6 +364,8 @@ def use(api):
     api.call("grantPrivilege", 400, body=grant({"privilege": "read", "to": "daemon"}))
     api.call("revokePrivilege", privilege=read, to=to)
     api.call("revokePrivilege", 404, privilege=read, to=to)
+    caller = api.call("getCaller")
+    assert (caller["user"], caller["privileges"][0]) == ("root", "admin")
 
     api.call("confirmChange", 404)
     rolled = api.call("rollBack", revision=1, confirm_within=600)
@@ -341,6 +377,8 @@ def use(api):
     page = api.call("listRevisions", limit=3)
     assert len(page["items"]) == 3 and page["next"] == page["items"][-1]["revision"], page
     assert api.call("listRevisions", after=page["next"], text="office")["items"]
+    [first] = api.call("listRevisions", policy="office", user="root", changes=True)["items"][-1:]
+    assert first["revision"] == 1 and "+ policy office" in first["changes"], first
     assert "10.0.0.1/31" in api.call("exportPolicyFile")
     assert "office" not in api.call("exportPolicyFile", revision=0)
     api.call("exportPolicyFile", 404, revision=99)

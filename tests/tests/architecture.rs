@@ -67,6 +67,12 @@ const PURE_CRATES: [&str; 3] = [
 
 const BANS: [Ban; 23] = [
     Ban {
+        // What speaks TCP runs as the person who starts it.
+        part: "",
+        paths: &["netpolicy_console"],
+        but: &["cli/console.rs"],
+    },
+    Ban {
         // What other programs and the internet wrote is read with the caller's rights.
         part: "",
         paths: &["netpolicy_formats"],

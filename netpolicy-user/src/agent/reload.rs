@@ -115,7 +115,12 @@ impl Reloader {
         }
         let next = next.clone();
         let work = move |writer: &mut Writer| {
-            writer.reconfigure(next.limits, next.verify_interval, next.bans.never_banned());
+            writer.reconfigure(
+                next.limits,
+                next.verify_interval,
+                next.bans.never_banned(),
+                next.bans.burst,
+            );
             Ok(())
         };
         let requester = Requester::agent();
@@ -136,6 +141,7 @@ fn applicable(running: &Config, wanted: &Config) -> Config {
         memory: wanted.memory,
         verify_interval: wanted.verify_interval,
         geo_databases: wanted.geo_databases,
+        notify: wanted.notify,
         ..running.clone()
     }
 }

@@ -70,6 +70,9 @@ pub struct RuleView {
     /// Its comment, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// When it ends, if it has an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// Where it was read: "office.toml:4", or "--allow".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::failure::Exit;
-use super::policy::RuleFilter;
+use super::listing::RuleFilter;
 use crate::api::{HitView, HitsQuery, PolicyView, RuleView};
 use crate::model::ListKind;
 use crate::output::{HitLine, HitsReport};
@@ -29,7 +29,7 @@ pub(super) struct ShowArgs {
 }
 
 /// The list, the named list, the rule, and whether none matched.
-type Place = (ListKind, Option<String>, Option<String>, bool);
+type HitPlace = (ListKind, Option<String>, Option<String>, bool);
 
 /// Prints hits of one policy, or which rules had none.
 pub(super) async fn show(args: &ShowArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
@@ -94,7 +94,7 @@ pub(super) async fn show(args: &ShowArgs, cx: &mut Context<'_>) -> anyhow::Resul
     Ok(Exit::Done)
 }
 
-fn by_place(hit: HitView) -> Option<(Place, HitView)> {
+fn by_place(hit: HitView) -> Option<(HitPlace, HitView)> {
     let (named, rule) = (hit.named_list.clone(), hit.rule.clone());
     let place = (hit.list?, named, rule, hit.unmatched);
     Some((place, hit))
@@ -102,7 +102,7 @@ fn by_place(hit: HitView) -> Option<(Place, HitView)> {
 
 /// A line for each rule of the policy and each named list; then for what was hit and is there no
 /// longer.
-fn lines(policy: &PolicyView, mut hits: HashMap<Place, HitView>) -> Vec<HitLine> {
+fn lines(policy: &PolicyView, mut hits: HashMap<HitPlace, HitView>) -> Vec<HitLine> {
     let mut lines = Vec::new();
     let mut add = |list, named: Option<&String>, rule: Option<&RuleView>| {
         let cidr = rule.map(|rule| rule.cidr.clone());

@@ -1,6 +1,5 @@
 //! `netpolicy policy …`.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::context::Context;
@@ -9,6 +8,7 @@ use super::failure::Exit;
 use super::hits::{self, ShowArgs};
 use super::input::{Input, ListFileOptions, RuleNote};
 use super::lint::{self, LintArgs};
+use super::listing::RuleFilter;
 use super::safety::Safety;
 use super::service::mode_parser;
 use super::submit::submit;
@@ -215,17 +215,6 @@ struct PolicyAlterations {
     mode: Option<Mode>,
 }
 
-/// Which rules are shown.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct RuleFilter {
-    /// Show only rules that cover ADDRESS
-    #[arg(long, value_name = "ADDRESS")]
-    pub(super) covers: Option<IpAddr>,
-    /// Show only rules whose text, name or comment contains TEXT; letters match in either case
-    #[arg(long, value_name = "TEXT")]
-    pub(super) text: Option<String>,
-}
-
 const EDIT_ALLOW: [&str; 4] = [
     "add_allow",
     "add_allow_file",
@@ -312,32 +301,28 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
 
 /// Prints a policy with all its rules, or those of its rules that are looked for.
 async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    if filter.covers.is_none() && filter.text.is_none() {
+    if filter.is_empty() {
         let policy = cx.client.policy(name).await?;
         cx.print(&policy)?;
         return Ok(Exit::Done);
     }
-    let mut query = RulesQuery {
-        limit: Some(PageQuery::MOST),
-        text: filter.text.clone(),
-        covers: filter.covers,
-        ..RulesQuery::default()
+    let client = &cx.client;
+    let part = async |page: PageQuery| {
+        let query = RulesQuery {
+            limit: page.limit,
+            after: page.after,
+            text: page.text,
+            covers: filter.covers,
+            ..RulesQuery::default()
+        };
+        client.rules(name, &query).await
     };
-    let mut rules = Vec::new();
-    loop {
-        let page = cx.client.rules(name, &query).await?;
-        rules.extend(page.items);
-        query.after = page.next;
-        if page.next.is_none() {
-            break;
-        }
-    }
-    cx.print(rules.as_slice())?;
+    let found = filter.listing().read(part).await?;
+    cx.print(found.items.as_slice())?;
     Ok(Exit::Done)
 }
 
 fn create(a: CreateArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
-    a.note.check()?;
     let items = [&a.allow, &a.block, &a.except];
     let files = [&a.allow_file, &a.block_file, &a.except_file];
     a.note.check_added(
@@ -368,7 +353,6 @@ fn create(a: CreateArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
 
 fn alter(args: AlterPolicyArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
     let (s, note, list_options) = (args.set, args.note, args.list_options);
-    note.check()?;
     let mut input = Input::with_databases(&list_options.geo, &cx.config);
     let mut adds_rules = false;
     let mut edit = |any, set: Given, add: Given, remove: Given| {

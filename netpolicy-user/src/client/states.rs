@@ -5,7 +5,7 @@ use hyper::Method;
 use hyper::header::CONTENT_TYPE;
 
 use super::{Client, ClientResult};
-use crate::api::{CHANGE_WITH_TEXTS, ChangeHead, DiffAnswer, PageQuery, Paged, RevisionView};
+use crate::api::{CHANGE_WITH_TEXTS, ChangeHead, DiffAnswer, Paged, RevisionView, RevisionsQuery};
 use crate::model::change::Change;
 
 impl Client {
@@ -75,7 +75,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn revisions(&self, query: &PageQuery) -> ClientResult<Paged<RevisionView>> {
+    pub async fn revisions(&self, query: &RevisionsQuery) -> ClientResult<Paged<RevisionView>> {
         self.list(&["revisions"], query).await
     }
 }

@@ -1,4 +1,4 @@
-//! Values that are one of a few words.
+//! Values of the configuration that are one of a few words.
 
 use netpolicy_common::Engine;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! What is taken from where, and what is refused.
 
 use super::*;
+use crate::api::NoticeTopic;
 
 fn load(file: &str, env: &[(&str, &str)], mut flags: Overrides) -> Result<Config, ConfigError> {
     let dir = tempfile::tempdir().unwrap();
@@ -50,6 +51,7 @@ rules_per_list = 4
 
 [bans]
 never = ["192.0.2.0/24", "2001:db8::7"]
+burst = 9
 
 [memory]
 enabled = false
@@ -57,6 +59,16 @@ attempts_per_second = 5000
 sources = 1000
 days = 7
 most_mib = 5
+
+[[notify]]
+on = ["fault", "ban-burst"]
+run = ["/a/hook", "x"]
+
+[[notify]]
+on = ["detach"]
+url = "https://a.example/x"
+per_hour = 3
+timeout = "2s"
 "#,
         &[],
         Overrides::default(),
@@ -81,6 +93,7 @@ most_mib = 5
             },
             bans: BansConfig {
                 never: vec!["192.0.2.0/24".into(), "2001:db8::7".into()],
+                burst: 9,
             },
             memory: MemoryConfig {
                 enabled: false,
@@ -91,6 +104,22 @@ most_mib = 5
             },
             verify_interval: Duration::from_secs(300),
             geo_databases: vec!["/a/geo.mmdb".into()],
+            notify: vec![
+                NotifyHook {
+                    on: vec![NoticeTopic::Fault, NoticeTopic::BanBurst],
+                    run: Some(vec!["/a/hook".into(), "x".into()]),
+                    url: None,
+                    per_hour: 20,
+                    timeout: Duration::from_secs(10),
+                },
+                NotifyHook {
+                    on: vec![NoticeTopic::Detach],
+                    run: None,
+                    url: Some("https://a.example/x".into()),
+                    per_hour: 3,
+                    timeout: Duration::from_secs(2),
+                },
+            ],
         }
     );
     assert_eq!(config.bans.never_banned().len(), 2);
@@ -319,4 +348,22 @@ fn commands_use_what_can_be_read_if_it_is_certain_which_agent_is_meant() {
     }
     let (_, problems) = read("", None, None).unwrap();
     assert!(problems.is_empty());
+}
+
+#[test]
+fn wrong_hook_is_reported_with_its_place_and_all_others() {
+    let found = problems(
+        "[[notify]]\non = [\"fualt\"]\nrun = [\"/a\"]\n\n[[notify]]\non = [\"fault\"]\nurl = \"ftp://a\"\n",
+    );
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].starts_with("config.toml:2:7: 'on' has \"fualt\""),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("config.toml:7:7: 'url' is \"ftp://a\""),
+        "{found:?}"
+    );
+    let found = problems("[[notify]]\non = [\"fault\"]\nexec = [\"/a\"]\n");
+    assert!(found[0].contains("unknown key 'exec'"), "{found:?}");
 }

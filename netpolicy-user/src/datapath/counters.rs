@@ -1,6 +1,7 @@
 //! Reading what the program counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use netpolicy_common::{CpuState, EventStats, HOST_SCOPE, MAX_SCOPES, Reason, ResetStats, ScopeId};
 
@@ -18,6 +19,9 @@ pub struct CounterSnapshot {
     pub events: EventStats,
     /// What became of resets, all CPUs together.
     pub resets: ResetStats,
+    /// When counting began: when the maps were pinned, by the wall clock of then. `None`: it is
+    /// not known.
+    pub since: Option<SystemTime>,
 }
 
 // Places of words in a CPU's state.
@@ -79,6 +83,7 @@ pub(super) fn read_pages(cpus: &Mapped<CpuState>, control: &ControlPage) -> Coun
             withheld: sum(cpus, RESETS_WITHHELD),
             due_ns: 0,
         },
+        since: None,
     }
 }
 

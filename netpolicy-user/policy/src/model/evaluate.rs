@@ -116,6 +116,8 @@ impl ResolvedRule<'_> {
             true => String::new(),
             false => format!(" ({})", place.join(": ")),
         };
+        let end = self.rule.expires().map(|end| format!(" until {end}"));
+        let place = place + &end.unwrap_or_default();
         let text = self.rule.text();
         let policy = &self.policy.name;
         match self.named {

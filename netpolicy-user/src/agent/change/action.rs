@@ -41,6 +41,8 @@ pub(super) fn describe(change: &Change) -> String {
             },
             name,
         ),
+        Change::CreateFeed { name, .. } => with_name("feed create", name),
+        Change::AlterFeed { name, .. } => with_name("feed alter", name),
         Change::SetListOwner { list, owner } => {
             format!("{} to {}", with_name("list owner", list), shown(owner))
         }

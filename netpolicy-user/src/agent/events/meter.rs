@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::stream::GRANT_EVERY;
+/// Time between two allowances.
+pub(super) const GRANT_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a flood is sampled before it is looked at whether it still is one: at first, and at
 /// most. Looking costs as many events as a CPU may write at once.

@@ -4,6 +4,7 @@
 
 pub mod denied;
 mod meter;
+pub mod recent;
 pub mod stream;
 
 pub use stream::EventHub;

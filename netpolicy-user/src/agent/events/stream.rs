@@ -5,15 +5,16 @@
 //! buffer is looked into every tenth of a second, more often while there is a listener. Names and
 //! rules for listeners are looked up on a thread of their own ([`super::denied`]).
 
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use netpolicy_common::{Event, Reason};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::meter::Meter;
+use super::meter::{GRANT_EVERY, Meter};
+use super::recent::Recent;
 use crate::agent::error::chain;
 use crate::agent::kernel::{Allowance, EventSource, Inspector};
 use crate::api::EventLine;
@@ -22,10 +23,8 @@ use crate::datapath::CounterSnapshot;
 /// Lines that a listener may be behind before it loses some.
 const BACKLOG: usize = 4096;
 
-/// Time between two allowances, and between two looks into the buffer.
-pub(super) const GRANT_EVERY: Duration = Duration::from_millis(100);
-
-/// Time between two looks into the buffer while there is a listener.
+/// Time between two looks into the buffer while there is a listener; else it is looked into at
+/// each allowance.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Time between two looks at the counters.
@@ -39,13 +38,19 @@ const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// to tell which sources they come from.
 const SAMPLE: u32 = 2000;
 
-/// Where listeners subscribe.
+/// Where listeners subscribe, and what happened lately.
 #[derive(Clone, Debug)]
-pub struct EventHub(broadcast::Sender<EventLine>);
+pub struct EventHub {
+    listeners: broadcast::Sender<EventLine>,
+    recent: Arc<Mutex<Recent>>,
+}
 
 impl Default for EventHub {
     fn default() -> Self {
-        Self(broadcast::Sender::new(BACKLOG))
+        Self {
+            listeners: broadcast::Sender::new(BACKLOG),
+            recent: Arc::default(),
+        }
     }
 }
 
@@ -53,19 +58,29 @@ impl EventHub {
     /// Everything from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<EventLine> {
-        self.0.subscribe()
+        self.listeners.subscribe()
     }
 
     /// Whether there is a listener.
     #[must_use]
     pub fn is_heard(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.listeners.receiver_count() > 0
     }
 
     /// To all who listen, if any.
     pub fn send(&self, line: EventLine) {
         // It is no error that there is no listener.
-        let _ = self.0.send(line);
+        let _ = self.listeners.send(line);
+    }
+
+    /// Remembers what happened.
+    pub fn keep(&self, event: Event) {
+        self.recent().keep(event);
+    }
+
+    /// What is remembered.
+    pub fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -213,10 +228,13 @@ fn drain(source: &mut dyn EventSource, outlets: &Outlets, told: &mut u64) -> Vec
     let mut events = Vec::new();
     let mut lost = 0;
     while let Some(event) = source.next() {
-        if heard && is_denial(&event) {
-            match *told > 0 && outlets.raw.try_send(event).is_ok() {
-                true => *told -= 1,
-                false => lost += 1,
+        if is_denial(&event) {
+            outlets.hub.keep(event);
+            if heard {
+                match *told > 0 && outlets.raw.try_send(event).is_ok() {
+                    true => *told -= 1,
+                    false => lost += 1,
+                }
             }
         }
         events.push(event);

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::names::NameId;
-use super::sources::Span;
+use super::period::Period;
 use crate::model::ListKind;
 
 /// The number of a decider.
@@ -115,7 +115,7 @@ impl Deciders {
     }
 
     /// It decided attempts.
-    pub(super) fn add(&mut self, id: DeciderId, attempts: u64, is_sampled: bool, span: Span) {
+    pub(super) fn add(&mut self, id: DeciderId, attempts: u64, is_sampled: bool, span: Period) {
         let index = (id as usize).checked_sub(1);
         let Some(decider) = index.and_then(|index| self.all.get_mut(index)) else {
             return;

@@ -11,13 +11,13 @@ use jiff::Timestamp;
 use netpolicy_common::ScopeId;
 use tokio::sync::watch;
 
-use super::Observations;
 use super::ledger::Ledger;
 use super::memory::Lost;
 use super::models::Models;
-use super::pending::{self, Pending};
+use super::pending::{self, PendingAttempts};
 use super::records::{MemoryHead, Restoration, take_changes};
 use super::settle::settle;
+use super::shared::Observations;
 use crate::agent::events::stream::Reported;
 use crate::agent::snapshot::Snapshot;
 use crate::config::MemoryConfig;
@@ -79,7 +79,7 @@ struct Work {
     dir: PathBuf,
     observations: Observations,
     store: Option<Box<dyn ObservationStore>>,
-    pending: Pending,
+    pending: PendingAttempts,
     ledger: Ledger,
     models: Models,
     /// What the store says that the kernel had counted; until it is compared.
@@ -96,7 +96,7 @@ impl Work {
             dir,
             observations,
             store: None,
-            pending: Pending::default(),
+            pending: PendingAttempts::default(),
             ledger: Ledger::default(),
             models: Models::default(),
             head: None,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use netpolicy_common::{Reason, ScopeId};
 
 /// What is counted apart.
-pub(super) type Kind = (ScopeId, Reason);
+pub(super) type CountedKind = (ScopeId, Reason);
 
 /// Whether attempts of this reason are remembered.
 pub(super) fn is_remembered(reason: Reason) -> bool {
@@ -19,9 +19,9 @@ pub(super) fn is_remembered(reason: Reason) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// The counters at the last look; `None`: they were not looked at yet.
-    counted: Option<HashMap<Kind, u64>>,
+    counted: Option<HashMap<CountedKind, u64>>,
     /// What was counted since the first look, less what was reported.
-    open: HashMap<Kind, i64>,
+    open: HashMap<CountedKind, i64>,
 }
 
 impl Ledger {
@@ -33,7 +33,8 @@ impl Ledger {
     /// What is counted now. What was counted before the first look is of no interest.
     pub(super) fn count(&mut self, rows: &[(ScopeId, Reason, u64)]) {
         let remembered = rows.iter().filter(|row| is_remembered(row.1));
-        let now: HashMap<Kind, u64> = remembered.map(|row| ((row.0, row.1), row.2)).collect();
+        let now: HashMap<CountedKind, u64> =
+            remembered.map(|row| ((row.0, row.1), row.2)).collect();
         let Some(before) = &self.counted else {
             self.counted = Some(now);
             return;
@@ -51,7 +52,7 @@ impl Ledger {
     }
 
     /// Attempts were reported.
-    pub(super) fn report(&mut self, kind: Kind, count: u64) {
+    pub(super) fn report(&mut self, kind: CountedKind, count: u64) {
         // Before the first look nothing is open, and what was counted until then is not compared.
         if self.counted.is_some() && is_remembered(kind.1) {
             let open = self.open.entry(kind).or_default();
@@ -60,7 +61,7 @@ impl Ledger {
     }
 
     /// What was counted and never reported since the last settling.
-    pub(super) fn settle(&mut self) -> HashMap<Kind, u64> {
+    pub(super) fn settle(&mut self) -> HashMap<CountedKind, u64> {
         let mut unreported = HashMap::new();
         self.open.retain(|kind, open| {
             if let Ok(count @ 1..) = u64::try_from(*open) {
@@ -90,7 +91,7 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    const BLOCKED: Kind = (0, Reason::Blocked);
+    const BLOCKED: CountedKind = (0, Reason::Blocked);
 
     fn rows(count: u64) -> [(ScopeId, Reason, u64); 2] {
         [(0, Reason::Blocked, count), (0, Reason::Established, 99)]

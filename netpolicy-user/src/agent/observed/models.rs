@@ -17,7 +17,7 @@ const MOST: usize = 4;
 pub(super) struct Models(VecDeque<Arc<Snapshot>>);
 
 impl Models {
-    /// Takes note of what is in force now.
+    /// Takes note of the rules in force now.
     pub(super) fn see(&mut self, snapshot: &Arc<Snapshot>) {
         let last = self.0.back();
         if last.is_some_and(|last| last.revision == snapshot.revision) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use netpolicy_common::{Event, Reason, ScopeId};
 
-use super::ledger::{Kind, Ledger, is_remembered};
-use super::sources::Span;
+use super::ledger::{CountedKind, Ledger, is_remembered};
+use super::period::Period;
 use crate::clock::since_boot;
 
 /// Sources that wait; what more come are counted without their source.
@@ -25,23 +25,23 @@ pub(super) struct PendingKey {
 
 impl PendingKey {
     /// What the kernel counts them as.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> CountedKind {
         (self.scope, self.reason)
     }
 }
 
 /// How many, and when.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenAttempts {
     pub(super) count: u32,
-    pub(super) span: Span,
+    pub(super) span: Period,
 }
 
 /// Attempts that wait.
-pub(super) type Pending = HashMap<PendingKey, Seen>;
+pub(super) type PendingAttempts = HashMap<PendingKey, SeenAttempts>;
 
 /// Puts reported attempts to those that wait, and tells the ledger; how many they are.
-pub(super) fn take(pending: &mut Pending, ledger: &mut Ledger, events: &[Event]) -> u64 {
+pub(super) fn take(pending: &mut PendingAttempts, ledger: &mut Ledger, events: &[Event]) -> u64 {
     let clock = WallClock::now();
     let mut taken = 0;
     for event in events {
@@ -61,9 +61,9 @@ pub(super) fn take(pending: &mut Pending, ledger: &mut Ledger, events: &[Event])
             continue;
         }
         let at = clock.millis(event.time_ns);
-        let seen = pending.entry(key).or_insert(Seen {
+        let seen = pending.entry(key).or_insert(SeenAttempts {
             count: 0,
-            span: Span {
+            span: Period {
                 first: at,
                 last: at,
             },

@@ -6,9 +6,9 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::Reason;
 
-use super::Observations;
 use super::deciders::{Decider, DeciderId};
 use super::memory::SourceMemory;
+use super::shared::Observations;
 use super::sources::{SourceKey, SourceRecord};
 use crate::agent::error::AgentError;
 use crate::api::{Cause, SourceOrder, SourceVerdict, SourceView, SourcesPage, SourcesQuery};
@@ -39,7 +39,7 @@ pub struct RememberedSource {
 }
 
 /// A source, or some of a network, as they are listed.
-struct Listed {
+struct ListedSource {
     net: IpNet,
     sources: u64,
     key: SourceKey,
@@ -108,7 +108,7 @@ impl Observations {
         let mut listed = match query.net {
             Some(length) => together(found, length),
             None => found
-                .map(|(key, record)| Listed {
+                .map(|(key, record)| ListedSource {
                     net: key.net,
                     sources: 1,
                     key: *key,
@@ -116,7 +116,7 @@ impl Observations {
                 })
                 .collect(),
         };
-        let by_place = |one: &Listed| (one.net, one.key.scope, one.key.is_denied);
+        let by_place = |one: &ListedSource| (one.net, one.key.scope, one.key.is_denied);
         match query.sort.unwrap_or_default() {
             SourceOrder::Last => listed
                 .sort_unstable_by_key(|one| (std::cmp::Reverse(one.record.last), by_place(one))),
@@ -149,7 +149,7 @@ impl SourceMemory {
         Some((decider, self.names.text(decider.key.policy)?))
     }
 
-    fn source_view(&self, one: &Listed) -> SourceView {
+    fn source_view(&self, one: &ListedSource) -> SourceView {
         let record = &one.record;
         let decided = self.decided(record.decider);
         let key = decided.map(|(decider, _)| decider.key);
@@ -179,8 +179,8 @@ impl SourceMemory {
 fn together<'a>(
     found: impl Iterator<Item = (&'a SourceKey, &'a SourceRecord)>,
     length: u8,
-) -> Vec<Listed> {
-    let mut nets: HashMap<SourceKey, Listed> = HashMap::new();
+) -> Vec<ListedSource> {
+    let mut nets: HashMap<SourceKey, ListedSource> = HashMap::new();
     for (key, record) in found {
         let length = match key.net {
             IpNet::V4(_) => length,
@@ -190,7 +190,7 @@ fn together<'a>(
         let together = SourceKey { net, ..*key };
         match nets.entry(together) {
             std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(Listed {
+                entry.insert(ListedSource {
                     net,
                     sources: 1,
                     key: together,

@@ -26,7 +26,7 @@ pub(super) struct BucketKey {
 
 /// How many attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tally {
+pub(super) struct AttemptCount {
     /// Attempts.
     pub(super) attempts: u64,
     /// Whether they are an estimate.
@@ -36,7 +36,7 @@ pub(super) struct Tally {
 /// Buckets of all steps.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    buckets: BTreeMap<BucketKey, Tally>,
+    buckets: BTreeMap<BucketKey, AttemptCount>,
     /// How many are kept of each step and time.
     apart: HashMap<(u8, u32), usize>,
     /// Those that the store does not keep as they are.
@@ -89,7 +89,7 @@ impl Rates {
         at: Timestamp,
         (scope, reason): (NameId, u8),
         (decider, whole): (DeciderId, DeciderId),
-        tally: Tally,
+        tally: AttemptCount,
     ) {
         for (step, which) in (0..).zip(RateStep::ALL) {
             let now = minute(at);
@@ -122,7 +122,7 @@ impl Rates {
         &self,
         step: RateStep,
         since: Timestamp,
-    ) -> impl Iterator<Item = (&BucketKey, &Tally)> {
+    ) -> impl Iterator<Item = (&BucketKey, &AttemptCount)> {
         let number = number(step);
         let first = minute(since);
         let from = BucketKey {
@@ -156,7 +156,7 @@ impl Rates {
     }
 
     /// What the store does not keep as it is.
-    pub(super) fn take_dirty(&mut self) -> Vec<(BucketKey, Tally)> {
+    pub(super) fn take_dirty(&mut self) -> Vec<(BucketKey, AttemptCount)> {
         let dirty = std::mem::take(&mut self.dirty);
         let found = dirty.into_iter();
         found
@@ -170,7 +170,7 @@ impl Rates {
     }
 
     /// Puts in what the store kept.
-    pub(super) fn restore(&mut self, key: BucketKey, tally: Tally) {
+    pub(super) fn restore(&mut self, key: BucketKey, tally: AttemptCount) {
         *self.apart.entry((key.step, key.minute)).or_default() += 1;
         self.buckets.insert(key, tally);
     }
@@ -189,8 +189,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn one(attempts: u64) -> Tally {
-        Tally {
+    fn one(attempts: u64) -> AttemptCount {
+        AttemptCount {
             attempts,
             is_sampled: false,
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deciders::Decider;
 use super::memory::{Lost, SourceMemory};
-use super::rates::{BucketKey, Tally};
+use super::rates::{AttemptCount, BucketKey};
 use super::sources::{SourceKey, SourceRecord};
 use crate::store::ObservationRecord;
 
@@ -26,7 +26,7 @@ pub(super) struct MemoryHead {
     since: i64,
     /// When it was written down last.
     pub(super) written: i64,
-    /// What the kernel had counted of what is in it: scope, number of the reason, attempts.
+    /// What the kernel had counted of the attempts in it: scope, number of the reason, attempts.
     pub(super) counted: Vec<(ScopeId, u8, u64)>,
     /// What is missing, from and before.
     lost: Option<(i64, i64)>,
@@ -160,7 +160,7 @@ impl Restoration {
             }
             BUCKET => {
                 let key = read::<BucketKey>(key)?;
-                memory.rates.restore(key, read::<Tally>(value)?);
+                memory.rates.restore(key, read::<AttemptCount>(value)?);
             }
             _ => return None,
         }

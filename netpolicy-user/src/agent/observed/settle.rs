@@ -12,14 +12,14 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use netpolicy_common::{Reason, ScopeId};
 
-use super::Observations;
 use super::deciders::{DeciderId, DeciderKey, NO_DECIDER};
-use super::ledger::Kind;
+use super::ledger::CountedKind;
 use super::memory::SourceMemory;
 use super::models::{Models, service};
 use super::names::NO_NAME;
-use super::pending::{Pending, PendingKey, Seen};
-use super::rates::Tally;
+use super::pending::{PendingAttempts, PendingKey, SeenAttempts};
+use super::rates::AttemptCount;
+use super::shared::Observations;
 use super::sources::Judged;
 use super::trials::{WouldBeDenied, would_deny};
 use crate::agent::snapshot::Snapshot;
@@ -37,7 +37,7 @@ pub(super) struct Decided {
 }
 
 /// What an attempt's decider is known by before it is looked up.
-enum Known {
+enum Attribution {
     Already(DeciderId),
     Found(Decided),
 }
@@ -45,14 +45,14 @@ enum Known {
 /// Attributes what waits, with what was counted and not reported.
 pub(super) fn settle(
     observations: &Observations,
-    pending: Pending,
-    unreported: HashMap<Kind, u64>,
+    pending: PendingAttempts,
+    unreported: HashMap<CountedKind, u64>,
     models: &Models,
     most: usize,
     now: Timestamp,
 ) {
     let mut shares = Shares::new(&pending, unreported);
-    let mut groups: HashMap<(u64, ScopeId), Vec<(PendingKey, Seen)>> = HashMap::new();
+    let mut groups: HashMap<(u64, ScopeId), Vec<(PendingKey, SeenAttempts)>> = HashMap::new();
     for (key, seen) in pending {
         let group = groups.entry((key.generation, key.scope)).or_default();
         group.push((key, seen));
@@ -65,11 +65,11 @@ pub(super) fn settle(
         let mut stand_for = Vec::with_capacity(attempts.len());
         let memory = &mut *observations.lock();
         let scope = memory.names.id(&name);
-        let mut rates: HashMap<(u8, DeciderId, i64), Tally> = HashMap::new();
+        let mut rates: HashMap<(u8, DeciderId, i64), AttemptCount> = HashMap::new();
         for ((key, seen), known) in attempts.iter().copied().zip(known) {
             let decider = match known {
-                Known::Already(decider) => decider,
-                Known::Found(decided) => memory.decider(&decided).0,
+                Attribution::Already(decider) => decider,
+                Attribution::Found(decided) => memory.decider(&decided).0,
             };
             let attempts = shares.of(key.kind(), u64::from(seen.count));
             stand_for.push(attempts);
@@ -113,7 +113,7 @@ pub(super) fn settle(
         let name = scope_name(model.as_deref(), scope);
         let memory = &mut *observations.lock();
         let scope = memory.names.id(&name);
-        let tally = Tally {
+        let tally = AttemptCount {
             attempts,
             is_sampled: true,
         };
@@ -126,7 +126,7 @@ pub(super) fn settle(
 fn trials(
     model: Option<&Snapshot>,
     scope: ScopeId,
-    attempts: &[(PendingKey, Seen)],
+    attempts: &[(PendingKey, SeenAttempts)],
 ) -> Vec<WouldBeDenied> {
     let is_any = |model: &&Snapshot| model.state.policies.iter().any(Policy::is_observed);
     let found = model.filter(is_any);
@@ -149,9 +149,9 @@ fn attribute(
     model: Option<&Snapshot>,
     scope: ScopeId,
     name: &str,
-    attempts: &[(PendingKey, Seen)],
-) -> Vec<Known> {
-    let nothing = || Known::Found(Decided::default());
+    attempts: &[(PendingKey, SeenAttempts)],
+) -> Vec<Attribution> {
+    let nothing = || Attribution::Found(Decided::default());
     let Some((model, service)) = model.and_then(|m| Some((m, service(&m.state, scope)?))) else {
         return attempts.iter().map(|_| nothing()).collect();
     };
@@ -170,7 +170,7 @@ fn attribute(
             if found.is_none() && has_rule(key.reason) {
                 sources.push(key.source);
             }
-            known.push(found.map(|record| Known::Already(record.decider)));
+            known.push(found.map(|record| Attribution::Already(record.decider)));
         }
     }
     let sole = sole_policy(&model.state, &governing_policies(&model.state, service));
@@ -184,7 +184,7 @@ fn attribute(
             return known;
         }
         if !has_rule(key.reason) {
-            return Known::Found(without_rule(key.reason, sole.as_deref()));
+            return Attribution::Found(without_rule(key.reason, sole.as_deref()));
         }
         let verdict = verdicts.next();
         // What the rules would not have decided so, they did not.
@@ -195,7 +195,7 @@ fn attribute(
         let Some((list, rule)) = rule else {
             return nothing();
         };
-        Known::Found(Decided {
+        Attribution::Found(Decided {
             policy: Some(rule.policy.name.to_string()),
             list: Some(list),
             named: rule.named.map(|named| named.name.to_string()),
@@ -259,11 +259,11 @@ impl SourceMemory {
 
 /// How many attempts each reported one stands for.
 struct Shares {
-    kinds: HashMap<Kind, Share>,
+    kinds: HashMap<CountedKind, KindShare>,
 }
 
 #[derive(Default)]
-struct Share {
+struct KindShare {
     /// Reported.
     reported: u64,
     /// Not reported.
@@ -274,8 +274,8 @@ struct Share {
 }
 
 impl Shares {
-    fn new(pending: &Pending, unreported: HashMap<Kind, u64>) -> Self {
-        let mut kinds: HashMap<Kind, Share> = HashMap::new();
+    fn new(pending: &PendingAttempts, unreported: HashMap<CountedKind, u64>) -> Self {
+        let mut kinds: HashMap<CountedKind, KindShare> = HashMap::new();
         for (key, seen) in pending {
             kinds.entry(key.kind()).or_default().reported += u64::from(seen.count);
         }
@@ -286,7 +286,7 @@ impl Shares {
     }
 
     /// For how many these reported ones stand.
-    fn of(&mut self, kind: Kind, reported: u64) -> u64 {
+    fn of(&mut self, kind: CountedKind, reported: u64) -> u64 {
         let Some(share) = self.kinds.get_mut(&kind) else {
             return reported;
         };
@@ -300,7 +300,7 @@ impl Shares {
     }
 
     /// What was counted of kinds of which nothing was reported.
-    fn left(self) -> impl Iterator<Item = (Kind, u64)> {
+    fn left(self) -> impl Iterator<Item = (CountedKind, u64)> {
         let left = self.kinds.into_iter();
         left.filter(|(_, share)| share.reported == 0 && share.more > 0)
             .map(|(kind, share)| (kind, share.more))

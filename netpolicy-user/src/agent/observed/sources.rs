@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deciders::DeciderId;
 use super::names::NameId;
+use super::period::Period;
 
 /// Addresses of an IPv6 /64 that are remembered apart, in each scope with each verdict; others
 /// are remembered together.
@@ -19,13 +20,6 @@ const V6_APART: u8 = 16;
 
 /// Of the sources of a verdict, one in so many goes at once.
 const GO_AT_ONCE: usize = 10;
-
-/// From when until when, milliseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) first: i64,
-    pub(super) last: i64,
-}
 
 /// What is remembered apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,7 +64,7 @@ pub(super) struct Judged {
     pub(super) generation: u64,
     pub(super) reported: u32,
     pub(super) attempts: u64,
-    pub(super) span: Span,
+    pub(super) span: Period,
 }
 
 /// The sources that are remembered.
@@ -292,7 +286,7 @@ mod tests {
             generation: 3,
             reported: u32::try_from(attempts).unwrap(),
             attempts,
-            span: Span { first: last, last },
+            span: Period { first: last, last },
         }
     }
 

@@ -7,10 +7,10 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::Reason;
 
-use super::Observations;
 use super::deciders::Decider;
 use super::query::{covered, limit, page, since, time, verdict};
 use super::rates;
+use super::shared::Observations;
 use crate::agent::error::AgentError;
 use crate::api::{
     Cause, HitView, HitsPage, HitsQuery, RateBucket, RateStep, RatesQuery, RatesView,
@@ -136,11 +136,11 @@ impl Observations {
 }
 
 /// Whether what a query names, if anything, is this.
-trait Wanted {
+trait PolicyFilter {
     fn is_none_or_matches(&self, found: Option<&str>) -> bool;
 }
 
-impl Wanted for Option<String> {
+impl PolicyFilter for Option<String> {
     fn is_none_or_matches(&self, found: Option<&str>) -> bool {
         self.as_deref().is_none_or(|wanted| found == Some(wanted))
     }

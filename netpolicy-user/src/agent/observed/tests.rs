@@ -6,13 +6,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 use netpolicy_common::{Event, HOST_SCOPE, Reason};
 
-use super::Observations;
 use super::ledger::Ledger;
 use super::models::Models;
-use super::pending::{Pending, PendingKey, Seen, take};
+use super::pending::{PendingAttempts, PendingKey, SeenAttempts, take};
+use super::period::Period;
 use super::records::{Restoration, take_changes};
 use super::settle::settle;
-use super::sources::Span;
+use super::shared::Observations;
 use crate::agent::snapshot::Snapshot;
 use crate::agent::testing;
 use crate::api::{HitView, HitsQuery, RatesQuery, SourceOrder, SourceVerdict, SourcesQuery};
@@ -39,7 +39,7 @@ fn models() -> Models {
 }
 
 fn attempts(
-    pending: &mut Pending,
+    pending: &mut PendingAttempts,
     generation: u64,
     reason: Reason,
     source: &str,
@@ -53,16 +53,16 @@ fn attempts(
         reason,
         source: source.parse().unwrap(),
     };
-    let span = Span {
+    let span = Period {
         first: at,
         last: at,
     };
-    pending.insert(key, Seen { count, span });
+    pending.insert(key, SeenAttempts { count, span });
 }
 
 fn remembered(unreported: HashMap<(u16, Reason), u64>) -> Observations {
     let observations = Observations::new(now());
-    let mut pending = Pending::default();
+    let mut pending = PendingAttempts::default();
     attempts(&mut pending, 3, Reason::Blocked, "10.0.0.1", 3, 900);
     attempts(&mut pending, 4, Reason::Blocked, "10.0.0.1", 2, 100);
     attempts(&mut pending, 3, Reason::Blocked, "10.2.0.1", 1, 5000);
@@ -246,7 +246,7 @@ fn what_was_not_reported_is_spread_and_the_sums_are_the_kernel_s() {
 #[test]
 fn a_rule_that_would_not_have_decided_so_is_not_hit() {
     let observations = Observations::new(now());
-    let mut pending = Pending::default();
+    let mut pending = PendingAttempts::default();
     // A ban, or rules that were changed twice at once.
     attempts(&mut pending, 4, Reason::Blocked, "192.0.2.1", 3, 0);
     attempts(&mut pending, 4, Reason::Banned, "10.0.0.1", 3, 0);
@@ -283,7 +283,7 @@ fn what_is_written_down_reads_back_as_the_same() {
     let rates = |from: &Observations| from.rates(&RatesQuery::default(), now()).unwrap();
     assert_eq!(rates(&other), rates(&observations));
     // And counts go on where they were.
-    let mut pending = Pending::default();
+    let mut pending = PendingAttempts::default();
     attempts(&mut pending, 4, Reason::Blocked, "10.0.0.1", 1, 0);
     settle(&other, pending, HashMap::new(), &models(), 10, now());
     assert!(hits(&other, Some("branch"))[2].1 > hits(&observations, Some("branch"))[2].1);
@@ -295,7 +295,7 @@ fn what_is_written_down_reads_back_as_the_same() {
 
 #[test]
 fn events_are_taken_by_source_and_reason() {
-    let (mut pending, mut ledger) = (Pending::default(), Ledger::default());
+    let (mut pending, mut ledger) = (PendingAttempts::default(), Ledger::default());
     let event = crate::agent::events::denied::tests::event();
     let failsafe = Event {
         reason: Reason::Failsafe as u8,
@@ -326,7 +326,7 @@ fn thirty_thousand_sources_are_attributed_in_little_time() {
         1,
         testing::state_with_policy("abuse", &[], &block),
     ));
-    let mut pending = Pending::default();
+    let mut pending = PendingAttempts::default();
     for source in &block {
         attempts(&mut pending, 1, Reason::Blocked, source, 1, 0);
     }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use netpolicy_common::Reason;
 
 use super::memory::SourceMemory;
-use super::pending::{PendingKey, Seen};
+use super::pending::{PendingKey, SeenAttempts};
 use super::settle::Decided;
 use crate::model::{
     ListKind, Mode, Policy, Service, State, Verdict, evaluate_all, governing_policies,
@@ -27,7 +27,7 @@ pub(super) struct WouldBeDenied {
 pub(super) fn would_deny(
     state: &State,
     service: Option<&Service>,
-    attempts: &[(PendingKey, Seen)],
+    attempts: &[(PendingKey, SeenAttempts)],
 ) -> Vec<WouldBeDenied> {
     let observed = state.policies.iter().filter(|policy| policy.is_observed());
     let judged: Vec<(usize, IpAddr)> = attempts
@@ -106,7 +106,7 @@ impl SourceMemory {
     pub(super) fn count_trials(
         &mut self,
         trials: &[WouldBeDenied],
-        attempts: &[(PendingKey, Seen)],
+        attempts: &[(PendingKey, SeenAttempts)],
         shares: &[u64],
     ) {
         for trial in trials {

@@ -332,6 +332,7 @@ impl Inspector for FakeKernel {
                 limited: 1,
                 ..ResetStats::default()
             },
+            since: Some(std::time::SystemTime::UNIX_EPOCH),
         })
     }
 

@@ -20,7 +20,7 @@ pub(super) static POLICY: [(&str, [&str; 2]); 24] = [
         "policy alter",
         [
             "netpolicy policy alter office --add-allow 203.0.113.9 --confirm-within 60s",
-            "netpolicy policy alter abuse --set-block-file bad-hosts.txt --existing cut",
+            "netpolicy policy alter abuse --add-block 198.51.100.7 --for 4h --rule-comment scanner",
         ],
     ),
     (

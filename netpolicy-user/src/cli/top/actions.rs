@@ -32,7 +32,7 @@ async fn explain(client: &Client, source: &str, scope: &str) -> Result<String, C
         let first = service.ports.split([',', '-']).next()?;
         first.parse::<u16>().ok()
     });
-    let view = client.explain(address, port, None).await?;
+    let view = client.explain(address, port, None, None).await?;
     let at = match port {
         Some(port) => format!("{address} to port {port} ({scope})"),
         None => format!("{address} on {scope}"),

@@ -136,6 +136,7 @@ fn denied() -> DeniedEvent {
         action: "drop".into(),
         generation: 7,
         rule: Some("office block 203.0.113.0/24".into()),
+        policies: vec!["office".into()],
     }
 }
 

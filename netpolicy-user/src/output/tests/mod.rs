@@ -4,6 +4,7 @@ mod changes;
 mod explain_view;
 mod hostile;
 mod lint_view;
+mod seen_view;
 mod sources_view;
 mod status_view;
 
@@ -78,6 +79,9 @@ fn status() -> Status {
             bans: BansStatus::default(),
             feeds: Vec::new(),
             memory_bytes: 35 * 1024 * 1024,
+            scopes: Vec::new(),
+            open_ports: Some(Vec::new()),
+            without_effect: 0,
         }),
         enforcement: Enforcement {
             state: EnforcementState::Attached,
@@ -123,6 +127,7 @@ fn policy() -> PolicyView {
                 cidr: "192.168.1.0/24".into(),
                 name: None,
                 comment: None,
+                expires: None,
                 place: Some("office.toml:4".into()),
             },
             RuleView {
@@ -130,6 +135,7 @@ fn policy() -> PolicyView {
                 cidr: "2001:db8::/32".into(),
                 name: None,
                 comment: Some("lab".into()),
+                expires: None,
                 place: Some("office.toml:5".into()),
             },
         ]),
@@ -138,6 +144,7 @@ fn policy() -> PolicyView {
             cidr: "192.168.1.99".into(),
             name: None,
             comment: None,
+            expires: None,
             place: Some("--block".into()),
         }]),
         comment: Some("head office\nor so".into()),
@@ -211,6 +218,7 @@ fn exceptions_are_shown_with_their_lists() {
             cidr: "192.168.1.100/32".into(),
             name: None,
             comment: None,
+            expires: None,
             place: Some("--except".into()),
         }]),
         allow: None,
@@ -317,6 +325,7 @@ fn counters_are_listed_by_scope_and_reason() {
         reason: reason.into(),
         action: action.into(),
         packets,
+        since: (scope == "host").then(|| at("08:00:00")),
     };
     let mut counters = Counters {
         rows: vec![
@@ -334,9 +343,9 @@ fn counters_are_listed_by_scope_and_reason() {
     shows(
         &counters,
         "
-SCOPE      REASON             ACTION   PACKETS
-host       allowed            pass        1234
-host       blocked            drop           5
+SCOPE      REASON             ACTION   PACKETS   SINCE
+host       allowed            pass        1234   2026-11-20 08:00:00
+host       blocked            drop           5   2026-11-20 08:00:00
 postgres   observed-blocked   pass     1000000
 
 1 event reported, 2 rate-limited, 0 lost to a full buffer
@@ -375,6 +384,7 @@ fn explanation() -> ExplainView {
                 cidr: "203.0.113.0/24".into(),
                 name: None,
                 comment: Some("seen scanning".into()),
+                expires: None,
                 place: Some("pests.txt:7".into()),
             },
         }),
@@ -390,5 +400,6 @@ fn explanation() -> ExplainView {
         kernel_error: None,
         agrees: true,
         other_rules_in_force: false,
+        revision: None,
     }
 }

@@ -4,6 +4,7 @@
 //! model can change without old revisions becoming unreadable. A change of
 //! meaning is a new [`FORMAT`], and the old one is still read.
 
+mod format;
 mod hex_id;
 mod policy_test;
 mod ports;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use netpolicy_common::ScopeId;
 use serde::{Deserialize, Serialize};
 
+use self::format::{FORMAT, LATEST, format_of};
 use self::hex_id::HexId;
 use self::policy_test::StoredTest;
 use self::ports::{items, ports};
@@ -21,18 +23,6 @@ use crate::model::{
     AllowPart, Binding, Combine, Feed, Host, HostCompat, Mode, Name, NamedList, NetworkRule,
     OnDeny, Policy, PolicyCompat, RuleList, Service, State,
 };
-
-/// The format of states without named lists, which earlier versions read as well.
-const FORMAT: u32 = 1;
-/// The format of states with named lists.
-const WITH_LISTS: u32 = 2;
-/// The format of states with exceptions or policy tests.
-const WITH_EXCEPTIONS: u32 = 3;
-/// The format of states with feeds, whose content is elsewhere.
-const WITH_FEEDS: u32 = 4;
-/// The format of states with policies that are only observed. An earlier version would enforce
-/// them.
-const WITH_OBSERVED: u32 = 5;
 
 /// A state without its rules.
 #[derive(Serialize, Deserialize)]
@@ -99,6 +89,8 @@ struct StoredNamedList {
     network_rule: Option<NetworkRule>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     feed: Option<Feed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_shrink: Option<u8>,
     comment: Option<String>,
     owner: String,
     created: Timestamp,
@@ -155,6 +147,7 @@ impl Document {
                 every,
                 rule,
                 feed,
+                max_shrink,
                 comment,
                 owner,
                 created,
@@ -172,6 +165,7 @@ impl Document {
                 },
                 network_rule: rule.clone(),
                 feed: feed.as_deref().cloned(),
+                max_shrink: *max_shrink,
                 comment: comment.clone(),
                 owner: owner.clone(),
                 created: *created,
@@ -295,9 +289,9 @@ impl Document {
             format: u32,
         }
         let head: FormatHead = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if !(FORMAT..=WITH_OBSERVED).contains(&head.format) {
+        if !(FORMAT..=LATEST).contains(&head.format) {
             return Err(format!(
-                "its format is {}, expected {FORMAT} to {WITH_OBSERVED}",
+                "its format is {}, expected {FORMAT} to {LATEST}",
                 head.format
             ));
         }
@@ -341,6 +335,7 @@ impl Document {
                 },
                 rule: stored.network_rule,
                 feed: stored.feed.map(Box::new),
+                max_shrink: stored.max_shrink,
                 comment: stored.comment,
                 owner: stored.owner,
                 created: stored.created,
@@ -419,23 +414,6 @@ impl Document {
             lists,
             tests: tests.collect::<Result<_, String>>()?,
         })
-    }
-}
-
-/// The first format that has room for what a state holds: earlier versions read what they can.
-fn format_of(state: &State) -> u32 {
-    let mut policies = state.policies.iter();
-    let is_observed = |policy: &Policy| policy.mode == Mode::Observe;
-    if state.policies.iter().any(is_observed) {
-        WITH_OBSERVED
-    } else if state.lists.iter().any(|list| list.feed.is_some()) {
-        WITH_FEEDS
-    } else if policies.any(Policy::has_exceptions) || !state.tests.is_empty() {
-        WITH_EXCEPTIONS
-    } else if state.lists.is_empty() {
-        FORMAT
-    } else {
-        WITH_LISTS
     }
 }
 

@@ -209,6 +209,7 @@ impl Worker<'_> {
             entries,
             rule,
             feed,
+            max_shrink,
             comment,
         } = new;
         let old = self.state.lists.iter().find(|old| old.name == name);
@@ -226,6 +227,7 @@ impl Worker<'_> {
                 .unwrap_or_default(),
             rule,
             feed,
+            max_shrink,
             comment,
             owner: old
                 .as_ref()

@@ -1,6 +1,7 @@
 //! Carries out a [`Change`] on a [`State`], or says everything that is wrong with it.
 
 mod edit;
+mod feed;
 mod file;
 mod named;
 mod policy;
@@ -164,7 +165,18 @@ impl Worker<'_> {
                 comment: comment.as_deref(),
                 replace: *replace,
                 rule: network_rule.as_ref(),
+                feed: None,
             }),
+            Change::CreateFeed {
+                name,
+                settings,
+                comment,
+            } => self.create_feed(name, settings, comment.as_deref()),
+            Change::AlterFeed {
+                name,
+                settings,
+                comment,
+            } => self.alter_feed(name, settings, comment.as_deref()),
             Change::AlterList {
                 name,
                 entries,

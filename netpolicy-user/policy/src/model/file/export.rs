@@ -131,6 +131,9 @@ fn named_list(list: &NamedList) -> Section<'_> {
     let mut head = Out::table("[[list]]");
     head.line(format!("name = {}", quoted(&list.name.to_written_list())));
     head.comment(list.comment.as_deref());
+    if let Some(share) = list.max_shrink {
+        head.line(format!("max_shrink = \"{share}%\""));
+    }
     if let Some(rule) = &list.rule {
         head.line(format!("{NETWORK_RULE} = {}", network_rule(rule)));
     }
@@ -260,7 +263,7 @@ fn rules<'s>(key: &'static str, lists: &[Name], list: &'s RuleList) -> SectionPa
 }
 
 fn is_plain(rule: &Rule) -> bool {
-    rule.name().is_none() && rule.comment().is_none()
+    rule.name().is_none() && rule.comment().is_none() && rule.expires().is_none()
 }
 
 fn rule(rule: &Rule) -> String {
@@ -269,7 +272,12 @@ fn rule(rule: &Rule) -> String {
         return address;
     }
     let mut table = format!("{{ address = {address}");
-    for (key, value) in [("name", rule.name()), ("comment", rule.comment())] {
+    let expires = rule.expires().map(|end| end.to_string());
+    for (key, value) in [
+        ("name", rule.name()),
+        ("comment", rule.comment()),
+        ("expires", expires.as_deref()),
+    ] {
         if let Some(value) = value {
             let _ = write!(table, ", {key} = {}", quoted(value));
         }

@@ -11,6 +11,7 @@ mod feeds;
 mod files;
 mod format;
 mod loss;
+mod observed;
 mod records;
 mod sharing;
 
@@ -91,6 +92,7 @@ fn rich() -> State {
         spelling: Spelling::Text("192.168.1.77/24".into()),
         name: Some("desk".into()),
         comment: Some("third floor".into()),
+        expires: None,
     };
     let rules = vec![
         Rule {
