@@ -65,7 +65,6 @@ const PURE_CRATES: [&str; 3] = [
     "netpolicy-user/formats",
 ];
 
-/// What the host's interfaces and sockets know nothing of.
 const ABOVE_HOST: [&str; 11] = [
     "crate::model",
     "crate::compiler",
@@ -80,7 +79,7 @@ const ABOVE_HOST: [&str; 11] = [
     "crate::api",
 ];
 
-const BANS: [Ban; 24] = [
+const BANS: [Ban; 25] = [
     Ban {
         // What speaks TCP runs as the person who starts it.
         part: "",
