@@ -65,7 +65,21 @@ const PURE_CRATES: [&str; 3] = [
     "netpolicy-user/formats",
 ];
 
-const BANS: [Ban; 24] = [
+const ABOVE_HOST: [&str; 11] = [
+    "crate::model",
+    "crate::compiler",
+    "crate::datapath",
+    "crate::store",
+    "crate::agent",
+    "crate::cli",
+    "crate::client",
+    "crate::output",
+    "crate::config",
+    "crate::local",
+    "crate::api",
+];
+
+const BANS: [Ban; 25] = [
     Ban {
         // What speaks TCP runs as the person who starts it.
         part: "",
@@ -112,13 +126,8 @@ const BANS: [Ban; 24] = [
     },
     Ban {
         part: "",
-        paths: &["rustyline"],
-        but: &["cli/sql/editor.rs"],
-    },
-    Ban {
-        part: "",
-        paths: &["ratatui", "crossterm"],
-        but: &["cli/top"],
+        paths: &["crossterm", "ratatui", "rustyline"],
+        but: &["cli/sql/editor.rs", "cli/top"],
     },
     Ban {
         part: "",
@@ -133,37 +142,17 @@ const BANS: [Ban; 24] = [
     },
     Ban {
         part: "netdev",
-        paths: &[
-            "crate::model",
-            "crate::compiler",
-            "crate::datapath",
-            "crate::store",
-            "crate::agent",
-            "crate::cli",
-            "crate::client",
-            "crate::output",
-            "crate::config",
-            "crate::local",
-            "crate::api",
-            "crate::sockets",
-        ],
+        paths: &ABOVE_HOST,
+        but: &[],
+    },
+    Ban {
+        part: "netdev",
+        paths: &["crate::sockets"],
         but: &[],
     },
     Ban {
         part: "sockets",
-        paths: &[
-            "crate::model",
-            "crate::compiler",
-            "crate::datapath",
-            "crate::store",
-            "crate::agent",
-            "crate::cli",
-            "crate::client",
-            "crate::output",
-            "crate::config",
-            "crate::local",
-            "crate::api",
-        ],
+        paths: &ABOVE_HOST,
         but: &[],
     },
     Ban {

@@ -128,5 +128,5 @@ fn one_look_is_json_for_programs_and_a_table_for_readers() {
     let no_terminal = host.line("top");
     assert_has(no_terminal.failed(1), &["no terminal", "top --once"]);
     let json = host.line("top --output json");
-    json.failed(1);
+    assert_has(json.failed(1), &["top --once -o json"]);
 }

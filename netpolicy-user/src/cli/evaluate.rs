@@ -17,7 +17,7 @@ pub(super) struct EvaluateArgs {
     /// The policy, judged as if it were active and enforced
     #[arg(required_unless_present = "file")]
     name: Option<String>,
-    /// Judge this policy file, in place of what is desired now; `-` is standard input
+    /// Judge this policy file; `-` is standard input
     #[arg(long, short, conflicts_with_all = ["name", "service"])]
     file: Option<PathBuf>,
     /// Leave what the file does not name as it is

@@ -287,7 +287,7 @@ impl Policy {
         self.is_enforced() && !self.bindings.is_empty()
     }
 
-    /// Whether it is only observed: active and bound, and left out of what is enforced.
+    /// Whether it is only observed: active and bound, and not enforced.
     #[must_use]
     pub fn is_observed(&self) -> bool {
         self.active && self.mode == Mode::Observe && !self.bindings.is_empty()

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use netpolicy_common::Reason;
 
 use super::Observations;
+use super::trials::is_by_policies;
 use crate::agent::rehearsal::{SeenSource, SeenSources, SourcesSeen};
 
 impl SeenSources for Observations {
@@ -33,12 +33,4 @@ impl SeenSources for Observations {
             remembered_since: Some(self.since()),
         }
     }
-}
-
-/// Whether policies decide for this reason, or would have, had no bypass done so.
-pub(super) fn is_by_policies(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::Blocked | Reason::NotAllowed | Reason::ObservedBlocked | Reason::ObservedNotAllowed
-    ) || reason.is_sampled()
 }

@@ -5,9 +5,10 @@
 
 use std::net::IpAddr;
 
+use netpolicy_common::Reason;
+
 use super::memory::SourceMemory;
 use super::pending::{PendingKey, SeenAttempts};
-use super::seen::is_by_policies;
 use super::settle::Decided;
 use crate::model::{
     ListKind, Mode, Policy, Service, State, Verdict, evaluate_all, governing_policies,
@@ -52,6 +53,14 @@ pub(super) fn would_deny(
         Some(denied.collect::<Vec<_>>())
     };
     observed.filter_map(of_policy).flatten().collect()
+}
+
+/// Whether policies decide for this reason, or would have, had no bypass done so.
+pub(super) fn is_by_policies(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Blocked | Reason::NotAllowed | Reason::ObservedBlocked | Reason::ObservedNotAllowed
+    ) || reason.is_sampled()
 }
 
 /// A state with this policy alone, enforced; `None`: it would not govern the scope.

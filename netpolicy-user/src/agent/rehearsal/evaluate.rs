@@ -7,7 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use netpolicy_common::{Reason, ScopeId};
 
-use super::{HOST, SeenSource, SourcesSeen};
+use super::seen::{SeenSource, SourcesSeen};
+use super::span::HOST;
 use crate::api::{EvaluatedSource, Evaluation};
 use crate::compiler::{Rehearsed, Ruleset, rehearse, scope_of};
 use crate::model::effect::Becomes;

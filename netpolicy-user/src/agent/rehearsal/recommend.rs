@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{SeenSource, SourcesSeen};
+use super::seen::{SeenSource, SourcesSeen};
 use crate::api::{Recommendation, RecommendedEntry, UncoveredSource};
 use crate::model::rule::canonical;
 use crate::model::{CoveredSource, JoinLengths, ListedNetwork, smallest_list};

@@ -12,6 +12,9 @@ use crate::output::{TopList, TopScope, TopView, one_line};
 /// Scopes that are shown; of more, those with most denials.
 const SCOPES: usize = 5;
 
+/// Columns that are left to what stands behind a source.
+const OTHERS: usize = 52;
+
 /// Colours, or the lack of them.
 #[derive(Clone, Copy)]
 struct Palette {
@@ -172,12 +175,19 @@ fn draw_tabs(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
 
 fn draw_list(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
     let rows = screen.rows();
+    let widest = |column: usize, least: usize, most: usize| {
+        let cells = rows.iter().filter_map(|row| row.cells.get(column));
+        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+        Constraint::Length(u16::try_from(widest.clamp(least, most)).unwrap_or(u16::MAX))
+    };
+    // What decided is read before the end of a long address.
+    let most = usize::from(area.width).saturating_sub(OTHERS).max(22);
     let widths = [
-        Constraint::Min(22),
-        Constraint::Max(14),
-        Constraint::Length(10),
-        Constraint::Length(11),
-        Constraint::Fill(2),
+        widest(0, 7, most),
+        widest(1, 5, 14),
+        widest(2, 8, 12),
+        widest(3, 4, 11),
+        Constraint::Fill(1),
     ];
     let mut state = TableState::default();
     state.select((!rows.is_empty()).then_some(screen.chosen));
