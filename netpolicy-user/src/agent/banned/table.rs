@@ -38,7 +38,7 @@ pub struct BanTable {
 
 /// What a change that was made replaced.
 #[derive(Debug)]
-pub(in crate::agent) struct Replaced {
+pub(in crate::agent) struct ReplacedBan {
     scope: usize,
     net: IpNet,
     before: Option<BanEntry>,
@@ -119,7 +119,7 @@ impl BanTable {
     }
 
     /// Sets a ban.
-    fn put(&mut self, service: Option<&Name>, row: &BanRow<'_>) -> Replaced {
+    fn put(&mut self, service: Option<&Name>, row: &BanRow<'_>) -> ReplacedBan {
         let scope = self.place_for(service);
         let entry = self.entry_of(row);
         self.set(scope, row.source, Some(entry))
@@ -147,13 +147,13 @@ impl BanTable {
     }
 
     /// Removes a ban; `None`: there is none.
-    fn remove(&mut self, service: Option<&Name>, net: IpNet) -> Option<Replaced> {
+    fn remove(&mut self, service: Option<&Name>, net: IpNet) -> Option<ReplacedBan> {
         let scope = self.place(service)?;
         self.scopes[scope].get(net)?;
         Some(self.set(scope, net, None))
     }
 
-    pub(super) fn set(&mut self, scope: usize, net: IpNet, entry: Option<BanEntry>) -> Replaced {
+    pub(super) fn set(&mut self, scope: usize, net: IpNet, entry: Option<BanEntry>) -> ReplacedBan {
         self.version += 1;
         if let Some(entry) = entry {
             self.ends.note(entry.until, noted(scope, net));
@@ -170,7 +170,7 @@ impl BanTable {
                 self.origins.remove(&before.by);
             }
         }
-        Replaced { scope, net, before }
+        ReplacedBan { scope, net, before }
     }
 
     /// How many bans each origin has; `None`: they name none.
@@ -180,14 +180,14 @@ impl BanTable {
     }
 
     /// Forgets what changes replaced.
-    pub(in crate::agent) fn keep(&mut self, made: impl IntoIterator<Item = Replaced>) {
+    pub(in crate::agent) fn keep(&mut self, made: impl IntoIterator<Item = ReplacedBan>) {
         for replaced in made {
             self.release_replaced(&replaced);
         }
         self.note_ends_if_unfit();
     }
 
-    pub(super) fn release_replaced(&mut self, replaced: &Replaced) {
+    pub(super) fn release_replaced(&mut self, replaced: &ReplacedBan) {
         if let Some(before) = replaced.before {
             self.release(before);
         }
@@ -218,7 +218,7 @@ impl BanTable {
     }
 
     /// Removes the bans that have ended at `now`, and returns them.
-    pub(in crate::agent) fn expire(&mut self, now: i64) -> Vec<Replaced> {
+    pub(in crate::agent) fn expire(&mut self, now: i64) -> Vec<ReplacedBan> {
         let scopes = &self.scopes;
         let until = |ban: NotedBan| match ban {
             NotedBan::V4(scope, net) => scopes[usize::from(scope)].v4.get(net).map(|e| e.until),
@@ -241,7 +241,7 @@ impl BanTable {
     }
 
     /// The service and network of a change.
-    pub(in crate::agent) fn place_of(&self, replaced: &Replaced) -> (Option<&str>, IpNet) {
+    pub(in crate::agent) fn place_of(&self, replaced: &ReplacedBan) -> (Option<&str>, IpNet) {
         let service = self
             .scopes
             .get(replaced.scope)
@@ -253,7 +253,7 @@ impl BanTable {
     pub(in crate::agent) fn forget_services(
         &mut self,
         keep: impl Fn(&Name) -> bool,
-    ) -> Vec<Replaced> {
+    ) -> Vec<ReplacedBan> {
         let mut gone = Vec::new();
         for scope in 0..self.scopes.len() {
             let service = self.scopes[scope].service.as_ref();

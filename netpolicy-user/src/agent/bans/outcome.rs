@@ -16,11 +16,11 @@ const MANY: usize = 8_192;
 #[derive(Clone, Debug)]
 pub struct JudgedBan {
     /// The network; the text as it was sent of a line that is refused.
-    pub(super) source: Result<IpNet, String>,
-    pub(super) result: BanResult,
+    pub(in crate::agent) source: Result<IpNet, String>,
+    pub(in crate::agent) result: BanResult,
     /// When the ban ends by the wall clock; `None`: never, or there is none.
-    pub(super) until: Option<Timestamp>,
-    pub(super) detail: Option<String>,
+    pub(in crate::agent) until: Option<Timestamp>,
+    pub(in crate::agent) detail: Option<String>,
 }
 
 #[cfg(test)]

@@ -259,14 +259,14 @@ impl EncodedBans {
 }
 
 /// What a batch begins with.
-struct Header<'a> {
+struct BatchHeader<'a> {
     boot: &'a str,
     /// The wall clock minus the boot clock in that boot.
     wall: i64,
     written: Option<i64>,
 }
 
-impl<'a> Header<'a> {
+impl<'a> BatchHeader<'a> {
     fn read(rest: &mut Bytes<'a>) -> Result<Self, String> {
         let version = rest.u8()?;
         if version != VERSION && version != FIRST_VERSION {
@@ -283,7 +283,7 @@ impl<'a> Header<'a> {
 
 /// When a batch was written, if it says so.
 pub(super) fn last_write(bytes: &[u8]) -> Option<LastWrite> {
-    let header = Header::read(&mut Bytes(bytes)).ok()?;
+    let header = BatchHeader::read(&mut Bytes(bytes)).ok()?;
     Some(LastWrite {
         boot: header.boot.to_owned(),
         at: header.written?,
@@ -301,7 +301,7 @@ pub(super) fn decode(
     visit: &mut dyn FnMut(BanEdit<'_>),
 ) -> Result<bool, String> {
     let mut rest = Bytes(bytes);
-    let Header { boot, wall, .. } = Header::read(&mut rest)?;
+    let BatchHeader { boot, wall, .. } = BatchHeader::read(&mut rest)?;
     let is_current = !boot.is_empty() && boot == clock.boot();
     let known = last.filter(|last| last.boot == boot).map(|last| last.at);
     let scale = BatchScale::of(clock);
