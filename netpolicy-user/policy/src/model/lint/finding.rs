@@ -203,6 +203,7 @@ impl Code {
             | Self::BlocksHalf
             | Self::MissingFamily
             | Self::RestrictsNothing
+            | Self::AllowListEnds
             | Self::NotBound
             | Self::Inactive
             | Self::Ungoverned
