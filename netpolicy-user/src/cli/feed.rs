@@ -117,9 +117,10 @@ pub(super) struct TestArgs {
     #[arg(value_name = "URL|FILE")]
     source: String,
     #[command(flatten)]
-    settings: FeedSettings,
-    #[command(flatten)]
     net: NetArgs,
+    // Last: its heading would go on.
+    #[command(flatten)]
+    settings: FeedSettings,
 }
 
 impl FeedCommand {
