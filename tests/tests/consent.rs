@@ -206,7 +206,7 @@ fn a_script_asks_at_the_statement_that_opens_and_goes_on_behind_it() {
     let out = host.netpolicy(&args);
     assert_has(
         out.failed(1),
-        &["office.sql:2:1: the change opens", "--yes", "stays"],
+        &["office.sql:2:1: the change opens", "--yes", "and stay"],
     );
     assert_eq!(revision(&host), json!(3));
     host.ok("rollback 2");
