@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{DatabaseHost, binary};
 
 /// Every unit of the packages.
-pub const UNITS: [&str; 7] = [
+pub const UNITS: [&str; 8] = [
     "netpolicy.service",
     "netpolicy-early.service",
     "netpolicy@.service",
@@ -16,6 +16,7 @@ pub const UNITS: [&str; 7] = [
     "netpolicy-crowdsec.service",
     "netpolicy-exporter.service",
     "netpolicy-notify.service",
+    "netpolicy-console.service",
 ];
 
 /// A unit in the sources.

@@ -81,15 +81,9 @@ const ABOVE_HOST: [&str; 11] = [
 
 const BANS: [Ban; 25] = [
     Ban {
-        // What speaks TCP runs as the person who starts it.
+        // What other programs wrote, and what browsers send, is read with the caller's rights.
         part: "",
-        paths: &["netpolicy_console"],
-        but: &["cli/console.rs"],
-    },
-    Ban {
-        // What other programs and the internet wrote is read with the caller's rights.
-        part: "",
-        paths: &["netpolicy_formats"],
+        paths: &["netpolicy_console", "netpolicy_formats"],
         but: &["cli"],
     },
     Ban {

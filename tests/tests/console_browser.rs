@@ -37,8 +37,8 @@ fn host() -> DatabaseHost {
         "policy create office --allow 203.0.113.0/24 --block 203.0.113.66 --service postgres";
     let mut words: Vec<&str> = create.split(' ').collect();
     words.extend(["--comment", "head office"]);
-    host.netpolicy(&words).ok();
-    host.ok("ban 198.51.100.99 --for 1h --reason password guessing");
+    let _ = host.netpolicy(&words).ok();
+    host.ok("ban 198.51.100.99 --for 1h --reason brute-force");
     host.ok("bypass grant 198.51.100.5 --minutes 45 --service postgres");
     host.ok("grant create --to user:daemon");
     host
@@ -316,7 +316,7 @@ fn denied_attempts_appear_live_and_sql_runs() {
     );
     browser.click("Exempt (bypass)");
     browser.wait_text("May connect");
-    go(&browser, "bans", "password guessing");
+    go(&browser, "bans", "brute-force");
     browser.click("Unban 198.51.100.99/32");
     browser.wait_text("No source is banned");
     go(&browser, "history", "policy create office");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use netpolicy_tests::binary::workspace;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{assert_quiet, console, go, host, is_wanted, opened};
 
@@ -21,7 +21,7 @@ const PAGES: [(&str, &str); 13] = [
     ("live", "Listening"),
     ("services", "Failsafe ports"),
     ("lists", "@our-own"),
-    ("bans", "password guessing"),
+    ("bans", "brute-force"),
     ("history", "policy create office"),
     ("audit", "policy create office"),
     ("grants", "user:daemon"),
