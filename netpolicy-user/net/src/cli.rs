@@ -1,22 +1,27 @@
-//! The command line: what `netpolicy feed test`, `netpolicy feed run` and `netpolicy crowdsec` pass
-//! on.
+//! The command line: what `netpolicy feed test`, `netpolicy feed run`, `netpolicy crowdsec` and
+//! `netpolicy notify` pass on.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use netpolicy_log::{Journal, PlainLines};
 use netpolicy_policy::model::{Feed, SpecialRanges};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::content::{self, Canonical};
 use crate::fetch::{Fetched, Fetcher};
-use crate::{crowdsec, rights, run};
+use crate::{crowdsec, notify, rights, run};
 
 /// Entries that a test shows.
 const SHOWN: usize = 5;
 
-/// Reads feeds and CrowdSec's decisions for netpolicy: `netpolicy feed` and `netpolicy crowdsec` run
-/// it.
+/// Reads feeds and CrowdSec's decisions for netpolicy and runs hooks: `netpolicy feed`, `netpolicy
+/// crowdsec` and `netpolicy notify` run it.
 #[derive(Debug, Parser)]
 #[command(name = "netpolicy-net", version, max_term_width = 100)]
 struct Cli {
@@ -64,6 +69,17 @@ enum Command {
     /// Ban what CrowdSec decides
     #[command(subcommand)]
     Crowdsec(CrowdsecCommand),
+    /// Run the hooks of the agent's configuration
+    #[command(subcommand)]
+    Notify(NotifyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum NotifyCommand {
+    /// Run hooks whenever the agent has notices, until stopped
+    Run(NetArgs),
+    /// Run every hook once with a notice that says it is a test, and say what came of it
+    Test(NetArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,8 +138,16 @@ pub(crate) fn main() -> ExitCode {
         Command::Feed(FeedCommand::Test(args)) => test(args, cli.global.output),
         Command::Feed(FeedCommand::Run(args)) => start(&args, &cli.global),
         Command::Crowdsec(CrowdsecCommand::Run(args)) => {
-            log();
+            log("netpolicy-crowdsec");
             crowdsec::run(&cli.global.socket, &args.settings)
+        }
+        Command::Notify(NotifyCommand::Run(args)) => {
+            log("netpolicy-notify");
+            notify::run(&cli.global.socket, args.ca.as_deref())
+        }
+        Command::Notify(NotifyCommand::Test(args)) => {
+            let json = cli.global.output == Output::Json;
+            notify::test(&cli.global.socket, args.ca.as_deref(), json)
         }
         Command::Crowdsec(CrowdsecCommand::Test(args)) => {
             crowdsec::test(&args.settings, cli.global.output == Output::Json)
@@ -145,14 +169,21 @@ fn start(args: &NetArgs, global: &Global) -> anyhow::Result<()> {
         "this reads what the internet sends, and refuses to run as root\n\
          hint: `systemctl start netpolicy-feed` runs it as user netpolicy-feed"
     );
-    log();
+    log("netpolicy-feed");
     run::run(&global.socket, args.ca.as_deref())
 }
 
-/// Writes what happens to standard error, from where the journal has it.
-fn log() {
+/// Writes what happens to the journal if standard error leads there, with this name of a program,
+/// else to standard error.
+fn log(identifier: &'static str) {
+    if let Some(journal) = Journal::of_standard_error(identifier) {
+        tracing_subscriber::registry()
+            .with(journal.with_filter(LevelFilter::INFO))
+            .init();
+        return;
+    }
     tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(PlainLines)
         .with_ansi(false)
         .with_target(false)
         .without_time()
@@ -161,7 +192,7 @@ fn log() {
 
 fn test(args: TestArgs, output: Output) -> anyhow::Result<()> {
     let fetcher = Fetcher::new(args.net.ca.as_deref());
-    rights::give_up()?;
+    rights::give_up(&rights::FEED_USERS)?;
     let guarded = args.settings;
     guarded
         .check()

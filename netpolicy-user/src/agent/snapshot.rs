@@ -9,7 +9,8 @@ use netpolicy_common::{HOST_SCOPE, ScopeId};
 use super::banned::SharedBans;
 use super::feeds::Feeds;
 use super::held::StoreHold;
-use crate::api::Detached;
+use super::tally::WorkTally;
+use crate::api::{Detached, FaultKind};
 use crate::clock::Clock;
 use crate::compiler::Ruleset;
 use crate::model::{Bypass, Grant, State};
@@ -55,8 +56,16 @@ pub struct Snapshot {
     pub unfiltered: BTreeMap<String, String>,
     /// What else is wrong.
     pub faults: Vec<String>,
+    /// What each of them is about, in their order.
+    pub fault_kinds: Vec<FaultKind>,
+    /// When the revision was made; `None`: that is not known, or there is none.
+    pub made: Option<Timestamp>,
+    /// What the agent counts of its own work.
+    pub tally: Arc<WorkTally>,
     /// Names of services that were removed, by the scope that counts for them still.
     pub removed: BTreeMap<ScopeId, String>,
+    /// Since when scopes count whose services came after the counters.
+    pub counted_since: BTreeMap<ScopeId, Timestamp>,
 }
 
 impl Snapshot {
@@ -82,7 +91,11 @@ impl Snapshot {
             detached: None,
             unfiltered: BTreeMap::new(),
             faults: Vec::new(),
+            fault_kinds: Vec::new(),
+            made: None,
+            tally: Arc::default(),
             removed: BTreeMap::new(),
+            counted_since: BTreeMap::new(),
         }
     }
 

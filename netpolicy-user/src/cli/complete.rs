@@ -13,7 +13,7 @@ use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use crate::api::{EntriesQuery, PageQuery, RulesQuery};
+use crate::api::{EntriesQuery, RevisionsQuery, RulesQuery};
 use crate::client::{Client, ClientError};
 use crate::config::{Config, Overrides};
 use crate::model::ListKind;
@@ -234,9 +234,9 @@ async fn found(
             named.collect()
         }
         Completable::Revision => {
-            let query = PageQuery {
+            let query = RevisionsQuery {
                 limit: Some(MOST),
-                ..PageQuery::default()
+                ..RevisionsQuery::default()
             };
             let revisions = client.revisions(&query).await?.items.into_iter();
             let named = revisions.map(|r| (r.revision.to_string(), r.action));

@@ -118,7 +118,6 @@ pub(super) struct TestArgs {
     source: String,
     #[command(flatten)]
     net: NetArgs,
-    // Last: its heading would go on.
     #[command(flatten)]
     settings: FeedSettings,
 }

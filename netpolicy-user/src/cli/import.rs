@@ -311,6 +311,7 @@ fn of_policy(
         except,
         comment,
         inactive: false,
+        mode: Default::default(),
         services: Vec::new(),
         unbound: false,
         replace: false,

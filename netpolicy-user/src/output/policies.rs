@@ -10,6 +10,7 @@ use super::{
     write_table,
 };
 use crate::api::{PolicyView, RuleItem, RuleView};
+use crate::model::Mode;
 
 impl Render for [PolicyView] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
@@ -201,9 +202,9 @@ pub(super) fn write_rules(
 }
 
 fn status(policy: &PolicyView) -> Cell {
-    if policy.active {
-        cell(Tone::Good, "active")
-    } else {
-        cell(Tone::Warning, "inactive")
+    match (policy.active, policy.mode) {
+        (true, Mode::Enforce) => cell(Tone::Good, "active"),
+        (true, Mode::Observe) => cell(Tone::Warning, "observed"),
+        (false, _) => cell(Tone::Warning, "inactive"),
     }
 }

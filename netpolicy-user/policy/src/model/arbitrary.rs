@@ -201,11 +201,13 @@ fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {
     // Most policies have no exceptions.
     let except = prop_oneof![2 => Just(RuleList::default()), 1 => list(6)];
     let except_lists = prop_oneof![3 => Just(Vec::new()), 1 => references()];
-    let fields = (allow, list(8), text(), prop::bool::weighted(0.85), bindings);
+    let mode = prop_oneof![6 => Just(Mode::Enforce), 1 => Just(Mode::Observe)];
+    let status = (prop::bool::weighted(0.85), mode);
+    let fields = (allow, list(8), text(), status, bindings);
     let fields = (fields, references(), references(), except, except_lists);
     fields.prop_map(
         |(
-            (allow, block, comment, active, bindings),
+            (allow, block, comment, (active, mode), bindings),
             allow_lists,
             block_lists,
             except,
@@ -227,6 +229,7 @@ fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {
             created: Timestamp::UNIX_EPOCH,
             altered: Timestamp::UNIX_EPOCH,
             active,
+            mode,
             bindings: bindings
                 .into_iter()
                 .map(|scope| match scope {

@@ -44,6 +44,9 @@ pub enum Change {
         /// Make it without activating it.
         #[serde(default)]
         inactive: bool,
+        /// Whether it is enforced, or only observed.
+        #[serde(default, skip_serializing_if = "Mode::is_enforce")]
+        mode: Mode,
         /// Services to bind it to; none: the host.
         #[serde(default)]
         services: Vec<String>,
@@ -207,6 +210,15 @@ pub enum Change {
         name: String,
         /// Whether it is to govern its scopes.
         active: bool,
+    },
+    /// Enforces a policy, or only observes it.
+    #[cfg_attr(feature = "openapi", schema(title = "SetMode"))]
+    SetMode {
+        /// The policy's name.
+        policy: String,
+        /// Whether it is enforced. One that is only observed governs nothing: what it would deny
+        /// is counted.
+        mode: Mode,
     },
     /// Binds a policy to a scope.
     #[cfg_attr(feature = "openapi", schema(title = "Bind"))]

@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{AllowPart, Binding, Combine, Mode, NamedList, Policy, Rule, RuleList, Service, State};
 
+mod many;
+
+pub use many::{evaluate_all, governing_policies};
+
 /// Which list of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ListKind {
@@ -195,11 +199,11 @@ pub fn evaluate_unclassified(state: &State, source: IpAddr) -> (Option<&Service>
     observed.unwrap_or((None, Reason::UnclassifiedPassed))
 }
 
-/// Indices of the active policies that are bound to a scope.
+/// Indices of the policies that govern a scope.
 pub(super) fn governing(state: &State, scope: &Binding) -> Vec<usize> {
     let policies = state.policies.iter().enumerate();
     policies
-        .filter(|(_, policy)| policy.active && policy.bindings.contains(scope))
+        .filter(|(_, policy)| policy.is_enforced() && policy.bindings.contains(scope))
         .map(|(index, _)| index)
         .collect()
 }

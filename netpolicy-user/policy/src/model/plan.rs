@@ -12,8 +12,8 @@ use self::named::{LISTS, references};
 use self::renamed::Nameable;
 use super::list::{Segment, rules_of};
 use super::{
-    AllowPart, Host, ListKind, OnDeny, Policy, PolicyCompat, PolicyTest, Rule, RuleList, Service,
-    State, counted,
+    AllowPart, Host, ListKind, Mode, OnDeny, Policy, PolicyCompat, PolicyTest, Rule, RuleList,
+    Service, State, counted,
 };
 
 /// One difference between two states.
@@ -198,7 +198,12 @@ fn service_details(old: Option<&Service>, new: Option<&Service>) -> Vec<String> 
 
 fn policy_details(old: Option<&Policy>, new: Option<&Policy>) -> Vec<String> {
     let mut details = Vec::new();
-    let status = |policy: &Policy| if policy.active { "active" } else { "inactive" };
+    let status = |policy: &Policy| match (policy.active, policy.mode) {
+        (true, Mode::Enforce) => "active",
+        (true, Mode::Observe) => "observed: denies nothing",
+        (false, Mode::Enforce) => "inactive",
+        (false, Mode::Observe) => "inactive, to be observed",
+    };
     field(&mut details, "status", old.map(status), new.map(status));
     field(
         &mut details,

@@ -247,9 +247,11 @@ impl Writer {
         let (old, new) = (&self.in_force.state, prepared.state());
         let renumbered = is_renumbered(old, new);
         self.upkeep.revision_made();
+        self.tally.changes.add(1);
+        self.made = Some(Timestamp::now());
         self.leftovers
             .rules(old.rule_count().abs_diff(new.rule_count()));
-        self.removed.replace(old, new);
+        self.counted.replace(old, new, self.settings.clock.wall());
         self.feeds.follow(old, new);
         self.rule_ends.follow(new, &self.settings.clock);
         let now = self.settings.clock.now();

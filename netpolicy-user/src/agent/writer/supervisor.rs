@@ -14,10 +14,11 @@ use super::core::Writer;
 use super::turns::{Turn, Turns};
 use crate::agent::access::notes::Notes;
 use crate::agent::access::{Caller, Requester};
-use crate::agent::bans::{BanJob, BanQueue, BanWork};
+use crate::agent::bans::{BanJob, BanQueue, BanWork, JudgedBan};
 use crate::agent::error::AgentError;
+use crate::agent::notices::Notices;
 use crate::agent::snapshot::Snapshot;
-use crate::api::{BanOutcome, ProgressView};
+use crate::api::ProgressView;
 
 /// Work that may wait: all that has its turn, and as much again for what the agent itself
 /// asks for.
@@ -45,6 +46,7 @@ pub struct Supervisor {
     expiry_waits: Arc<AtomicBool>,
     rule_ends_wait: Arc<AtomicBool>,
     notes: Arc<Notes>,
+    notices: Notices,
 }
 
 impl Supervisor {
@@ -68,6 +70,7 @@ impl Supervisor {
             expiry_waits: Arc::default(),
             rule_ends_wait: Arc::default(),
             notes: Arc::default(),
+            notices: writer.notices(),
         };
         let notes = supervisor.notes.clone();
         std::thread::Builder::new()
@@ -89,6 +92,12 @@ impl Supervisor {
     #[must_use]
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.clone()
+    }
+
+    /// What hooks are run for.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// What the writer is doing.
@@ -131,7 +140,7 @@ impl Supervisor {
         requester: Requester,
         work: BanWork,
         held: Box<dyn Any + Send>,
-    ) -> Result<Vec<BanOutcome>, AgentError> {
+    ) -> Result<Vec<JudgedBan>, AgentError> {
         let (job, answer) = BanJob::new(requester, work, held);
         self.wait_for_writer(job);
         // The one that is first to wait asks for all that do until its turn comes.

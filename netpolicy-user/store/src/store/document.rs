@@ -5,6 +5,7 @@
 //! meaning is a new [`FORMAT`], and the old one is still read.
 
 mod format;
+mod hex_id;
 mod policy_test;
 mod ports;
 
@@ -13,6 +14,7 @@ use netpolicy_common::ScopeId;
 use serde::{Deserialize, Serialize};
 
 use self::format::{FORMAT, LATEST, format_of};
+use self::hex_id::HexId;
 use self::policy_test::StoredTest;
 use self::ports::{items, ports};
 use super::StoreError;
@@ -55,6 +57,11 @@ struct StoredHost {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
 fn is_drop(on_deny: &OnDeny) -> bool {
     *on_deny == OnDeny::Drop
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_enforce(mode: &Mode) -> bool {
+    *mode == Mode::Enforce
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,30 +125,10 @@ struct StoredPolicy {
     created: Timestamp,
     altered: Timestamp,
     active: bool,
+    #[serde(default, skip_serializing_if = "is_enforce")]
+    mode: Mode,
     on_host: bool,
     services: Vec<String>,
-}
-
-/// An object's id as text.
-#[derive(Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[derive(Clone)]
-struct HexId(ObjectId);
-
-impl TryFrom<String> for HexId {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        ObjectId::from_hex(&text)
-            .map(Self)
-            .ok_or("expected 64 hexadecimal digits")
-    }
-}
-
-impl From<HexId> for String {
-    fn from(id: HexId) -> Self {
-        id.0.to_string()
-    }
 }
 
 impl Document {
@@ -205,6 +192,7 @@ impl Document {
                 created,
                 altered,
                 active,
+                mode,
                 bindings,
                 ..
             } = policy;
@@ -228,6 +216,7 @@ impl Document {
                 created: *created,
                 altered: *altered,
                 active: *active,
+                mode: *mode,
                 on_host: bindings.contains(&Binding::Host),
                 services: bindings
                     .iter()
@@ -396,6 +385,7 @@ impl Document {
                 created: stored.created,
                 altered: stored.altered,
                 active: stored.active,
+                mode: stored.mode,
             })
         });
         let policies = policies.collect::<Result<_, String>>()?;

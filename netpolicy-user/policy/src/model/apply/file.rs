@@ -316,6 +316,7 @@ impl Worker<'_> {
             compat,
             comment,
             active,
+            mode,
             bindings,
         } = new;
         let allow_lists = self.join_references(&allow_lists, state);
@@ -326,6 +327,7 @@ impl Worker<'_> {
         if let Some(old) = old {
             unchanged = old.comment == comment
                 && old.active == active
+                && old.mode == mode
                 && old.bindings == bindings
                 && old.compat == compat
                 && old.allow_lists == allow_lists
@@ -364,6 +366,7 @@ impl Worker<'_> {
             created: old.map_or(now, |old| old.created),
             altered: old.filter(|_| unchanged).map_or(now, |old| old.altered),
             active,
+            mode,
             bindings,
         }
     }

@@ -121,6 +121,7 @@ impl Worker<'_> {
                 except,
                 comment,
                 inactive,
+                mode,
                 services,
                 unbound,
                 replace,
@@ -133,6 +134,7 @@ impl Worker<'_> {
                     except,
                     comment: comment.as_deref(),
                     active: !inactive,
+                    mode: *mode,
                     services,
                     unbound: *unbound,
                     replace: *replace,
@@ -195,6 +197,7 @@ impl Worker<'_> {
             Change::RenamePolicy { name, to } => self.rename_policy(name, to),
             Change::DropPolicy { name } => self.drop_policy(name),
             Change::SetActive { name, active } => self.set_active(name, *active),
+            Change::SetMode { policy, mode } => self.set_mode(policy, *mode),
             Change::Bind { policy, service } => self.bind(policy, service.as_deref()),
             Change::Unbind { policy, service } => self.unbind(policy, service.as_deref()),
             Change::AddService {

@@ -6,8 +6,8 @@ use super::feeds;
 use super::lists::NETWORK_RULE;
 use super::policy_tests;
 use crate::model::{
-    Binding, Feed, Name, NamedList, NetworkRule, OnDeny, Policy, PolicyCompat, Rule, RuleList,
-    State, TestedAttempt, reference,
+    Binding, Feed, Mode, Name, NamedList, NetworkRule, OnDeny, Policy, PolicyCompat, Rule,
+    RuleList, State, TestedAttempt, reference,
 };
 
 /// Rules up to this many stand on one line.
@@ -197,6 +197,10 @@ fn policy(policy: &Policy) -> Section<'_> {
     head.strings("bind", bindings.iter().map(AsRef::as_ref));
     if !policy.active {
         head.line("active = false".to_owned());
+    }
+    // Left out at its default, so that earlier versions read the file.
+    if policy.mode != Mode::default() {
+        head.line(format!("mode = \"{}\"", policy.mode));
     }
     let mut parts = vec![SectionPart::Lines("head", head.0)];
     let allow = policy.allow_list();

@@ -86,6 +86,7 @@ pub(super) struct FilePolicy {
     pub(super) compat: PolicyCompat,
     pub(super) comment: Option<String>,
     pub(super) active: bool,
+    pub(super) mode: Mode,
     pub(super) bindings: BTreeSet<Binding>,
 }
 

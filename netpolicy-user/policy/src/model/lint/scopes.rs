@@ -36,12 +36,12 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
     let governed = bindings.iter().map(|scope| GoverningPolicies {
         scope: Some(scope),
         members: policies()
-            .filter(|(_, policy)| policy.active && policy.bindings.contains(scope))
+            .filter(|(_, policy)| policy.is_enforced() && policy.bindings.contains(scope))
             .map(|(at, _)| at)
             .collect(),
     });
     let idle = policies()
-        .filter(|(_, policy)| !policy.active || policy.bindings.is_empty())
+        .filter(|(_, policy)| !policy.is_in_force())
         .map(|(at, _)| GoverningPolicies {
             scope: None,
             members: vec![at],
@@ -93,7 +93,7 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
 }
 
 fn governing<'a>(state: &'a State, scope: &'a Binding) -> impl Iterator<Item = &'a Policy> {
-    state.bound_to(scope).filter(|policy| policy.active)
+    state.governing(scope)
 }
 
 fn says_only(policy: &Policy) -> bool {
@@ -188,7 +188,7 @@ impl GoverningPolicies<'_> {
         }
         let bound = state.policies.iter().enumerate();
         let of_host: Vec<_> = bound
-            .filter(|(_, p)| p.active && p.bindings.contains(&Binding::Host))
+            .filter(|(_, p)| p.is_enforced() && p.bindings.contains(&Binding::Host))
             .map(|(at, _)| at)
             .collect();
         if of_host.is_empty() {

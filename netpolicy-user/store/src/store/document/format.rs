@@ -1,7 +1,7 @@
 //! Formats of stored states: the first that has room for what a state holds, so that earlier
 //! versions read what they can.
 
-use crate::model::{NamedList, Policy, State};
+use crate::model::{Mode, NamedList, Policy, State};
 
 /// The format of states without named lists, which earlier versions read as well.
 pub(super) const FORMAT: u32 = 1;
@@ -13,14 +13,20 @@ const WITH_EXCEPTIONS: u32 = 3;
 const WITH_FEEDS: u32 = 4;
 /// The format of states with rules that end, or with limits to how much lists shrink.
 const WITH_ENDS: u32 = 5;
+/// The format of states with policies that are only observed. An earlier version would enforce
+/// them.
+const WITH_OBSERVED: u32 = 6;
 /// The newest format.
-pub(super) const LATEST: u32 = WITH_ENDS;
+pub(super) const LATEST: u32 = WITH_OBSERVED;
 
 /// The first format that has room for what a state holds.
 pub(super) fn format_of(state: &State) -> u32 {
     let has = |what: fn(&NamedList) -> bool| state.lists.iter().any(what);
     let mut policies = state.policies.iter();
-    if state.has_rule_ends() || has(|list| list.max_shrink.is_some()) {
+    let is_observed = |policy: &Policy| policy.mode == Mode::Observe;
+    if state.policies.iter().any(is_observed) {
+        WITH_OBSERVED
+    } else if state.has_rule_ends() || has(|list| list.max_shrink.is_some()) {
         WITH_ENDS
     } else if has(|list| list.feed.is_some()) {
         WITH_FEEDS
