@@ -18,11 +18,13 @@ mod choices;
 mod commented;
 mod effective;
 mod error;
+mod memory;
 mod notify;
 mod pattern;
 mod read;
 
 use bans::FileBans;
+use memory::FileMemory;
 use notify::FileHook;
 
 pub use bans::BansConfig;
@@ -30,6 +32,7 @@ pub use choices::{BpffsChoice, EngineChoice, HookChoice};
 pub use commented::commented_default;
 pub use effective::{Setting, ValueOrigin, differing_keys, settings};
 pub use error::{ConfigError, ConfigProblem};
+pub use memory::MemoryConfig;
 pub use notify::NotifyHook;
 pub use pattern::InterfacePattern;
 
@@ -75,7 +78,7 @@ pub struct Config {
     pub hook: HookChoice,
     /// How the kernel is to hold lists.
     pub engine: EngineChoice,
-    /// Drop events reported per second, all CPUs together.
+    /// Denied attempts per second that listeners are told of.
     pub events_per_second: u32,
     /// Denied attempts answered by a reset per second, each CPU for itself.
     pub resets_per_second: u32,
@@ -83,6 +86,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is never banned.
     pub bans: BansConfig,
+    /// What is remembered of sources.
+    pub memory: MemoryConfig,
     /// How often the agent compares the kernel with the desired state; at least a second.
     #[serde(serialize_with = "effective::interval")]
     pub verify_interval: Duration,
@@ -136,6 +141,7 @@ impl Default for Config {
             resets_per_second: DEFAULT_RESETS_PER_SECOND,
             limits: Limits::default(),
             bans: BansConfig::default(),
+            memory: MemoryConfig::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
             geo_databases: Vec::new(),
             notify: Vec::new(),
@@ -333,7 +339,10 @@ impl Config {
         }
         let (bans, wrong) = file.bans.unwrap_or_default().read();
         self.bans = bans;
-        problems.extend(wrong.into_iter().map(|(offset, message)| {
+        let (memory, wrong_memory) = file.memory.unwrap_or_default().read();
+        self.memory = memory;
+        let wrong = wrong.into_iter().chain(wrong_memory);
+        problems.extend(wrong.map(|(offset, message)| {
             let place = at(offset..offset);
             ConfigProblem { place, message }
         }));
@@ -394,6 +403,7 @@ struct File {
     notify: Option<Vec<Spanned<FileHook>>>,
     limits: Option<FileLimits>,
     bans: Option<FileBans>,
+    memory: Option<FileMemory>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import httpx
@@ -175,6 +176,7 @@ def main(socket, directory):
     use_lists(api)
     use_feeds(api)
     use_bans(api)
+    use_memory(api)
     use_metrics(api)
     missing = set(api.operations) - api.called
     assert not missing, f"not called: {sorted(missing)}"
@@ -226,6 +228,25 @@ def use_feeds(api):
     api.call("refreshFeed", 404, name="nowhere")
     gone = api.model("DropList").from_dict
     api.call("applyChange", body=gone({"change": "drop-list", "name": "drop"}))
+
+
+def use_memory(api):
+    """The operations on the memory of sources, which is a second or two behind."""
+    deadline = time.monotonic() + 20
+    while not (page := api.call("listSources", covers="10.0.0.1", service="host"))["sources"]:
+        assert time.monotonic() < deadline, page
+        time.sleep(0.2)
+    source = page["sources"][0]
+    assert source["source"] == "10.0.0.1" and source["attempts"] > 0, source
+    assert api.call("listSources", net=24, since="1h")["total"] > 0
+    api.call("listSources", 400, since="yesterday")
+    api.call("listSources", 400, limit=0)
+    assert any(hit["policy"] == "office" for hit in api.call("listHits")["hits"])
+    assert not api.call("listHits", policy="nowhere")["hits"]
+    api.call("listHits", 400, limit=0)
+    rates = api.call("listRates", scope="host", reason="blocked")
+    assert rates["step"] == "minute" and rates["buckets"], rates
+    api.call("listRates", 400, since="yesterday")
 
 
 def use_bans(api):
@@ -314,6 +335,18 @@ def use(api):
     assert explained["verdict"] == "drop" and explained["matched"]["policy"] == "office"
     api.call("explainVerdict", source="192.0.2.1")
     api.call("explainVerdict", 400, source="10.0.0.1", port=0)
+    api.call("explainVerdict", 404, source="10.0.0.1", revision=99)
+    assert api.call("explainVerdict", source="10.0.0.1", revision=1)["revision"] == 1
+    network = api.call("explainNetwork", network="10.0.0.0/30", port=22222)
+    assert [part["verdict"] for part in network["parts"]] == ["drop", "pass"], network
+    api.call("explainNetwork", 400, network="office")
+    api.call("explainNetwork", 404, network="10.0.0.0/30", revision=99)
+    found = api.call("findNetwork", network="10.0.0.1")
+    assert found["items"][0]["name"] == "office" and found["total"] == 1, found
+    api.call("findNetwork", 400, network="office")
+    assert api.call("listClients")["watched_since"]
+    api.call("listClients", 400, limit=0)
+    api.call("streamEvents", 400, reason="nonsense")
     assert not api.call("verifyEnforcement")["differences"]
 
     exempt = {"source": "10.0.0.1", "minutes": 5}
@@ -331,6 +364,8 @@ def use(api):
     api.call("grantPrivilege", 400, body=grant({"privilege": "read", "to": "daemon"}))
     api.call("revokePrivilege", privilege=read, to=to)
     api.call("revokePrivilege", 404, privilege=read, to=to)
+    caller = api.call("getCaller")
+    assert (caller["user"], caller["privileges"][0]) == ("root", "admin")
 
     api.call("confirmChange", 404)
     rolled = api.call("rollBack", revision=1, confirm_within=600)
@@ -342,6 +377,8 @@ def use(api):
     page = api.call("listRevisions", limit=3)
     assert len(page["items"]) == 3 and page["next"] == page["items"][-1]["revision"], page
     assert api.call("listRevisions", after=page["next"], text="office")["items"]
+    [first] = api.call("listRevisions", policy="office", user="root", changes=True)["items"][-1:]
+    assert first["revision"] == 1 and "+ policy office" in first["changes"], first
     assert "10.0.0.1/31" in api.call("exportPolicyFile")
     assert "office" not in api.call("exportPolicyFile", revision=0)
     api.call("exportPolicyFile", 404, revision=99)
@@ -353,6 +390,13 @@ def use(api):
     apply = api.model("Apply").from_dict
     change = {"change": "apply", "file": file}
     planned = api.call("diffChange", body=apply(change))
+    judged = api.call("evaluateChange", body=apply(change), since="1h")
+    assert judged["denied"] + judged["allowed"] >= len(judged["sources"]), judged
+    assert "judged" in api.call("evaluatePolicy", policy="office")
+    api.call("evaluatePolicy", 404, policy="missing")
+    assert "entries" in api.call("recommendPolicy", stayed="0s")
+    api.call("recommendPolicy", 404, service="missing")
+    api.call("evaluateChange", 400, body=apply(change), since="yesterday")
     assert planned["plan"]["dry_run"], planned
     wrong = apply({**change, "file": {**file, "text": "[[policy"}})
     api.call("diffChange", 400, body=wrong)

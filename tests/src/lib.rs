@@ -16,8 +16,10 @@
 pub mod asked;
 pub mod background;
 pub mod binary;
+pub mod browser;
 pub mod command;
 pub mod conntrack;
+pub mod console;
 pub mod debian;
 pub mod docs;
 pub mod evasion;
@@ -29,6 +31,7 @@ pub mod forwarding;
 pub mod fuzz;
 pub mod history;
 pub mod host;
+pub mod http;
 pub mod https;
 pub mod id;
 pub mod imports;

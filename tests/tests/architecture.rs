@@ -65,7 +65,13 @@ const PURE_CRATES: [&str; 3] = [
     "netpolicy-user/formats",
 ];
 
-const BANS: [Ban; 23] = [
+const BANS: [Ban; 24] = [
+    Ban {
+        // What speaks TCP runs as the person who starts it.
+        part: "",
+        paths: &["netpolicy_console"],
+        but: &["cli/console.rs"],
+    },
     Ban {
         // What other programs and the internet wrote is read with the caller's rights.
         part: "",
@@ -108,6 +114,11 @@ const BANS: [Ban; 23] = [
         part: "",
         paths: &["rustyline"],
         but: &["cli/sql/editor.rs"],
+    },
+    Ban {
+        part: "",
+        paths: &["ratatui", "crossterm"],
+        but: &["cli/top"],
     },
     Ban {
         part: "",

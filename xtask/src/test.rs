@@ -112,6 +112,8 @@ pub(crate) fn test(arguments: &Arguments, typed: Vec<String>) -> Result<()> {
     shell.set_var(tools::TOOLS_DIR_VARIABLE, &tools_dir);
     if arguments.long {
         shell.set_var(LONG_VARIABLE, "1");
+        // The browser of `tests/tests/console_browser.rs`, with its driver.
+        setup::program(&shell, "chromedriver", "chromium-driver")?;
     }
     workspace::tests_as_root(&shell)?;
     if args.is_empty() {

@@ -20,6 +20,8 @@ pub struct Faults {
     pub links: Option<String>,
     /// An unconfirmed change could not be rolled back.
     pub pending: Option<String>,
+    /// Rules whose end is over could not be taken away.
+    pub rules: Option<String>,
     /// What is stored is not kept.
     pub store: Option<String>,
     /// Drift that was found and repaired, lately; the oldest first.
@@ -52,6 +54,7 @@ impl Faults {
             (FaultKind::Interfaces, self.links.as_ref()),
             (FaultKind::Bypasses, bypasses),
             (FaultKind::Unconfirmed, self.pending.as_ref()),
+            (FaultKind::Rules, self.rules.as_ref()),
             (FaultKind::Store, self.store.as_ref()),
         ];
         let present = present.into_iter();

@@ -138,6 +138,7 @@ fn applicable(running: &Config, wanted: &Config) -> Config {
         resets_per_second: wanted.resets_per_second,
         limits: wanted.limits,
         bans: wanted.bans,
+        memory: wanted.memory,
         verify_interval: wanted.verify_interval,
         geo_databases: wanted.geo_databases,
         notify: wanted.notify,

@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub feeds: Feeds,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
+    /// When the next rule ends, on the scale of the clock.
+    pub next_rule_end: Option<Timestamp>,
     /// Why the store waits for an acknowledgement.
     pub held: Option<StoreHold>,
     /// Interfaces that are to be filtered.
@@ -62,6 +64,8 @@ pub struct Snapshot {
     pub tally: Arc<WorkTally>,
     /// Names of services that were removed, by the scope that counts for them still.
     pub removed: BTreeMap<ScopeId, String>,
+    /// Since when scopes count whose services came after the counters.
+    pub counted_since: BTreeMap<ScopeId, Timestamp>,
 }
 
 impl Snapshot {
@@ -81,6 +85,7 @@ impl Snapshot {
             grants: Vec::new(),
             feeds: Feeds::default(),
             pending: None,
+            next_rule_end: None,
             held: None,
             interfaces: Vec::new(),
             detached: None,
@@ -90,6 +95,7 @@ impl Snapshot {
             made: None,
             tally: Arc::default(),
             removed: BTreeMap::new(),
+            counted_since: BTreeMap::new(),
         }
     }
 

@@ -30,11 +30,15 @@ pub enum FaultKind {
     Feeds,
     /// The configuration file.
     Configuration,
+    /// The memory of sources.
+    Memory,
+    /// Rules whose end came and that could not be removed.
+    Rules,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Interfaces,
         Self::Kernel,
         Self::Drift,
@@ -44,6 +48,8 @@ impl FaultKind {
         Self::Bans,
         Self::Feeds,
         Self::Configuration,
+        Self::Memory,
+        Self::Rules,
     ];
 
     /// As JSON and metrics have it.
@@ -59,6 +65,8 @@ impl FaultKind {
             Self::Bans => "bans",
             Self::Feeds => "feeds",
             Self::Configuration => "configuration",
+            Self::Memory => "memory",
+            Self::Rules => "rules",
         }
     }
 }

@@ -394,10 +394,11 @@ impl Rights {
         if altered && !self.owns(old) {
             lacks.push(self.not_owner("alter", old));
         }
-        let attached = (old.active, &old.bindings) != (new.active, &new.bindings);
+        let attached =
+            (old.active, old.mode, &old.bindings) != (new.active, new.mode, &new.bindings);
         if attached && !self.may_attach(old) {
             lacks.push(format!(
-                "{} may not activate, deactivate or bind policy '{}': that requires the privilege attach",
+                "{} may not activate, deactivate, observe or bind policy '{}': that requires the privilege attach",
                 self.user, old.name
             ));
         }

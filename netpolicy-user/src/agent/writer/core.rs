@@ -4,7 +4,7 @@
 //! `change.rs`. What changes together is a group of its own, with its own methods.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::burst::BanBurst;
+use super::counted::CountedServices;
 use super::leftovers::Leftovers;
-use super::removed::Removed;
+use super::rule_ends::RuleEnds;
 use crate::agent::access::Grants;
 use crate::agent::bans::{self, BanQueue, Bans, StoredBans};
 use crate::agent::bypasses::{Around, Bypasses};
@@ -30,6 +31,7 @@ use crate::agent::kernel::attach::SharedAttacher;
 use crate::agent::kernel::{Enforcer, EventSource, KernelWriter};
 use crate::agent::notices::Notices;
 use crate::agent::progress::ProgressReporter;
+use crate::agent::rehearsal::{NothingSeen, SeenSources};
 use crate::agent::snapshot::Snapshot;
 use crate::agent::tally::WorkTally;
 use crate::agent::upkeep::{Upkeep, unrecorded};
@@ -75,7 +77,8 @@ pub struct Writer {
     pub(super) feeds: Feeds,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
-    pub(super) removed: Removed,
+    pub(super) counted: CountedServices,
+    pub(super) rule_ends: RuleEnds,
     pub(super) faults: Faults,
     pub(super) leftovers: Leftovers,
     pub(super) progress: ProgressReporter,
@@ -86,6 +89,8 @@ pub struct Writer {
     pub(super) ban_burst: BanBurst,
     /// The host's sockets.
     sockets: Box<dyn Sockets>,
+    /// The sources that came.
+    seen: Arc<dyn SeenSources>,
     /// Interfaces that are to be filtered, as published last.
     interfaces: Vec<String>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -108,6 +113,8 @@ impl Writer {
         let lists = bans.lists(&state);
         let mut bans = Bans::new(bans, lists);
         bans.configure(std::mem::take(&mut settings.never_banned));
+        let directory = settings.marker.parent().unwrap_or(Path::new("."));
+        let counted = CountedServices::load(directory, &state);
         let mut writer = Self {
             bans,
             ban_queue: BanQueue::default(),
@@ -119,13 +126,14 @@ impl Writer {
                 sources,
             ),
             store,
-            in_force: InForce::new(state, stored.revision, compiled, digest, 0),
+            in_force: InForce::new(state.clone(), stored.revision, compiled, digest, 0),
             bypasses: Bypasses::new(stored.bypasses),
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
-            removed: Removed::default(),
+            counted,
+            rule_ends: RuleEnds::of(&state, &settings.clock),
             faults: Faults::default(),
             leftovers: Leftovers::default(),
             progress: ProgressReporter::default(),
@@ -134,6 +142,7 @@ impl Writer {
             notices: Notices::default(),
             ban_burst: BanBurst::default(),
             sockets: Box::new(KernelSockets),
+            seen: Arc::new(NothingSeen),
             interfaces: Vec::new(),
             published,
             settings,
@@ -235,6 +244,7 @@ impl Writer {
             bypasses: &self.bypasses,
             grants: &self.grants,
             sockets: &*self.sockets,
+            seen: &*self.seen,
             interfaces: &self.interfaces,
             limits: self.settings.limits,
             now: self.now(),
@@ -324,7 +334,9 @@ impl Writer {
         snapshot.grants = self.grants.to_vec();
         snapshot.feeds = self.feeds.clone();
         snapshot.pending = self.confirmation.pending().cloned();
-        snapshot.removed.clone_from(self.removed.names());
+        snapshot.removed = self.counted.removed(&now.state);
+        snapshot.counted_since = self.counted.since();
+        snapshot.next_rule_end = self.rule_ends.next();
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
         let mut faults = self.faults.lines(self.bypasses.fault());
@@ -383,6 +395,11 @@ impl Writer {
             })
     }
 
+    /// What remembers the sources that came; nothing does at first.
+    pub fn set_seen(&mut self, seen: Arc<dyn SeenSources>) {
+        self.seen = seen;
+    }
+
     /// Other sockets than the host's.
     #[cfg(test)]
     pub(in crate::agent) fn set_sockets(&mut self, sockets: Box<dyn Sockets>) {
@@ -403,6 +420,7 @@ impl From<Revision> for RevisionView {
             created: revision.meta.created,
             actor: revision.meta.actor,
             action: revision.meta.action,
+            changes: Vec::new(),
         }
     }
 }

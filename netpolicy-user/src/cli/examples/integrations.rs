@@ -1,7 +1,14 @@
-//! Examples of the commands that work with other programs.
+//! Examples of the console, and of the commands that work with other programs.
 
 /// As [`EXAMPLES`](super::EXAMPLES).
-pub(super) static INTEGRATIONS: [(&str, [&str; 2]); 7] = [
+pub(super) static INTEGRATIONS: [(&str, [&str; 2]); 8] = [
+    (
+        "console",
+        [
+            "netpolicy console",
+            "netpolicy console --listen 127.0.0.1:0 --read-only",
+        ],
+    ),
     (
         "crowdsec",
         ["netpolicy crowdsec test", "netpolicy crowdsec run"],

@@ -10,6 +10,7 @@ use crate::agent::banned;
 use crate::agent::confirm::pending;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::http::app::{App, blocking};
+use crate::agent::http::scopes;
 use crate::agent::kernel::attach::ABSENT;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
@@ -109,6 +110,12 @@ pub(super) fn look(app: &App) -> (Status, Vec<FaultKind>) {
     let exempt = exempt_families(&bypasses).into_iter();
     faults.extend(exempt.map(of(FaultKind::Bypasses)));
     faults.extend(running.faults().map(of(FaultKind::Configuration)));
+    faults.extend(
+        app.observations
+            .faults()
+            .into_iter()
+            .map(of(FaultKind::Memory)),
+    );
     let (kinds, faults) = faults.into_iter().unzip();
     let mut enforcement = Enforcement {
         state,
@@ -122,6 +129,12 @@ pub(super) fn look(app: &App) -> (Status, Vec<FaultKind>) {
         interfaces,
         others,
     };
+    let without_effect = enforced
+        .as_ref()
+        .filter(|enforced| snapshot.held.is_none() && enforced.generation == snapshot.generation)
+        .map_or(0, |enforced| {
+            snapshot.revision.saturating_sub(enforced.revision)
+        });
     if let Some(enforced) = enforced {
         enforcement.engine = enforced.engine.map(EngineName::from);
         enforcement.generation = enforced.generation;
@@ -142,7 +155,7 @@ pub(super) fn look(app: &App) -> (Status, Vec<FaultKind>) {
             policies: policies.len(),
             active_policies: policies
                 .iter()
-                .filter(|p| p.active && !p.bindings.is_empty())
+                .filter(|policy| policy.is_in_force())
                 .count(),
             services: snapshot.state.services.len(),
             observing: observing(&snapshot.state),
@@ -163,6 +176,9 @@ pub(super) fn look(app: &App) -> (Status, Vec<FaultKind>) {
             feeds: snapshot.feeds.views(&snapshot.state, snapshot.clock.wall()),
             restart: running.restart.clone(),
             memory_bytes: memory::resident(),
+            scopes: scopes::all(app, &snapshot),
+            open_ports: scopes::open_ports(app, &snapshot.state),
+            without_effect,
         }),
         enforcement,
         faults,
