@@ -242,8 +242,10 @@ mod tests {
         let path = dir.path().join("socket");
         let receiver = UnixDatagram::bind(&path).unwrap();
         let journal = Journal::at(&path, "netpolicy").unwrap();
-        let mut line = Fields::default();
-        line.words = "x".to_owned();
+        let line = Fields {
+            words: "x".to_owned(),
+            ..Fields::default()
+        };
         for _ in 0..10_000 {
             journal.send(Level::INFO, "t", &line);
         }

@@ -119,7 +119,7 @@ fn one(hook: Spanned<FileHook>, problems: &mut Vec<(usize, String)>) -> NotifyHo
 
 fn unknown_topic(text: &str) -> String {
     let known = TOPICS.map(NoticeTopic::as_str);
-    let tip = closest(text, known.into_iter()).map_or_else(
+    let tip = closest(text, known).map_or_else(
         || "expected \"fault\", \"lockout\", \"detach\" or \"ban-burst\"".to_owned(),
         |near| format!("did you mean \"{near}\"?"),
     );
