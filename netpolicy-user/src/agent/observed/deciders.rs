@@ -18,6 +18,17 @@ pub(super) const NO_DECIDER: DeciderId = 0;
 /// Rules whose hits are counted apart. Of more, hits are counted for the list.
 pub(super) const MOST_RULES: usize = 100_000;
 
+/// What decided an attempt, as the model says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Decided {
+    /// The policy's name.
+    pub(super) policy: Option<String>,
+    pub(super) list: Option<ListKind>,
+    pub(super) named: Option<String>,
+    pub(super) net: Option<IpNet>,
+    pub(super) is_unmatched: bool,
+}
+
 /// What decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct DeciderKey {

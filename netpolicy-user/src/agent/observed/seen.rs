@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Observations;
+use super::shared::Observations;
 use super::trials::is_by_policies;
 use crate::agent::rehearsal::{SeenSource, SeenSources, SourcesSeen};
 

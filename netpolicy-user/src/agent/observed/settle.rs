@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use netpolicy_common::{Reason, ScopeId};
 
-use super::deciders::{DeciderId, DeciderKey, NO_DECIDER};
+use super::deciders::{Decided, DeciderId, DeciderKey, NO_DECIDER};
 use super::ledger::CountedKind;
 use super::memory::SourceMemory;
 use super::models::{Models, service};
@@ -24,17 +24,6 @@ use super::sources::Judged;
 use super::trials::{WouldBeDenied, would_deny};
 use crate::agent::snapshot::Snapshot;
 use crate::model::{ListKind, Policy, State, evaluate_all, governing_policies};
-
-/// What decided an attempt, as the model says it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Decided {
-    /// The policy's name.
-    pub(super) policy: Option<String>,
-    pub(super) list: Option<ListKind>,
-    pub(super) named: Option<String>,
-    pub(super) net: Option<ipnet::IpNet>,
-    pub(super) is_unmatched: bool,
-}
 
 /// What an attempt's decider is known by before it is looked up.
 enum Attribution {

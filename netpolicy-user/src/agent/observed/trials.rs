@@ -7,9 +7,9 @@ use std::net::IpAddr;
 
 use netpolicy_common::Reason;
 
+use super::deciders::Decided;
 use super::memory::SourceMemory;
 use super::pending::{PendingKey, SeenAttempts};
-use super::settle::Decided;
 use crate::model::{
     ListKind, Mode, Policy, Service, State, Verdict, evaluate_all, governing_policies,
 };
