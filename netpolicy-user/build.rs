@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The checked-in document is indented, for people and differences; a third of it is spaces.
+/// The checked-in document is indented, to be read and compared; a third of it is spaces.
 fn pack_openapi() -> Result<()> {
     const DOCUMENT: &str = "openapi.json";
     println!("cargo::rerun-if-changed={DOCUMENT}");

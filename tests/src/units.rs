@@ -8,12 +8,14 @@ use std::process::Command;
 use crate::{DatabaseHost, binary};
 
 /// Every unit of the packages.
-pub const UNITS: [&str; 5] = [
+pub const UNITS: [&str; 7] = [
     "netpolicy.service",
     "netpolicy-early.service",
     "netpolicy@.service",
     "netpolicy-feed.service",
     "netpolicy-crowdsec.service",
+    "netpolicy-exporter.service",
+    "netpolicy-notify.service",
 ];
 
 /// A unit in the sources.

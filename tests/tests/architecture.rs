@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use netpolicy_tests::binary::workspace;
 use netpolicy_tests::imports::{circles, paths_in, rooms, table};
 
+#[path = "architecture/features.rs"]
+mod features;
 #[path = "architecture/texts.rs"]
 mod texts;
 #[path = "architecture/vocabulary.rs"]
@@ -49,7 +51,12 @@ const PURE: [&str; 26] = [
 ];
 
 /// The `src` of the crates whose modules appear as those of `netpolicy-user`.
-const USER: [&str; 2] = ["netpolicy-user/src", "netpolicy-user/policy/src"];
+const USER: [&str; 4] = [
+    "netpolicy-user/src",
+    "netpolicy-user/host/src",
+    "netpolicy-user/policy/src",
+    "netpolicy-user/store/src",
+];
 
 /// Crates as pure as `model` and `compiler` are.
 const PURE_CRATES: [&str; 3] = [
@@ -58,7 +65,13 @@ const PURE_CRATES: [&str; 3] = [
     "netpolicy-user/formats",
 ];
 
-const BANS: [Ban; 23] = [
+const BANS: [Ban; 24] = [
+    Ban {
+        // What speaks TCP runs as the person who starts it.
+        part: "",
+        paths: &["netpolicy_console"],
+        but: &["cli/console.rs"],
+    },
     Ban {
         // What other programs and the internet wrote is read with the caller's rights.
         part: "",
@@ -101,6 +114,11 @@ const BANS: [Ban; 23] = [
         part: "",
         paths: &["rustyline"],
         but: &["cli/sql/editor.rs"],
+    },
+    Ban {
+        part: "",
+        paths: &["ratatui", "crossterm"],
+        but: &["cli/top"],
     },
     Ban {
         part: "",

@@ -57,6 +57,28 @@ pub(crate) fn net(profile: Profile) -> Result<PathBuf> {
         .with_context(|| format!("find the built {}", binary.display()))
 }
 
+/// Builds both binaries as tests use them and returns where they are: `netpolicy`, then
+/// `netpolicy-net`. Their crates have the features that the tests turn on, so that cargo does not
+/// build them once more for the tests.
+///
+/// # Errors
+/// When they do not build.
+pub(crate) fn for_tests() -> Result<(PathBuf, PathBuf)> {
+    let shell = workspace::shell()?;
+    let binaries = workspace::binaries(Profile::Dev.directory())?;
+    let _ahead = objects::begin(&binaries, &["netpolicy-xdp"])?;
+    workspace::run_aside(cmd!(
+        shell,
+        "cargo build --package netpolicy-user --package netpolicy-net --package netpolicy-tests --bin netpolicy --bin netpolicy-net"
+    ))?;
+    let found = |name: &str| {
+        let binary = binaries.join(name);
+        let found = binary.canonicalize();
+        found.with_context(|| format!("find the built {}", binary.display()))
+    };
+    Ok((found("netpolicy")?, found("netpolicy-net")?))
+}
+
 /// Builds `netpolicy` and returns where it is.
 ///
 /// # Errors

@@ -69,6 +69,8 @@ fn crate_directory(name: &str) -> Option<&'static str> {
         "netpolicy_flat" => Some("netpolicy-common/flat"),
         "netpolicy_prefixes" => Some("netpolicy-common/prefixes"),
         "netpolicy_policy" | "sql_memory" => Some("netpolicy-user/policy"),
+        "netpolicy_host" => Some("netpolicy-user/host"),
+        "netpolicy_store" => Some("netpolicy-user/store"),
         "netpolicy_user" | "netpolicy" => Some("netpolicy-user"),
         "xtask" => Some("xtask"),
         _ => None,

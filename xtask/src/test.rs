@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use xshell::{Shell, cmd};
 
-use crate::build::{self, Profile};
+use crate::build;
 use crate::programs::{self, Program};
 use crate::setup::{self, Purpose};
 use crate::{tools, workspace};
@@ -65,11 +65,12 @@ const ENGINE_TESTS: [(&str, &[&str]); 14] = [
 ];
 
 /// Test programs that take the longest, mostly waiting: started first.
-const LONGEST: [&str; 16] = [
+const LONGEST: [&str; 17] = [
     "feeds",
     "bypass",
     "netpolicy_user",
     "netpolicy_policy",
+    "netpolicy_store",
     "change_under_load",
     "store_loss",
     "drift",
@@ -100,8 +101,7 @@ pub(crate) fn test(arguments: &Arguments, typed: Vec<String>) -> Result<()> {
         args.remove(at);
     }
     setup::setup(Purpose::Test)?;
-    let binary = build::build(Profile::Dev)?;
-    let net = build::net(Profile::Dev)?;
+    let (binary, net) = build::for_tests()?;
     let shell = workspace::shell()?;
     // The tests are in another package than the binary, so cargo does not tell them.
     shell.set_var(build::BINARY_VARIABLE, &binary);
@@ -112,6 +112,8 @@ pub(crate) fn test(arguments: &Arguments, typed: Vec<String>) -> Result<()> {
     shell.set_var(tools::TOOLS_DIR_VARIABLE, &tools_dir);
     if arguments.long {
         shell.set_var(LONG_VARIABLE, "1");
+        // The browser of `tests/tests/console_browser.rs`, with its driver.
+        setup::program(&shell, "chromedriver", "chromium-driver")?;
     }
     workspace::tests_as_root(&shell)?;
     if args.is_empty() {

@@ -198,6 +198,20 @@ pub struct OperatorView {
     pub known_by: String,
 }
 
+/// `GET /v1/caller`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct CallerView {
+    /// An OS user's name.
+    pub user: String,
+    /// The names of the user's groups.
+    pub groups: Vec<String>,
+    /// Privileges for everything; a policy's owner may alter it without any.
+    pub privileges: Vec<Privilege>,
+    /// The address that no change may lock out.
+    pub operator: OperatorView,
+}
+
 /// A change that waits for its confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -259,7 +273,8 @@ pub struct AuditView {
     /// Their user id.
     pub uid: u32,
     /// The address that the operator works from, if it is known; two, separated by a
-    /// comma, where `--from` names another than `SSH_CONNECTION`.
+    /// comma, where `--from` names another than `SSH_CONNECTION`. After a reverse proxy also
+    /// "on behalf of" and a name.
     pub from: Option<String>,
     /// What was requested: "policy create office".
     pub action: String,

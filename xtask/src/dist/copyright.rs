@@ -41,6 +41,18 @@ Copyright: none
 License: public-domain
  SQLite is in the public domain: https://sqlite.org/copyright.html
 
+Files: preact-11.2.0.js
+Copyright: 2015-present Jason Miller
+License: MIT
+
+Files: htm-3.1.1.js
+Copyright: 2018 Google Inc.
+License: Apache-2.0
+
+Files: uplot-1.6.32.js
+Copyright: 2022 Leon Sorokin
+License: MIT
+
 ";
 
 /// A crate that is linked.

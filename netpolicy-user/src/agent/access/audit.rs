@@ -94,11 +94,16 @@ pub(in crate::agent) fn record(store: &mut dyn Store, notes: &Notes, all: bool, 
     }
 }
 
-/// The addresses that the requester works from.
+/// The addresses that the requester works from, and on whose behalf.
 fn from(requester: Requester) -> Option<String> {
     let addresses = requester.origin.addresses().into_iter().flatten();
-    let addresses: Vec<_> = addresses.map(|address| address.to_string()).collect();
-    (!addresses.is_empty()).then(|| addresses.join(", "))
+    let person = requester.caller.person;
+    let person = person.map(|person| format!("on behalf of {}", person.name()));
+    let all: Vec<_> = addresses
+        .map(|address| address.to_string())
+        .chain(person)
+        .collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// What was opened with consent, as the audit log has it.

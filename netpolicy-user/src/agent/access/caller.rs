@@ -1,6 +1,7 @@
 //! Callers: the OS user and groups at the other end of the socket.
 
 use std::ffi::CString;
+use std::fmt;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
@@ -15,6 +16,52 @@ pub struct Caller {
     /// Process id in the agent's namespace, `None` if it has none there. The process may
     /// be gone, and the number another's: good for hints, never for rights.
     pub pid: Option<i32>,
+    /// The person on whose behalf the caller says that it acts.
+    pub person: Option<Person>,
+}
+
+/// A person that a caller names, such as the one that a reverse proxy authenticated. Selects no
+/// rights: the audit log records it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Person {
+    length: u8,
+    bytes: [u8; Self::MOST],
+}
+
+impl Person {
+    /// The most bytes of a name.
+    pub const MOST: usize = 64;
+
+    /// A name of visible ASCII characters; `None`: it is none.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        let mut bytes = [0; Self::MOST];
+        bytes
+            .get_mut(..name.len())?
+            .copy_from_slice(name.as_bytes());
+        Some(Self {
+            length: u8::try_from(name.len()).ok()?,
+            bytes,
+        })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let bytes = self.bytes.get(..usize::from(self.length));
+        bytes
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Person({:?})", self.name())
+    }
 }
 
 impl Caller {
@@ -25,6 +72,7 @@ impl Caller {
             uid: 0,
             gid: 0,
             pid: None,
+            person: None,
         }
     }
 
@@ -89,6 +137,18 @@ mod tests {
             uid,
             gid,
             pid: None,
+            person: None,
+        }
+    }
+
+    #[test]
+    fn persons_have_short_visible_names() {
+        let longest = "a".repeat(Person::MOST);
+        for name in ["alice", "alice@db.example", &longest] {
+            assert_eq!(Person::new(name).unwrap().name(), name);
+        }
+        for name in ["", "al ice", "ali\nce", "\u{e9}", &format!("{longest}a")] {
+            assert_eq!(Person::new(name), None, "{name:?}");
         }
     }
 

@@ -10,6 +10,6 @@ pub mod operator;
 pub mod requester;
 pub mod rights;
 
-pub use caller::Caller;
+pub use caller::{Caller, Person};
 pub use grants::Grants;
 pub use requester::{OperatorOrigin, Requester};

@@ -1,9 +1,15 @@
 //! Bans, as the writer has them done.
 
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use super::core::Writer;
 use crate::agent::bans::{BanJob, BanQueue};
+use crate::agent::notices::notice;
+use crate::api::{NoticeTopic, NoticeView};
+
+/// What bans are counted in for a burst.
+const BURST: Duration = Duration::from_secs(60);
 
 impl Writer {
     /// Where requests of bans wait.
@@ -25,8 +31,10 @@ impl Writer {
     /// Does these, together.
     pub fn bans_now(&mut self, jobs: Vec<BanJob>) {
         let had_fault = self.bans.fault().is_some();
+        let before = self.bans.made();
         let (bans, mut around) = self.bans();
         bans.carry_out(jobs, &mut around);
+        self.count_bans(self.bans.made() - before);
         self.publish_ban_fault(had_fault);
     }
 
@@ -71,10 +79,71 @@ impl Writer {
         bans.record(&mut around, true);
     }
 
+    /// Counts new bans, and notices a burst of them.
+    fn count_bans(&mut self, made: u64) {
+        self.tally.bans_made.add(made);
+        let most = self.settings.ban_burst;
+        if let Some(made) = self.ban_burst.add(made, most, Instant::now()) {
+            let text = format!("{made} bans were made within a minute; burst is {most}");
+            self.notices.send(NoticeView {
+                bans: Some(made),
+                ..notice(NoticeTopic::BanBurst, &text)
+            });
+        }
+    }
+
     /// Many changes of bans a second are not many snapshots: readers share the table.
     fn publish_ban_fault(&mut self, had_fault: bool) {
         if had_fault || self.bans.fault().is_some() {
             self.publish();
         }
+    }
+}
+
+/// Counts bans within a minute, from the first of them.
+#[derive(Debug, Default)]
+pub(super) struct BanBurst {
+    since: Option<Instant>,
+    made: u64,
+    told: bool,
+}
+
+impl BanBurst {
+    /// Counts bans that were made `now`; how many there are in this minute, if they have become
+    /// a burst: `most` or more, once a minute.
+    fn add(&mut self, made: u64, most: u64, now: Instant) -> Option<u64> {
+        if made == 0 || most == 0 {
+            return None;
+        }
+        if self.since.is_none_or(|since| now - since >= BURST) {
+            *self = Self {
+                since: Some(now),
+                ..Self::default()
+            };
+        }
+        self.made += made;
+        if self.made < most || self.told {
+            return None;
+        }
+        self.told = true;
+        Some(self.made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn burst_is_told_once_a_minute() {
+        let mut burst = BanBurst::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(burst.add(60, 100, at(0)), None);
+        assert_eq!(burst.add(50, 100, at(59)), Some(110));
+        assert_eq!(burst.add(500, 100, at(59)), None, "told already");
+        assert_eq!(burst.add(99, 100, at(60)), None, "another minute");
+        assert_eq!(burst.add(1, 100, at(119)), Some(100));
+        assert_eq!(burst.add(1_000, 0, at(300)), None, "switched off");
     }
 }

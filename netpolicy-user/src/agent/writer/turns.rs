@@ -88,6 +88,7 @@ mod tests {
             uid,
             gid: uid,
             pid: None,
+            person: None,
         };
         Requester { caller, ..AS_ROOT }
     }

@@ -31,6 +31,7 @@ fn request(
         uid,
         gid: uid,
         pid: None,
+        person: None,
     };
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(standing);

@@ -138,6 +138,7 @@ fn content_is_judged_whoever_hands_it_over() {
         uid: 65_533,
         gid: 65_533,
         pid: None,
+        person: None,
     };
     let stranger = Requester { caller, ..ROOT };
     let error = bench

@@ -101,6 +101,7 @@ fn caller_without_privileges_is_refused_in_each_dialects_words() {
             uid: 3_999_999_999,
             gid: 3_999_999_999,
             pid: None,
+            person: None,
         },
         ..ROOT
     };
@@ -153,6 +154,7 @@ fn ownership_is_not_given_by_an_owner_who_may_not_revoke_current_grants() {
             uid: 1,
             gid: 1,
             pid: None,
+            person: None,
         },
         ..ROOT
     };
@@ -189,6 +191,7 @@ fn refusals_of_whole_scripts_and_of_bypasses_are_audited_and_trials_are_not() {
             uid: 3_999_999_999,
             gid: 3_999_999_999,
             pid: None,
+            person: None,
         },
         ..ROOT
     };

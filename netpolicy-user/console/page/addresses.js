@@ -1,0 +1,65 @@
+// @ts-check
+// What a person types or pastes as a list, as the API takes it.
+import { readList } from "./api.js";
+import { count } from "./format.js";
+import { Field, sentence } from "./parts.js";
+import { caller, useCell } from "./store.js";
+import { html, useState } from "./ui.js";
+
+/**
+ * Lines with `@name` refer to named lists; all else goes to the agent as a list file, which it
+ * reads with comments and names each bad line of.
+ * @param {string} text @param {string} name
+ */
+export function listInput(text, name) {
+  const references = [];
+  const lines = text.split(/\r?\n/).map((line) => {
+    const kept = [];
+    for (const part of line.split(",")) {
+      if (/^\s*@/.test(part)) references.push(part.trim());
+      else kept.push(part);
+    }
+    return kept.join(",");
+  });
+  const file = lines.join("\n");
+  return {
+    items: references,
+    files: /\S/.test(file) ? [{ name, text: file.endsWith("\n") ? file : file + "\n" }] : [],
+  };
+}
+
+/** Lines that are no comment. @param {string} text */
+export const lineCount = (text) => text.split(/[\n,]/).filter((line) => /^\s*[^\s#;]/.test(line)).length;
+
+/** A field for a list of addresses; with the person's own address at hand. */
+export function Addresses({ label, value, onInput, hint, offerOwn, rows = 6 }) {
+  const known = useCell(caller);
+  const [dropped, setDropped] = useState(false);
+  const mine = offerOwn && known?.operator?.address;
+  const has = mine && value.split(/[\s,]+/).includes(mine);
+  const [read, setRead] = useState(/** @type {{bad?: boolean, lines: string[]}|null} */ (null));
+  const convert = async (text, before) => {
+    try {
+      const reading = await readList(text);
+      onInput([before.trimEnd(), reading.list].filter(Boolean).join("\n"));
+      setRead({ lines: [`Read as ${reading.format}: ${count(reading.entries, "entry", "entries")}.`, ...reading.notes, ...reading.left_out].map(sentence) });
+    } catch (error) {
+      setRead({ bad: true, lines: [sentence(error.message)] });
+    }
+  };
+  const take = async (files) => {
+    setDropped(false);
+    const texts = await Promise.all([...files].map((file) => file.text()));
+    await convert(texts.join("\n"), value);
+  };
+  return html`<${Field} label=${label} hint=${hint}>${(id, describedby) => html`
+    <textarea id=${id} rows=${rows} class=${`addresses ${dropped ? "drop" : ""}`} aria-describedby=${describedby} value=${value} spellcheck="false" autocomplete="off" autocapitalize="off"
+      placeholder=${"203.0.113.0/24  # head office\n2001:db8:a::/64\n@our-own"}
+      onInput=${(event) => onInput(event.currentTarget.value)}
+      onDragOver=${(event) => { event.preventDefault(); setDropped(true); }} onDragLeave=${() => setDropped(false)}
+      onDrop=${(event) => { if (event.dataTransfer?.files.length) { event.preventDefault(); void take(event.dataTransfer.files); } }}></textarea>
+    ${mine && html`<p class="own-address">Your own address is <code>${mine}</code>. ${has ? html`<span class="good-text">It is on the list.</span>`
+      : html`<button type="button" class="link" onClick=${() => onInput(value.trim() ? `${value.trimEnd()}\n${mine}` : mine)}>Add to allowed</button>`}</p>`}
+    <p class="own-address"><button type="button" class="link" disabled=${!value.trim()} onClick=${() => convert(value, "")}>Convert from another program's format</button></p>
+    ${read && html`<div class=${read.bad ? "panel bad" : "panel"} role="status">${read.lines.slice(0, 8).map((line) => html`<p>${line}</p>`)}</div>`}`}<//>`;
+}
