@@ -101,7 +101,7 @@ fn rules_are_lines_with_hits() {
     shows(
         &report,
         "
-POLICY   LIST    RULE                 HITS   FIRST                 LAST
+POLICY   LIST    RULE                HITS    FIRST                 LAST
 office   allow   10.0.0.0/8          ~1204   2026-11-20 10:00:00   2026-11-20 11:00:00
 office   allow   192.0.2.1               0   -                     -
 office   allow   (no rule matched)      31   2026-11-20 10:00:00   2026-11-20 11:00:00
