@@ -68,32 +68,45 @@ pub fn exchange(
     read(stream)
 }
 
-/// Reads an answer up to the end of the connection.
+/// Reads an answer: as much as it says, else up to the end of the connection.
 ///
 /// # Errors
 /// There is none.
 pub fn read(mut stream: TcpStream) -> io::Result<Answer> {
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
-    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "no answer of HTTP");
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-    let end = end.ok_or_else(invalid)?;
-    let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();
-    let (first, head) = head.split_once("\r\n").unwrap_or((&head, ""));
-    let status = first
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    let body = bytes.get(end + 4..).unwrap_or_default().to_vec();
-    let mut answer = Answer {
-        status: status.ok_or_else(invalid)?,
-        head: head.to_owned(),
-        body,
-    };
-    if answer.header("transfer-encoding").is_some() {
-        answer.body = without_chunks(&answer.body).ok_or_else(invalid)?;
+    let mut piece = [0; 64 * 1024];
+    loop {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let whole = end.and_then(|end| answer(&bytes, end));
+        let length = |answer: &Answer| answer.header("content-length")?.parse().ok();
+        if let Some(whole) = &whole
+            && length(whole).is_some_and(|length: usize| whole.body.len() >= length)
+        {
+            return Ok(whole.clone());
+        }
+        let count = stream.read(&mut piece)?;
+        if count > 0 {
+            bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+            continue;
+        }
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, "no answer of HTTP");
+        let mut whole = whole.ok_or_else(invalid)?;
+        if whole.header("transfer-encoding").is_some() {
+            whole.body = without_chunks(&whole.body).ok_or_else(invalid)?;
+        }
+        return Ok(whole);
     }
-    Ok(answer)
+}
+
+/// An answer whose head ends at `end`, with as much of its body as there is.
+fn answer(bytes: &[u8], end: usize) -> Option<Answer> {
+    let head = String::from_utf8_lossy(bytes.get(..end)?).into_owned();
+    let (first, head) = head.split_once("\r\n").unwrap_or((&head, ""));
+    Some(Answer {
+        status: first.split(' ').nth(1)?.parse().ok()?,
+        head: head.to_owned(),
+        body: bytes.get(end + 4..)?.to_vec(),
+    })
 }
 
 fn without_chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
