@@ -79,7 +79,7 @@ const ABOVE_HOST: [&str; 11] = [
     "crate::api",
 ];
 
-const BANS: [Ban; 25] = [
+const BANS: [Ban; 24] = [
     Ban {
         // What other programs wrote, and what browsers send, is read with the caller's rights.
         part: "",
