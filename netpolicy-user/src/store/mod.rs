@@ -46,7 +46,7 @@ pub use self::error::StoreError;
 pub(crate) use self::error::begin_without_policy;
 pub use self::feed::{FeedRecord, FeedUpdate, NamedFeedRecord};
 pub use self::observed::{
-    ObservationRecord, ObservationStore, discard_observations, observations_bytes,
+    EachRecord, ObservationRecord, ObservationStore, discard_observations, observations_bytes,
     open_observations,
 };
 pub use self::pending::{Pending, PendingEdit};
