@@ -79,6 +79,8 @@ impl Observations {
     /// The query cannot be read.
     pub fn rates(&self, query: &RatesQuery, now: Timestamp) -> Result<RatesView, AgentError> {
         const HOUR: Duration = Duration::from_secs(3600);
+        /// By time, scope, policy and reason: attempts, and whether they are estimated.
+        type Sums = BTreeMap<(u32, String, Option<String>, u8), (u64, bool)>;
         let step = query.step.unwrap_or_default();
         let usual = match step {
             RateStep::Minute => HOUR,
@@ -92,7 +94,7 @@ impl Observations {
         let rule = query.rule.as_deref().map(covered).transpose()?;
         let memory = &*self.lock();
         let scope = query.scope.as_deref().map(|name| memory.names.known(name));
-        let mut sums: BTreeMap<(u32, String, Option<String>, u8), (u64, bool)> = BTreeMap::new();
+        let mut sums = Sums::new();
         for (key, tally) in memory.rates.since(step, from) {
             let reason = Reason::from_u8(key.reason);
             let decider = memory.deciders.get(key.decider);

@@ -45,7 +45,7 @@ pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
 pub use self::feed::{FeedRecord, FeedUpdate, NamedFeedRecord};
 pub use self::observed::{
-    ObservationRecord, ObservationStore, discard_observations, observations_bytes,
+    EachRecord, ObservationRecord, ObservationStore, discard_observations, observations_bytes,
     open_observations,
 };
 pub use self::pending::{Pending, PendingEdit};

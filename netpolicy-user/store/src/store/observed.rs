@@ -18,13 +18,16 @@ pub struct ObservationRecord {
     pub value: Option<Vec<u8>>,
 }
 
+/// Takes the kind, the key and the content of a record.
+pub type EachRecord<'a> = &'a mut dyn FnMut(u8, &[u8], &[u8]);
+
 /// Keeps the memory of sources.
 pub trait ObservationStore: Send {
     /// Gives all records: kind, key and content.
     ///
     /// # Errors
     /// It cannot be read, or is damaged.
-    fn load(&mut self, each: &mut dyn FnMut(u8, &[u8], &[u8])) -> Result<(), StoreError>;
+    fn load(&mut self, each: EachRecord<'_>) -> Result<(), StoreError>;
 
     /// Writes these records, all or none.
     ///

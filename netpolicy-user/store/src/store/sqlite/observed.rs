@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::open::connect;
 use super::witness::sibling;
-use crate::store::{ObservationRecord, ObservationStore, StoreError};
+use crate::store::{EachRecord, ObservationRecord, ObservationStore, StoreError};
 
 /// The database's name within the state directory.
 const FILE_NAME: &str = "observations.db";
@@ -112,7 +112,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 impl ObservationStore for SqliteObservations {
-    fn load(&mut self, each: &mut dyn FnMut(u8, &[u8], &[u8])) -> Result<(), StoreError> {
+    fn load(&mut self, each: EachRecord<'_>) -> Result<(), StoreError> {
         let fault = |source| StoreError::sqlite("read the memory of sources", &self.path, source);
         let mut select = self
             .conn

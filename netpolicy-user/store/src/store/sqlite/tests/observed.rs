@@ -81,7 +81,7 @@ fn damage_and_other_formats_are_found() {
     fs::write(&file, bytes).unwrap();
     is_corrupt(dir.path());
     drop(open_observations(dir.path(), MOST).unwrap());
-    let other = rusqlite::Connection::open(&file).unwrap();
+    let other = Connection::open(&file).unwrap();
     other.pragma_update(None, "user_version", 99).unwrap();
     drop(other);
     is_corrupt(dir.path());
