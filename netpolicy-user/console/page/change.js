@@ -12,13 +12,18 @@ export const WITHIN = 60;
 
 const REFUSED = "this would be refused: ";
 
+/** The person's last change: the revision that it was made at, and the one that it made. */
+let made = /** @type {{base: number|null, revision: number}|null} */ (null);
+
 /**
  * Opens the dialog. `send` makes the change as the query says, at a revision.
  * @param {{title: string, send: (query: any, revision: number|null) => Promise<{data: import("./api.js").Changed}>,
  *   revision?: number|null, done?: (changed: import("./api.js").Changed) => void}} change
  */
 export function propose(change) {
-  const revision = change.revision ?? status.value.data?.agent?.revision ?? null;
+  let revision = change.revision ?? status.value.data?.agent?.revision ?? null;
+  // The page may not have read again yet what the person themselves just made of it.
+  if (made && revision === made.base) revision = made.revision;
   proposal.set({ ...change, revision });
 }
 
@@ -62,6 +67,7 @@ function Proposed({ change }) {
       const { data } = await change.send({
         existing, confirm_within: within, opens: consent ? plan?.opens?.key : undefined, force: force || undefined,
       }, revision);
+      made = { base: revision, revision: data.revision };
       await refresh();
       close();
       notify(within && data.pending

@@ -81,7 +81,8 @@ export function Dialog({ title, onClose, children, foot, wide, busy }) {
     return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
   }, []);
   return html`<dialog ref=${ref} class=${wide ? "wide" : ""} aria-labelledby=${id}
-      onCancel=${(event) => { event.preventDefault(); if (!busy) onClose(); }}>
+      onCancel=${(event) => { if (event.target !== event.currentTarget) return; event.preventDefault(); if (!busy) onClose(); }}
+      onClose=${(event) => { if (event.target === event.currentTarget) onClose(); }}>
     <div class="dialog-head"><h2 id=${id} tabindex="-1">${title}</h2>
       <button type="button" class="plain" aria-label="Close" disabled=${busy} onClick=${onClose}><${Icon} name="close" /></button></div>
     <div class="dialog-body">${children}</div>
@@ -124,7 +125,7 @@ export function useParts(path, query, deps) {
     try {
       const { data } = await call("GET", path, { query: { ...query, after }, unasked });
       if (mine !== round.current) return;
-      set({ items: [...before, ...data.items], next: data.next ?? null, total: data.total ?? data.count, error: null, busy: false });
+      set({ items: [...before, ...(data.items ?? [])], next: data.next ?? null, total: data.total ?? data.count, error: null, busy: false });
     } catch (error) {
       if (mine === round.current) set((state) => ({ ...state, error, busy: false }));
     }
