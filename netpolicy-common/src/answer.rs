@@ -30,12 +30,13 @@ pub struct ResetStats {
     /// Not sent: the interface cannot send, the frame was no unicast one to this host, or it had
     /// options, extension headers or a fragment header.
     pub withheld: u64,
-    /// The boot time, nanoseconds, by which all that were sent are within the limit: later by an
-    /// equal part of a second for each.
+    /// The time, in nanoseconds of the coarse monotonic clock, by which all that were sent are
+    /// within the limit: later by an equal part of a second for each.
     pub due_ns: u64,
 }
 
-/// Resets that a CPU may send at once after a pause: those of so long a time.
+/// Resets that a CPU may send at once after a pause: those of so long a time. Ten ticks of the
+/// coarse clock at least (`CONFIG_HZ` is 100 or more).
 pub const RESET_BURST_NS: u64 = 100_000_000;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -84,6 +85,20 @@ mod tests {
         assert!((3000..=3101).contains(&limited), "{limited}");
         let slow = sent(1, 1000, 10);
         assert!((10..=11).contains(&slow), "{slow}");
+    }
+
+    #[test]
+    fn ticks_of_the_clock_make_no_difference_to_the_rate() {
+        const TICK_NS: u64 = 10_000_000;
+        let (mut due, mut sent) = (0, 0);
+        for attempt in 0..300_000 {
+            let now = (5 * SECOND_NS + attempt * 10_000) / TICK_NS * TICK_NS;
+            if let Some(next) = next_due(1000, due, now) {
+                due = next;
+                sent += 1;
+            }
+        }
+        assert!((2990..=3101).contains(&sent), "{sent}");
     }
 
     #[test]

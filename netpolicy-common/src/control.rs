@@ -132,8 +132,8 @@ impl Head {
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuHead {
-    /// Events that this CPU may still write; userspace grants more as time passes. So
-    /// the program needs no clock on its way to a drop, and without a reader
+    /// Events of denied attempts that this CPU may still write; userspace grants more as time
+    /// passes. So the program needs no clock on its way to a drop, and without a reader
     /// nothing is written.
     pub allowance: u64,
     /// Attempts that the host's block list denied, enforced, while nothing was to be written
@@ -145,6 +145,9 @@ pub struct CpuHead {
     /// Attempts that a ban of the whole host denied on the host's ports, enforced, while nothing
     /// was to be written of them. They are counted nowhere else.
     pub banned: u64,
+    /// Events of attempts that pass ([`crate::Reason::is_sampled`]) that this CPU may still
+    /// write, as `allowance`.
+    pub sampled: u64,
 }
 
 /// What most packets need of a slot, with [`crate::Governance`]. As large as a power of

@@ -2,7 +2,8 @@
 
 use crate::{MAX_SCOPES, Reason, ResetStats, ScopeId};
 
-/// A connection attempt that was dropped, or would have been in enforce mode.
+/// A connection attempt that was judged: one that was dropped, or would have been in enforce
+/// mode, or one of [`Reason::is_sampled`] that passed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {

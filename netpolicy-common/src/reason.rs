@@ -100,6 +100,18 @@ impl Reason {
     /// Counters kept for each scope; a power of two above the largest reason, so
     /// that new reasons do not move old counters.
     pub const SLOTS: u32 = 32;
+
+    /// Whether attempts that pass for this reason are reported, as far as the CPU's allowance
+    /// for them goes: those that policies and bypasses let pass. Nothing is judged on failsafe
+    /// ports, and what is no attempt names no client.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_sampled(self) -> bool {
+        matches!(
+            self,
+            Self::Bypass | Self::NoPolicy | Self::Allowed | Self::NotBlocked
+        )
+    }
 }
 
 /// What the program returns where it is asked, loaded apart from the one at interfaces: the
@@ -160,6 +172,14 @@ mod tests {
             if reason.action() == Action::Drop {
                 assert!(reason.is_denial(), "{reason:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_sampled_passes_and_is_no_denial() {
+        for reason in Reason::ALL.iter().filter(|reason| reason.is_sampled()) {
+            assert_eq!(reason.action(), Action::Pass, "{reason:?}");
+            assert!(!reason.is_denial(), "{reason:?}");
         }
     }
 

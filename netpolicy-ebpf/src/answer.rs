@@ -14,10 +14,18 @@ pub const V4_LEN: usize = 40;
 /// The same of IPv6 without extension headers.
 pub const V6_LEN: usize = 60;
 
-/// An IP header and a TCP header, in network order, from the first word on. In words and not in
-/// bytes: the verifier takes no access to the stack that is not aligned, and the compiler puts
-/// bytes together as it likes.
-pub type Headers = [u64; 8];
+/// What of an attempt's headers its answer is made of: from the IP header's first byte to the
+/// TCP flags, in network order. In words and not in bytes: the verifier takes no access to the
+/// stack that is not aligned, and the compiler puts bytes together as it likes.
+pub type RequestV4 = [u64; 5];
+/// The same over IPv6.
+pub type RequestV6 = [u64; 7];
+
+/// Words that hold the headers of a reset, without more behind them: what is left over would be
+/// set to zero byte by byte, by a call.
+pub const V4_WORDS: usize = V4_LEN.div_ceil(8);
+/// The same of IPv6.
+pub const V6_WORDS: usize = V6_LEN.div_ceil(8);
 
 const FIN: u8 = 0x01;
 const RST: u8 = 0x04;
@@ -26,12 +34,12 @@ const ACK: u8 = 0x10;
 /// Hops that a reset may take: as many as Linux gives its packets.
 const HOPS: u32 = 64;
 
-/// A reset, of so many bytes.
+/// A reset, in so many words: [`V4_WORDS`] or [`V6_WORDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reset<const LEN: usize> {
+pub struct Reset<const WORDS: usize> {
     /// Its headers. In place of the TCP checksum is the sum of the pseudo-header, as a device
     /// expects that completes checksums (`CHECKSUM_PARTIAL`).
-    pub headers: Headers,
+    pub headers: [u64; WORDS],
     /// The last word of them with the complete checksum.
     last: u64,
     /// What turns that of the headers into the complete one, as a difference in the one's
@@ -39,16 +47,19 @@ pub struct Reset<const LEN: usize> {
     pub difference: u32,
 }
 
-impl<const LEN: usize> Reset<LEN> {
+impl<const WORDS: usize> Reset<WORDS> {
+    /// Its bytes.
+    pub const LEN: usize = if WORDS == V4_WORDS { V4_LEN } else { V6_LEN };
+
     /// From the IP header's beginning to the TCP checksum.
-    pub const CHECKSUM_AT: usize = LEN - TCP_MIN_LEN + 16;
+    pub const CHECKSUM_AT: usize = Self::LEN - TCP_MIN_LEN + 16;
 
     /// Its headers with the complete checksum.
     #[inline(always)]
     #[must_use]
-    pub fn completed(&self) -> Headers {
+    pub fn completed(&self) -> [u64; WORDS] {
         let mut headers = self.headers;
-        headers[(LEN - 1) / 8] = self.last;
+        headers[WORDS - 1] = self.last;
         headers
     }
 }
@@ -57,7 +68,7 @@ impl<const LEN: usize> Reset<LEN> {
 /// answered.
 #[inline(always)]
 #[must_use]
-pub fn reset_v4(request: &Headers) -> Option<Reset<V4_LEN>> {
+pub fn reset_v4(request: &RequestV4) -> Option<Reset<V4_WORDS>> {
     let first = word(request, 0);
     // Flags and offset of a fragment, without "do not fragment".
     let is_whole = word(request, 1) & 0xbfff == 0;
@@ -84,9 +95,6 @@ pub fn reset_v4(request: &Headers) -> Option<Reset<V4_LEN>> {
             pair(source, ports),
             pair(0, acknowledged),
             tail(sums.pseudo),
-            0,
-            0,
-            0,
         ],
         last: tail(!sums.whole),
         difference: sums.difference(),
@@ -97,7 +105,7 @@ pub fn reset_v4(request: &Headers) -> Option<Reset<V4_LEN>> {
 /// answered.
 #[inline(always)]
 #[must_use]
-pub fn reset_v6(request: &Headers) -> Option<Reset<V6_LEN>> {
+pub fn reset_v6(request: &RequestV6) -> Option<Reset<V6_WORDS>> {
     let second = word(request, 1);
     if word(request, 0) >> 28 != 6 || (second >> 8) as u8 != TCP {
         return None;
@@ -182,7 +190,7 @@ struct Attempt {
 impl Attempt {
     /// Reads the header that begins with this word, of a segment of so many bytes.
     #[inline(always)]
-    fn read(request: &Headers, at: usize, segment_len: u32) -> Option<Self> {
+    fn read<const N: usize>(request: &[u64; N], at: usize, segment_len: u32) -> Option<Self> {
         let fourth = word(request, at + 3);
         let flags = (fourth >> 16) as u8;
         let header_len = fourth >> 28 << 2;
@@ -247,19 +255,19 @@ const fn is_host_v6([high, low]: [u64; 2]) -> bool {
 }
 
 #[inline(always)]
-fn protocol_v4(request: &Headers) -> u8 {
+fn protocol_v4(request: &RequestV4) -> u8 {
     (word(request, 2) >> 16) as u8
 }
 
 /// Eight bytes as a number.
 #[inline(always)]
-const fn double(of: &Headers, at: usize) -> u64 {
+const fn double<const N: usize>(of: &[u64; N], at: usize) -> u64 {
     u64::from_be(of[at])
 }
 
 /// Four bytes as a number.
 #[inline(always)]
-const fn word(of: &Headers, at: usize) -> u32 {
+const fn word<const N: usize>(of: &[u64; N], at: usize) -> u32 {
     let both = double(of, at / 2);
     if at.is_multiple_of(2) {
         (both >> 32) as u32

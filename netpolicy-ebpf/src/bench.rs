@@ -196,6 +196,19 @@ mod programs {
         TC_ACT_SHOT
     }
 
+    /// The limit where all is answered: a program that only sends frames back.
+    #[xdp(frags)]
+    fn bare_return(_: XdpContext) -> u32 {
+        xdp_action::XDP_TX
+    }
+
+    /// The same at tcx.
+    #[classifier]
+    fn bare_return_tc(ctx: TcContext) -> i32 {
+        // SAFETY: the kernel's context; numbers, and a number back.
+        unsafe { bpf_redirect((*ctx.skb.skb).ifindex, 0) as i32 }
+    }
+
     /// The limit where nothing is denied: a program that only passes.
     #[xdp(frags)]
     fn bare_pass(_: XdpContext) -> u32 {

@@ -16,7 +16,10 @@ use aya_ebpf::{
         bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
     },
 };
-use netpolicy_ebpf::{Layer, Reset, packet};
+use netpolicy_ebpf::{
+    Layer, Reset,
+    packet::{self, ETHERNET_LEN},
+};
 
 use crate::{answering, frame::Frame, maps, outcome, slow, whole};
 
@@ -48,7 +51,11 @@ pub(crate) trait Packet: Calls + EbpfContext + Copy {
 
     /// Writes the headers of a reset at an offset, with a checksum that is right whichever end
     /// completes it. `false`: they are not written.
-    fn store_reset<const LEN: usize>(self, offset: u32, reset: &Reset<LEN>) -> bool;
+    fn store_reset<const WORDS: usize>(self, offset: u32, reset: &Reset<WORDS>) -> bool;
+
+    /// The same behind the Ethernet header of a frame whose linear part holds both, and writes
+    /// its first 16 bytes. `false`: the frame may be spoilt.
+    fn store_answer<const WORDS: usize>(self, start: &[u64; 2], reset: &Reset<WORDS>) -> bool;
 
     /// Cuts it to this length, or to the least that a frame of its link layer has. `false`: it is
     /// as long as it was.
@@ -106,10 +113,39 @@ impl Packet for Xdp {
     /// next to receive it takes it as one without errors if the attempt's was still to be
     /// completed.
     #[inline(always)]
-    fn store_reset<const LEN: usize>(self, offset: u32, reset: &Reset<LEN>) -> bool {
+    fn store_reset<const WORDS: usize>(self, offset: u32, reset: &Reset<WORDS>) -> bool {
         let headers = reset.completed();
+        let len = Reset::<WORDS>::LEN as u32;
         // SAFETY: so many bytes.
-        unsafe { self.store_bytes(offset, headers.as_ptr().cast(), LEN as u32) }
+        unsafe { self.store_bytes(offset, headers.as_ptr().cast(), len) }
+    }
+
+    /// As memory: a driver's frame is the program's own.
+    #[inline(always)]
+    fn store_answer<const WORDS: usize>(self, start: &[u64; 2], reset: &Reset<WORDS>) -> bool {
+        let headers = reset.completed();
+        // SAFETY: the kernel's context.
+        let (frame, end) = unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) };
+        let ip = frame + ETHERNET_LEN;
+        if ip + Reset::<WORDS>::LEN > end {
+            return false;
+        }
+        // SAFETY: `frame..end` is the packet that the kernel gave us, and what is written ends
+        // within it (checked above, and again by the verifier). Byte arrays need no alignment,
+        // and no reference to the packet is used any more.
+        unsafe {
+            *(frame as *mut [u8; 8]) = start[0].to_ne_bytes();
+            *((frame + 8) as *mut [u8; 8]) = start[1].to_ne_bytes();
+            for (at, word) in headers.iter().enumerate() {
+                let (at, word) = (at * 8, word.to_ne_bytes());
+                if at + 8 <= Reset::<WORDS>::LEN {
+                    *((ip + at) as *mut [u8; 8]) = word;
+                } else if let Some(half) = word.first_chunk::<4>() {
+                    *((ip + at) as *mut [u8; 4]) = *half;
+                }
+            }
+        }
+        true
     }
 
     #[inline(always)]
@@ -193,19 +229,31 @@ impl Packet for Tc {
     /// Whether a device is still to complete the checksum, only the kernel knows, for each packet.
     /// Where it is, the helper changes nothing, and what the headers hold stays.
     #[inline(always)]
-    fn store_reset<const LEN: usize>(self, offset: u32, reset: &Reset<LEN>) -> bool {
+    fn store_reset<const WORDS: usize>(self, offset: u32, reset: &Reset<WORDS>) -> bool {
+        let len = Reset::<WORDS>::LEN as u32;
         // SAFETY: so many bytes.
-        let stored = unsafe { self.store_bytes(offset, reset.headers.as_ptr().cast(), LEN as u32) };
-        let checksum = offset + Reset::<LEN>::CHECKSUM_AT as u32;
+        let stored = unsafe { self.store_bytes(offset, reset.headers.as_ptr().cast(), len) };
+        let checksum = offset + Reset::<WORDS>::CHECKSUM_AT as u32;
         let difference = u64::from(reset.difference);
         // SAFETY: the kernel's context.
         stored && unsafe { bpf_l4_csum_replace(self.0, checksum, 0, difference, 0) == 0 }
     }
 
+    /// By helpers: a program that writes to packets as memory gets a prologue from the verifier,
+    /// which looks at every packet and copies what a capture holds as well.
+    #[inline(always)]
+    fn store_answer<const WORDS: usize>(self, start: &[u64; 2], reset: &Reset<WORDS>) -> bool {
+        // SAFETY: 16 bytes.
+        let stored = unsafe { self.store_bytes(0, start.as_ptr().cast(), 16) };
+        stored && self.store_reset(ETHERNET_LEN as u32, reset)
+    }
+
     #[inline(always)]
     fn cut(self, len: u32) -> bool {
         // SAFETY: the kernel's context.
-        unsafe { bpf_skb_change_tail(self.0, len, 0) == 0 }
+        let now = unsafe { (*self.0).len };
+        // SAFETY: as above.
+        len == now || unsafe { bpf_skb_change_tail(self.0, len, 0) == 0 }
     }
 
     #[inline(always)]
@@ -331,6 +379,7 @@ calls! {
     with_bans: with_bans, tc_with_bans
         = slow::with_bans, (generation: u64, overrides: u64, is_v6: u64) -> u64;
     answer: answer, tc_answer = answering::answer, (verdict: u32, generation: u64) -> u32;
+    reset_plain: reset_plain, tc_reset_plain = answering::plain, () -> u64;
     reset_v4: reset_v4, tc_reset_v4 = answering::v4, (at: u64) -> u64;
     reset_v6: reset_v6, tc_reset_v6 = answering::v6, (at: u64) -> u64;
     report: report, tc_report = outcome::report, (verdict: u32, generation: u64) -> u32;

@@ -157,7 +157,7 @@ pub(crate) static BAN_V6: LpmTrie<KeyV6, u8, TRIE_ENTRIES> = LpmTrie::new();
 #[btf_map]
 pub(crate) static CPUS: Array<CpuState, 1, MMAPABLE> = Array::new();
 
-/// Denied attempts, for the event stream.
+/// Judged attempts, for the event stream and the memory of sources. Read by polling.
 #[btf_map]
 pub(crate) static EVENTS: RingBuf<Event, EVENT_BYTES> = RingBuf::new();
 

@@ -1,4 +1,8 @@
 //! What becomes of a verdict: counted, reported, and turned into an action.
+//!
+//! Denied attempts are reported, and those that pass by [`Reason::is_sampled`], each as long as the
+//! CPU's allowance for them lasts. What is no attempt comes through [`finish`] with a reason that
+//! is known when this is compiled, and meets none of it.
 
 use aya_ebpf::{
     bindings::xdp_action,
@@ -8,6 +12,9 @@ use netpolicy_common::{Action, CpuHead, CpuState, Event, Head, Reason, ScopeId, 
 use netpolicy_ebpf::{Family, Load, Segment, Subject};
 
 use crate::{hook::Packet, maps, whole::Whole};
+
+/// `BPF_RB_NO_WAKEUP` of `linux/bpf.h`.
+const NO_WAKEUP: u64 = 1;
 
 /// This CPU's element.
 #[inline(always)]
@@ -45,8 +52,9 @@ pub(crate) fn judged<P: Packet>(
         // What most of a flood comes to, with all that follows from it known beforehand.
         Reason::Blocked => finish(packet, scope, Reason::Blocked, Some(generation), is_probe),
         reason => {
-            let denied = reason.is_denial().then_some(generation);
-            finish(packet, scope, reason, denied, is_probe)
+            let is_reported = reason.is_denial() || reason.is_sampled();
+            let reported = is_reported.then_some(generation);
+            finish(packet, scope, reason, reported, is_probe)
         }
     }
 }
@@ -66,14 +74,14 @@ pub(crate) fn answered<P: Packet>(
     packet.answer(u32::from(scope) << 8 | reason as u32, generation)
 }
 
-/// Counts, reports a denial by the generation `denied`, and turns the reason into the
+/// Counts, reports a verdict of the generation `reported`, and turns the reason into the
 /// action. `is_probe`: it only says what it found.
 #[inline(always)]
 pub(crate) fn finish<P: Packet>(
     packet: P,
     scope: ScopeId,
     reason: Reason,
-    denied: Option<u64>,
+    reported: Option<u64>,
     is_probe: bool,
 ) -> u32 {
     if is_probe {
@@ -93,9 +101,15 @@ pub(crate) fn finish<P: Packet>(
     // SAFETY: this CPU's own elements, and neither hook preempts the other or itself on a CPU.
     unsafe {
         (*cpu).packets[CpuState::row(scope, reason)] += 1;
-        if let Some(generation) = denied {
+        if let Some(generation) = reported {
             let head = cpu_head();
-            if (*head).allowance == 0 {
+            if reason.is_sampled() {
+                // Not counted where there is no allowance: the packets are.
+                if (*head).sampled != 0 {
+                    (*head).sampled -= 1;
+                    packet.report(u32::from(scope) << 8 | reason as u32, generation);
+                }
+            } else if (*head).allowance == 0 {
                 (*cpu).events.limited += 1;
             } else {
                 (*head).allowance -= 1;
@@ -157,6 +171,7 @@ pub(crate) fn report<P: Packet>(packet: P, verdict: u32, generation: u64) -> u32
             }
         }
     }
-    entry.submit(0);
+    // The reader comes by anyway: waking it for each event would cost more than the event.
+    entry.submit(NO_WAKEUP);
     1
 }

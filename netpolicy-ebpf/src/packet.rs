@@ -190,15 +190,19 @@ impl Segment {
 /// bytes.
 const ADDRESSES_MASK: u64 = 0x1_ffff;
 
-const ETHERTYPE_AT: usize = 12;
-const ETHERNET_LEN: usize = 14;
+/// Offset of the ethertype in a frame without VLAN tags.
+pub const ETHERTYPE_AT: usize = 12;
+/// Bytes of an Ethernet header.
+pub const ETHERNET_LEN: usize = 14;
 pub(crate) const IPV4_MIN_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 pub(crate) const TCP_MIN_LEN: usize = 20;
 
 // Assigned by IANA: ethertypes and protocol numbers.
-const IPV4: [u8; 2] = [0x08, 0x00];
-const IPV6: [u8; 2] = [0x86, 0xdd];
+/// IPv4's ethertype.
+pub const IPV4: [u8; 2] = [0x08, 0x00];
+/// IPv6's.
+pub const IPV6: [u8; 2] = [0x86, 0xdd];
 pub(crate) const TCP: u8 = 6;
 
 const TCP_SYN: u8 = 0x02;

@@ -3,6 +3,8 @@
 //! The steps of the walk are bodies of global functions (`hook.rs`), as the slow path's parts
 //! are.
 
+use core::mem::MaybeUninit;
+
 use netpolicy_ebpf::{Bytes, Chain, Family, Load, packet};
 
 use crate::{frame::Frame, hook::Packet};
@@ -30,11 +32,15 @@ impl<P: Packet> Load for Whole<P> {
         if let Some(bytes) = self.linear.read::<N>(offset) {
             return Some(*bytes);
         }
-        let mut bytes = [0; N];
+        // Not set to zero first: that would be a loop over the bytes, in a call.
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
         let to = bytes.as_mut_ptr().cast();
         // SAFETY: `bytes` has `N` bytes.
-        let is_there = unsafe { self.packet.load_bytes(offset as u32, to, N as u32) };
-        is_there.then_some(bytes)
+        if !unsafe { self.packet.load_bytes(offset as u32, to, N as u32) } {
+            return None;
+        }
+        // SAFETY: all of them were written.
+        Some(unsafe { bytes.assume_init() })
     }
 
     #[inline(always)]

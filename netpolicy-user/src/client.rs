@@ -9,7 +9,11 @@ mod error;
 mod events;
 mod feeds;
 mod http;
+mod metrics;
+mod rehearsal;
 mod safety;
+mod seen;
+mod sources;
 mod sql;
 mod states;
 mod store;
@@ -24,9 +28,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ChangeQuery, Changed, Counters, EntriesQuery, EntryItem, ErrorCode, ExplainView, HostView,
-    ListView, Paged, PolicyView, ProblemDetails, ProgressView, RuleItem, RulesQuery, ServiceView,
-    Status,
+    ChangeQuery, Changed, Counters, EntriesQuery, EntryItem, ErrorCode, EventsQuery, ExplainView,
+    HostView, ListView, Paged, PolicyView, ProblemDetails, ProgressView, RuleItem, RulesQuery,
+    ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -172,7 +176,7 @@ impl Client {
     }
 
     /// `GET /v1/explain`: `port` in host order, `None`: a port of no service; `interface`
-    /// `None`: that of the route to the source.
+    /// `None`: that of the route to the source; `revision` `None`: the state as it is.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -181,11 +185,19 @@ impl Client {
         source: IpAddr,
         port: Option<u16>,
         interface: Option<&str>,
+        revision: Option<u64>,
     ) -> ClientResult<ExplainView> {
         let mut query = vec![("source", source.to_string())];
         query.extend(port.map(|p| ("port", p.to_string())));
         query.extend(interface.map(|name| ("interface", name.to_owned())));
-        self.get(&["explain"], &query).await
+        query.extend(revision.map(|revision| ("revision", revision.to_string())));
+        if revision.is_none() {
+            return self.get(&["explain"], &query).await;
+        }
+        let what = "GET /v1/explain";
+        // Without a time limit: a past state takes as long to read as it is large.
+        let request = self.request(Method::GET, &["explain"], &query);
+        self.decode(what, self.send(what, request).await?).await
     }
 
     /// `GET /v1/lint`: likely mistakes in the desired state.
@@ -226,16 +238,14 @@ impl Client {
         self.order("attach").await
     }
 
-    /// `GET /v1/events`: what happens from now on.
+    /// `GET /v1/events`: what happens from now on, and what happened lately if the query says so.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn events(&self) -> ClientResult<Events> {
+    pub async fn events(&self, query: &EventsQuery) -> ClientResult<Events> {
         let what = "GET /v1/events";
-        let response = self
-            .send(what, self.request(Method::GET, &["events"], &[]))
-            .await?;
-        Ok(Events::new(self.clone(), response))
+        let request = self.request(Method::GET, &["events"], &[]).query(query);
+        Ok(Events::new(self.clone(), self.send(what, request).await?))
     }
 
     /// A request that changes the desired state.

@@ -8,25 +8,32 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use netpolicy_common::Engine;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::model::Limits;
 
 mod bans;
+mod choices;
 mod commented;
 mod effective;
 mod error;
+mod memory;
+mod notify;
 mod pattern;
 mod read;
 
 use bans::FileBans;
+use memory::FileMemory;
+use notify::FileHook;
 
 pub use bans::BansConfig;
+pub use choices::{BpffsChoice, EngineChoice, HookChoice};
 pub use commented::commented_default;
 pub use effective::{Setting, ValueOrigin, differing_keys, settings};
 pub use error::{ConfigError, ConfigProblem};
+pub use memory::MemoryConfig;
+pub use notify::NotifyHook;
 pub use pattern::InterfacePattern;
 
 /// Where the configuration file is looked for when none is named.
@@ -71,7 +78,7 @@ pub struct Config {
     pub hook: HookChoice,
     /// How the kernel is to hold lists.
     pub engine: EngineChoice,
-    /// Drop events reported per second, all CPUs together.
+    /// Denied attempts per second that listeners are told of.
     pub events_per_second: u32,
     /// Denied attempts answered by a reset per second, each CPU for itself.
     pub resets_per_second: u32,
@@ -79,61 +86,15 @@ pub struct Config {
     pub limits: Limits,
     /// What is never banned.
     pub bans: BansConfig,
+    /// What is remembered of sources.
+    pub memory: MemoryConfig,
     /// How often the agent compares the kernel with the desired state; at least a second.
     #[serde(serialize_with = "effective::interval")]
     pub verify_interval: Duration,
     /// Where commands look up `country:XX` and `as:NUMBER`. The agent does not read it.
     pub geo_databases: Vec<PathBuf>,
-}
-
-/// The hook of an interface that runs the program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum HookChoice {
-    /// By the driver: native XDP where it keeps the driver's receive offloads, else tcx.
-    #[default]
-    Auto,
-    /// XDP in the driver, or nowhere.
-    Native,
-    /// XDP in the kernel's generic hook: slower, works on every interface.
-    Generic,
-    /// The tcx chain, behind the driver (Linux 6.6).
-    Tcx,
-    /// A filter of the qdisc `clsact`, which does the same on every kernel.
-    Clsact,
-}
-
-/// Whose the bpffs with the pins is. Filtering ends with it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BpffsChoice {
-    /// That is found out; the agent does not start if it is not the host's.
-    #[default]
-    Auto,
-    /// The host's, which cannot be found out from another PID namespace.
-    Host,
-    /// It may end with the agent's mount namespace, and filtering with it.
-    Ephemeral,
-}
-
-/// How the kernel is to hold lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineChoice {
-    /// Tables and tries made for speed.
-    #[default]
-    Flat,
-    /// The kernel's own LPM tries: the reference.
-    Lpm,
-}
-
-impl From<EngineChoice> for Engine {
-    fn from(choice: EngineChoice) -> Self {
-        match choice {
-            EngineChoice::Flat => Self::Flat,
-            EngineChoice::Lpm => Self::Lpm,
-        }
-    }
+    /// What is run or posted for notices.
+    pub notify: Vec<NotifyHook>,
 }
 
 /// What flags say; `None` or empty: nothing.
@@ -180,8 +141,10 @@ impl Default for Config {
             resets_per_second: DEFAULT_RESETS_PER_SECOND,
             limits: Limits::default(),
             bans: BansConfig::default(),
+            memory: MemoryConfig::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
             geo_databases: Vec::new(),
+            notify: Vec::new(),
         }
     }
 }
@@ -376,11 +339,20 @@ impl Config {
         }
         let (bans, wrong) = file.bans.unwrap_or_default().read();
         self.bans = bans;
-        problems.extend(wrong.into_iter().map(|(offset, message)| {
+        let (memory, wrong_memory) = file.memory.unwrap_or_default().read();
+        self.memory = memory;
+        let wrong = wrong.into_iter().chain(wrong_memory);
+        problems.extend(wrong.map(|(offset, message)| {
             let place = at(offset..offset);
             ConfigProblem { place, message }
         }));
         self.geo_databases = file.geo_databases.unwrap_or_default();
+        let (hooks, wrong) = notify::read(file.notify.unwrap_or_default());
+        self.notify = hooks;
+        problems.extend(wrong.into_iter().map(|(offset, message)| {
+            let place = at(offset..offset);
+            ConfigProblem { place, message }
+        }));
         let limits = file.limits.unwrap_or_default();
         for (field, value) in [
             (&mut self.limits.policies, limits.policies),
@@ -428,8 +400,10 @@ struct File {
     resets_per_second: Option<u32>,
     verify_interval: Option<Spanned<String>>,
     geo_databases: Option<Vec<PathBuf>>,
+    notify: Option<Vec<Spanned<FileHook>>>,
     limits: Option<FileLimits>,
     bans: Option<FileBans>,
+    memory: Option<FileMemory>,
 }
 
 #[derive(Debug, Default, Deserialize)]

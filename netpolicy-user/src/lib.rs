@@ -25,12 +25,14 @@
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
 //! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`api`], [`clock`], [`compiler`], [`config`], [`netdev`] |
 //! | [`store`] | revisions and bypasses on disk; SQLite behind a trait | [`model`], [`clock`] |
-//! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`early`], [`exposure`], [`model`], [`netdev`], [`selection`], [`sockets`], [`sql`], [`store`] |
+//! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`early`], [`exposure`], [`metrics`], [`model`], [`netdev`], [`selection`], [`sockets`], [`sql`], [`store`] |
 //! | [`netdev`] | a namespace's interfaces: XDP programs, addresses, what covers them | nothing |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
 //! | [`api`] | what travels between agent and clients | [`model`] |
-//! | [`client`] | the API's client | [`api`], [`model`] |
-//! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`doctor`], [`early`], [`local`], [`model`], [`output`], [`recovery`], [`selection`], [`sql`] |
+//! | [`client`] | the API's client | [`api`], [`metrics`], [`model`] |
+//! | [`metrics`] | families of metrics, and how they are written for Prometheus; pure | nothing |
+//! | [`exporter`] | the agent's metrics over TCP, from a process without rights | [`client`], [`metrics`] |
+//! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`doctor`], [`early`], [`exporter`], [`local`], [`model`], [`output`], [`recovery`], [`selection`], [`sql`] |
 //! | [`output`] | tables and JSON | [`api`], [`exposure`], [`model`] |
 //! | [`exposure`] | which interfaces are not filtered, in words | [`netdev`], [`datapath`], [`api`] |
 //! | [`early`] | the last confirmed ruleset in a file, in force at boot without store or agent | [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`selection`] |
@@ -40,7 +42,7 @@
 //! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
 //! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |
 //! | [`selection`] | which interfaces the configuration selects | [`config`], [`netdev`] |
-//! | [`config`] | file, environment and flags | [`model`] |
+//! | [`config`] | file, environment and flags | [`api`], [`model`] |
 //! | [`clock`] | the boot clock for deadlines, the wall clock for display | nothing |
 //!
 //! Where to begin: [`model::State`] is what can be wanted, [`model::Change`] how it
@@ -64,8 +66,10 @@ pub mod datapath;
 pub mod detach_marker;
 pub mod doctor;
 pub mod early;
+pub mod exporter;
 pub mod exposure;
 pub mod local;
+pub mod metrics;
 pub mod output;
 pub mod recovery;
 pub mod selection;

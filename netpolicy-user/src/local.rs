@@ -177,6 +177,7 @@ pub fn counters(bpffs_dir: &Path) -> anyhow::Result<Counters> {
         rows,
         events,
         resets,
+        since,
     } = Reader::open(bpffs_dir)?.counters();
     let rows = rows
         .into_iter()
@@ -189,6 +190,10 @@ pub fn counters(bpffs_dir: &Path) -> anyhow::Result<Counters> {
             reason: reason.into(),
             action: reason.action().into(),
             packets,
+            // Services may have come later; without the agent that is not known.
+            since: since
+                .filter(|_| scope == HOST_SCOPE)
+                .and_then(|since| since.try_into().ok()),
         })
         .collect();
     Ok(Counters {

@@ -3,6 +3,9 @@
 //! By native XDP the answer goes out by `XDP_TX`, as on a NIC; at tcx by a redirect. netpolicy
 //! itself answers nothing at native XDP on a veth, since its frames arrive only at a peer with
 //! native XDP: here the sending end has that, and drops what comes.
+//!
+//! Beside them a program that only sends every frame back, and one that only drops: what remains
+//! of an answer's time without netpolicy is the kernel's and the other end's.
 
 use std::sync::Arc;
 
@@ -20,7 +23,7 @@ use netpolicy_user::{
 };
 
 use crate::{
-    filters::{Filter, Netpolicy, Sense},
+    filters::{Bare, Filter, Netpolicy, Sense},
     frame::{Packets, TESTED_MAC},
     generator::{CALL, Generator, OBJECT},
     large_state,
@@ -71,6 +74,29 @@ impl Answered {
             netpolicy,
             _sink: sink,
         }
+    }
+}
+
+/// A bare program, and what takes what it sends back.
+struct Returned {
+    bare: Bare,
+    _sink: Ebpf,
+}
+
+impl Returned {
+    fn new(bare: Bare) -> Self {
+        let sink = sink(bare.wire());
+        Self { bare, _sink: sink }
+    }
+}
+
+impl Filter for Returned {
+    fn name(&self) -> &'static str {
+        self.bare.name()
+    }
+
+    fn wire(&self) -> &Wire {
+        self.bare.wire()
     }
 }
 
@@ -133,13 +159,22 @@ fn measure(report: &mut Report, family: Family, hook: HookChoice, name: &'static
     };
     let mut filters =
         [OnDeny::Drop, OnDeny::Reset].map(|on_deny| Answered::new(hook, &rules(on_deny)));
+    let bare = match hook {
+        HookChoice::Native => [Bare::drop_all(), Bare::return_all()],
+        _ => [Bare::drop_all_tcx(), Bare::return_all_tcx()],
+    };
+    let bare = bare.map(Returned::new);
     let mut generator = Generator::renewing(Packets::Attempts, &input.sources);
-    let mut rates = [const { Vec::new() }; 2];
+    let mut rates = [const { Vec::new() }; 4];
     for round in 0..ROUNDS {
-        for at in 0..2 {
-            // Each comes first as often as the other.
-            let at = (round + at) % 2;
-            rates[at].push(generator.run(&filters[at], TURN / CALL).mpps);
+        for at in 0..rates.len() {
+            // Each comes first as often as the others.
+            let at = (round + at) % rates.len();
+            let filter: &dyn Filter = match at {
+                0 | 1 => &filters[at],
+                _ => &bare[at - 2],
+            };
+            rates[at].push(generator.run(filter, TURN / CALL).mpps);
         }
     }
     let [dropping, answering] = &mut filters;
@@ -154,11 +189,11 @@ fn measure(report: &mut Report, family: Family, hook: HookChoice, name: &'static
         answers * 100 >= received * 99,
         "{name}: {answers} of {received} attempts were answered: the figures would be worthless"
     );
-    let ratios: Vec<f64> = rates[1]
-        .iter()
-        .zip(&rates[0])
-        .map(|(ours, drop)| ours / drop)
-        .collect();
+    let ratios = |of: usize, to: usize| -> Vec<f64> {
+        let rounds = rates[of].iter().zip(&rates[to]);
+        rounds.map(|(of, to)| of / to).collect()
+    };
+    let answered = ratios(1, 0);
     let mut figure = |bench, value, unit| {
         report.figure(Figure {
             bench,
@@ -172,10 +207,14 @@ fn measure(report: &mut Report, family: Family, hook: HookChoice, name: &'static
     };
     figure("answer-dropped", median(&rates[0]), "Mpps");
     figure("answer-reset", median(&rates[1]), "Mpps");
-    figure("answer-ratio", median(&ratios), "ratio");
+    figure("answer-bare-dropped", median(&rates[2]), "Mpps");
+    figure("answer-bare-returned", median(&rates[3]), "Mpps");
+    figure("answer-ratio", median(&answered), "ratio");
     figure(
         "answer-ratio-least",
-        ratios.iter().copied().fold(f64::INFINITY, f64::min),
+        answered.iter().copied().fold(f64::INFINITY, f64::min),
         "ratio",
     );
+    figure("answer-bare-ratio", median(&ratios(3, 2)), "ratio");
+    figure("answer-limit-ratio", median(&ratios(3, 0)), "ratio");
 }

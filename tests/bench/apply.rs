@@ -87,7 +87,7 @@ fn change(host: &DatabaseHost, changes: usize) -> Vec<f64> {
 }
 
 /// What the kernel says of a process's resident memory, in MiB.
-fn resident(pid: u32, field: &str) -> f64 {
+pub(crate) fn resident(pid: u32, field: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("read a status");
     let kib: f64 = status
         .lines()

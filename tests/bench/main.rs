@@ -17,6 +17,7 @@
 
 mod answer;
 mod apply;
+mod bans;
 mod bound;
 mod cache;
 mod chase;
@@ -32,6 +33,7 @@ mod large_state;
 mod lists;
 mod machine;
 mod matrix;
+mod part;
 mod passing;
 mod quick;
 mod random;
@@ -53,6 +55,7 @@ use lists::Family;
 use machine::Machine;
 use netpolicy_tests::binary::workspace;
 use netpolicy_user::config::EngineChoice;
+use part::Part;
 use report::{Figure, Report};
 
 /// Measure netpolicy and its references.
@@ -72,20 +75,22 @@ struct Args {
     /// Write results.jsonl, results.md and plots, to docs/benchmarks unless told where
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
-    /// Of passing, only this part; may be repeated
+    /// Of passing or bans, only this part; may be repeated
     #[arg(long = "part", value_name = "PART", value_enum, requires = "only")]
-    parts: Vec<passing::Part>,
-    /// Only these benchmarks; of them `--quick` has apply, rate and passing, which takes 2 to 4
-    /// minutes, 15 without `--quick`, and is run only if it is named
+    parts: Vec<Part>,
+    /// Only these benchmarks; of them `--quick` has apply, rate, passing and bans. The last two
+    /// are run only if they are named: passing takes 2 to 4 minutes, 15 without `--quick`; bans 2,
+    /// and 8
     #[arg(value_name = "NAME", value_parser = NAMES)]
     only: Vec<String>,
 }
 
-const NAMES: [&str; 10] = [
-    "chase", "bound", "rate", "verdict", "answer", "write", "effect", "apply", "sql", PASSING,
+const NAMES: [&str; 11] = [
+    "chase", "bound", "rate", "verdict", "answer", "write", "effect", "apply", "sql", PASSING, BANS,
 ];
-/// Takes as long as many of the others together: measured only where it is named.
+/// Take as long as many of the others together: measured only where they are named.
 const PASSING: &str = "passing";
+const BANS: &str = "bans";
 const SIZES: [usize; 5] = [1_000, 10_000, 100_000, 1_000_000, 4_000_000];
 const ENGINES: [EngineChoice; 2] = [EngineChoice::Flat, EngineChoice::Lpm];
 
@@ -113,8 +118,21 @@ fn main() -> ExitCode {
     } else {
         full(&args, &mut report);
     }
-    if args.names_passing() {
-        passing::run(&mut report, args.quick, &args.parts);
+    if args.names(PASSING) {
+        let part = |part: &Part| match part {
+            Part::Passing(part) => Some(*part),
+            Part::Bans(_) => None,
+        };
+        let parts: Vec<_> = args.parts.iter().filter_map(part).collect();
+        passing::run(&mut report, args.quick, &parts);
+    }
+    if args.names(BANS) {
+        let part = |part: &Part| match part {
+            Part::Bans(part) => Some(*part),
+            Part::Passing(_) => None,
+        };
+        let parts: Vec<_> = args.parts.iter().filter_map(part).collect();
+        bans::run(&mut report, args.quick, &parts);
     }
     report.finish();
     report.progress(&format!("{:.0} s", begin.elapsed().as_secs_f64()));
@@ -145,11 +163,9 @@ impl Args {
     /// The filters of which rates are to be measured.
     fn choices(&self) -> Vec<Choice> {
         if !self.wants("rate") {
-            let passing = passing::PEERS.to_vec();
-            passing
-                .into_iter()
-                .filter(|_| self.names_passing())
-                .collect()
+            let has_peers = self.names(PASSING) || self.names(BANS);
+            let peers = passing::PEERS.into_iter();
+            peers.filter(|_| has_peers).collect()
         } else if self.quick {
             quick::choices(self.largest)
         } else {
@@ -157,8 +173,9 @@ impl Args {
         }
     }
 
-    fn names_passing(&self) -> bool {
-        self.only.iter().any(|only| only == PASSING)
+    /// Whether a benchmark is named.
+    fn names(&self, name: &str) -> bool {
+        self.only.iter().any(|only| only == name)
     }
 
     fn wants(&self, name: &str) -> bool {

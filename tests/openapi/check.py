@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import httpx
@@ -119,6 +120,16 @@ class Api:
         assert answer.headers["content-type"] in content, operation_id
         return answer.content
 
+    def text(self, operation_id):
+        """An answer that is text."""
+        self.called.add(operation_id)
+        module = self.module(operation_id)
+        answer = self.client.get_httpx_client().request(**module._get_kwargs())
+        assert answer.status_code == 200, f"{operation_id}: {answer.content}"
+        media_type = answer.headers["content-type"].split(";")[0]
+        self.validate(operation_id, answer.status_code, media_type, answer.text)
+        return answer.text
+
     def first_line(self, operation_id):
         """The first line of a stream."""
         self.called.add(operation_id)
@@ -165,6 +176,8 @@ def main(socket, directory):
     use_lists(api)
     use_feeds(api)
     use_bans(api)
+    use_memory(api)
+    use_metrics(api)
     missing = set(api.operations) - api.called
     assert not missing, f"not called: {sorted(missing)}"
     print(f"{len(api.called)} operations called")
@@ -217,6 +230,25 @@ def use_feeds(api):
     api.call("applyChange", body=gone({"change": "drop-list", "name": "drop"}))
 
 
+def use_memory(api):
+    """The operations on the memory of sources, which is a second or two behind."""
+    deadline = time.monotonic() + 20
+    while not (page := api.call("listSources", covers="10.0.0.1", service="host"))["sources"]:
+        assert time.monotonic() < deadline, page
+        time.sleep(0.2)
+    source = page["sources"][0]
+    assert source["source"] == "10.0.0.1" and source["attempts"] > 0, source
+    assert api.call("listSources", net=24, since="1h")["total"] > 0
+    api.call("listSources", 400, since="yesterday")
+    api.call("listSources", 400, limit=0)
+    assert any(hit["policy"] == "office" for hit in api.call("listHits")["hits"])
+    assert not api.call("listHits", policy="nowhere")["hits"]
+    api.call("listHits", 400, limit=0)
+    rates = api.call("listRates", scope="host", reason="blocked")
+    assert rates["step"] == "minute" and rates["buckets"], rates
+    api.call("listRates", 400, since="yesterday")
+
+
 def use_bans(api):
     """The operations on bans, with a line each."""
     ban = api.model("BanRequest").from_dict
@@ -239,6 +271,17 @@ def use_bans(api):
     assert api.call("listBans")["count"] == 1
     gone = api.call("unbanSources", body=unban({"source": "198.51.100.10"}))
     assert gone["result"] == "unbanned", gone
+
+
+def use_metrics(api):
+    """Metrics and notices."""
+    metrics = api.text("getMetrics")
+    assert "\nnetpolicy_revision " in metrics, metrics
+    first = api.call("listNotices")
+    assert first["hooks"] == [] and first["lost"] == 0, first
+    seen = {"agent": first["agent"], "after": first["newest"], "wait": 1}
+    assert api.call("listNotices", **seen)["agent"] == first["agent"]
+    api.call("listNotices", 400, after="x")
 
 
 def use(api):
@@ -292,6 +335,18 @@ def use(api):
     assert explained["verdict"] == "drop" and explained["matched"]["policy"] == "office"
     api.call("explainVerdict", source="192.0.2.1")
     api.call("explainVerdict", 400, source="10.0.0.1", port=0)
+    api.call("explainVerdict", 404, source="10.0.0.1", revision=99)
+    assert api.call("explainVerdict", source="10.0.0.1", revision=1)["revision"] == 1
+    network = api.call("explainNetwork", network="10.0.0.0/30", port=22222)
+    assert [part["verdict"] for part in network["parts"]] == ["drop", "pass"], network
+    api.call("explainNetwork", 400, network="office")
+    api.call("explainNetwork", 404, network="10.0.0.0/30", revision=99)
+    found = api.call("findNetwork", network="10.0.0.1")
+    assert found["items"][0]["name"] == "office" and found["total"] == 1, found
+    api.call("findNetwork", 400, network="office")
+    assert api.call("listClients")["watched_since"]
+    api.call("listClients", 400, limit=0)
+    api.call("streamEvents", 400, source="office")
     assert not api.call("verifyEnforcement")["differences"]
 
     exempt = {"source": "10.0.0.1", "minutes": 5}
@@ -322,6 +377,8 @@ def use(api):
     page = api.call("listRevisions", limit=3)
     assert len(page["items"]) == 3 and page["next"] == page["items"][-1]["revision"], page
     assert api.call("listRevisions", after=page["next"], text="office")["items"]
+    [first] = api.call("listRevisions", policy="office", user="root", changes=True)["items"][-1:]
+    assert first["revision"] == 1 and "+ policy office" in first["changes"], first
     assert "10.0.0.1/31" in api.call("exportPolicyFile")
     assert "office" not in api.call("exportPolicyFile", revision=0)
     api.call("exportPolicyFile", 404, revision=99)
@@ -333,6 +390,13 @@ def use(api):
     apply = api.model("Apply").from_dict
     change = {"change": "apply", "file": file}
     planned = api.call("diffChange", body=apply(change))
+    judged = api.call("evaluateChange", body=apply(change), since="1h")
+    assert judged["denied"] + judged["allowed"] >= len(judged["sources"]), judged
+    assert "judged" in api.call("evaluatePolicy", policy="office")
+    api.call("evaluatePolicy", 404, policy="missing")
+    assert "entries" in api.call("recommendPolicy", stayed="0s")
+    api.call("recommendPolicy", 404, service="missing")
+    api.call("evaluateChange", 400, body=apply(change), since="yesterday")
     assert planned["plan"]["dry_run"], planned
     wrong = apply({**change, "file": {**file, "text": "[[policy"}})
     api.call("diffChange", 400, body=wrong)

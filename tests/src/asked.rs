@@ -10,7 +10,7 @@ use netpolicy_common::{HOST_SCOPE, Reason};
 use netpolicy_user::compiler::compile;
 use netpolicy_user::datapath::{BanLists, BypassEntry, LinkLayer};
 use netpolicy_user::model::change::Change;
-use netpolicy_user::model::{Combine, Mode, State};
+use netpolicy_user::model::{Combine, Mode, OnDeny, State};
 
 use crate::reference::{Net, Rules};
 use crate::rules::{self, Loaded};
@@ -149,9 +149,13 @@ pub fn state_of(of: &Rules) -> State {
             Mode::Enforce
         }
     };
+    let on_deny = |resets| match resets {
+        true => OnDeny::Reset,
+        false => OnDeny::Drop,
+    };
     let mut changes = vec![Change::SetHost {
         mode: Some(mode(of.host_observes)),
-        on_deny: None,
+        on_deny: Some(on_deny(of.host_resets)),
         failsafe_ports: Some(of.failsafe.iter().map(ToString::to_string).collect()),
     }];
     for (number, service) in of.services.iter().enumerate() {
@@ -173,12 +177,14 @@ pub fn state_of(of: &Rules) -> State {
             Combine::Override
         };
         let name = service_name(number);
-        changes.push(rules::service(
-            &name,
-            &ports,
-            combine,
-            mode(service.observes),
-        ));
+        let mut made = rules::service(&name, &ports, combine, mode(service.observes));
+        if let Change::AddService {
+            on_deny: answer, ..
+        } = &mut made
+        {
+            *answer = on_deny(service.resets);
+        }
+        changes.push(made);
     }
     for (number, policy) in of.policies.iter().enumerate() {
         let texts = |nets: &[Net]| nets.iter().map(|n| String::from(*n)).collect::<Vec<_>>();

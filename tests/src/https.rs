@@ -2,7 +2,7 @@
 //! notes what it was asked.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Write};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,6 +69,8 @@ pub struct Request {
     pub path: String,
     /// Its headers, by their names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// Its body.
+    pub body: String,
 }
 
 #[derive(Debug, Default)]
@@ -210,7 +212,17 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, shared: &Shared) -> io::R
     }
     let answer = lock(&shared.answers).get(&path).cloned();
     let asked = headers.get("if-none-match").cloned();
-    lock(&shared.requests).push(Request { path, headers });
+    let length = headers
+        .get("content-length")
+        .map_or(Ok(0), |text| text.parse());
+    let mut body = vec![0; length.map_err(io::Error::other)?];
+    reader.read_exact(&mut body)?;
+    let body = String::from_utf8_lossy(&body).into_owned();
+    lock(&shared.requests).push(Request {
+        path,
+        headers,
+        body,
+    });
     let stream = reader.get_mut();
     respond(stream, answer, asked.as_deref(), shared)?;
     stream.conn.send_close_notify();

@@ -36,6 +36,7 @@ pub mod https;
 pub mod id;
 pub mod imports;
 pub mod kept;
+pub mod metrics;
 pub mod netns;
 pub mod packet;
 pub mod pins;

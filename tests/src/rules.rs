@@ -35,6 +35,7 @@ pub fn policy(name: &str, allow: Option<&[&str]>, block: &[&str], services: &[&s
         block: list(block),
         comment: None,
         inactive: false,
+        mode: Default::default(),
         services: services.iter().map(ToString::to_string).collect(),
         unbound: false,
         replace: false,

@@ -29,6 +29,7 @@ pub struct Terminal {
     keys: File,
     output: Receiver<Vec<u8>>,
     parser: vt100::Parser,
+    columns: u16,
 }
 
 impl Terminal {
@@ -37,8 +38,22 @@ impl Terminal {
     /// # Panics
     /// When it cannot be started.
     #[must_use]
-    pub fn start(mut command: Command) -> Self {
-        let pty = openpty(&SIZE, None).expect("open a terminal");
+    pub fn start(command: Command) -> Self {
+        Self::sized(command, SIZE.ws_row, SIZE.ws_col)
+    }
+
+    /// As [`Self::start`], with a terminal of so many rows and columns.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn sized(mut command: Command, rows: u16, columns: u16) -> Self {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ..SIZE
+        };
+        let pty = openpty(&size, None).expect("open a terminal");
         let handle = |fd: &OwnedFd| fd.try_clone().expect("a second handle");
         let child = command
             .env("TERM", "xterm")
@@ -65,7 +80,8 @@ impl Terminal {
             child,
             keys: File::from(pty.master),
             output,
-            parser: vt100::Parser::new(cells(SIZE.ws_row), cells(SIZE.ws_col), 0),
+            parser: vt100::Parser::new(cells(rows), cells(columns), 0),
+            columns,
         }
     }
 
@@ -147,6 +163,21 @@ impl Terminal {
         self.rows().join("\n").trim_end().to_owned()
     }
 
+    /// Whether anything on it has a colour of its own.
+    #[must_use]
+    pub fn is_coloured(&self) -> bool {
+        let screen = self.parser.screen();
+        let (rows, columns) = screen.size();
+        let mut cells =
+            (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
+        cells.any(|(row, column)| {
+            let cell = screen.cell(row, column);
+            cell.is_some_and(|cell| {
+                cell.fgcolor() != vt100::Color::Default || cell.bgcolor() != vt100::Color::Default
+            })
+        })
+    }
+
     #[track_caller]
     fn wait(&mut self, what: &str, is_there: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -172,7 +203,7 @@ impl Terminal {
     }
 
     fn rows(&self) -> Vec<String> {
-        let rows = self.parser.screen().rows(0, SIZE.ws_col);
+        let rows = self.parser.screen().rows(0, self.columns);
         rows.map(|row| row.trim_end().to_owned()).collect()
     }
 

@@ -8,12 +8,14 @@ use std::process::Command;
 use crate::{DatabaseHost, binary};
 
 /// Every unit of the packages.
-pub const UNITS: [&str; 6] = [
+pub const UNITS: [&str; 8] = [
     "netpolicy.service",
     "netpolicy-early.service",
     "netpolicy@.service",
     "netpolicy-feed.service",
     "netpolicy-crowdsec.service",
+    "netpolicy-exporter.service",
+    "netpolicy-notify.service",
     "netpolicy-console.service",
 ];
 

@@ -65,7 +65,21 @@ const PURE_CRATES: [&str; 3] = [
     "netpolicy-user/formats",
 ];
 
-const BANS: [Ban; 23] = [
+const ABOVE_HOST: [&str; 11] = [
+    "crate::model",
+    "crate::compiler",
+    "crate::datapath",
+    "crate::store",
+    "crate::agent",
+    "crate::cli",
+    "crate::client",
+    "crate::output",
+    "crate::config",
+    "crate::local",
+    "crate::api",
+];
+
+const BANS: [Ban; 24] = [
     Ban {
         // What other programs wrote, and what browsers send, is read with the caller's rights.
         part: "",
@@ -106,8 +120,8 @@ const BANS: [Ban; 23] = [
     },
     Ban {
         part: "",
-        paths: &["rustyline"],
-        but: &["cli/sql/editor.rs"],
+        paths: &["crossterm", "ratatui", "rustyline"],
+        but: &["cli/sql/editor.rs", "cli/top"],
     },
     Ban {
         part: "",
@@ -122,37 +136,17 @@ const BANS: [Ban; 23] = [
     },
     Ban {
         part: "netdev",
-        paths: &[
-            "crate::model",
-            "crate::compiler",
-            "crate::datapath",
-            "crate::store",
-            "crate::agent",
-            "crate::cli",
-            "crate::client",
-            "crate::output",
-            "crate::config",
-            "crate::local",
-            "crate::api",
-            "crate::sockets",
-        ],
+        paths: &ABOVE_HOST,
+        but: &[],
+    },
+    Ban {
+        part: "netdev",
+        paths: &["crate::sockets"],
         but: &[],
     },
     Ban {
         part: "sockets",
-        paths: &[
-            "crate::model",
-            "crate::compiler",
-            "crate::datapath",
-            "crate::store",
-            "crate::agent",
-            "crate::cli",
-            "crate::client",
-            "crate::output",
-            "crate::config",
-            "crate::local",
-            "crate::api",
-        ],
+        paths: &ABOVE_HOST,
         but: &[],
     },
     Ban {

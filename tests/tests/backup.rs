@@ -60,7 +60,14 @@ fn restored_backup_comes_into_force_with_all_that_was_in_it() {
     host.ok("policy create abuse --block 10.66.0.0/16");
     host.ok("grant read --to user:nobody");
     host.ok("bypass grant 10.66.0.9 --minutes 30");
+    host.ok("ban 10.88.0.1 --for 1h --by fail2ban --reason attack");
+    host.ok("ban 10.88.0.2");
+    // Over before it is restored.
+    host.ok("ban 10.88.0.3 --for 1s");
     host.ok("backup state.backup");
+    // Made and ended later.
+    host.ok("ban 10.89.0.1");
+    host.ok("unban 10.88.0.2");
     host.ok("policy create more --block 10.77.0.0/16");
     host.ok("revoke read --from user:nobody");
     let refused = host.line("restore state.backup --yes");
@@ -87,13 +94,19 @@ fn restored_backup_comes_into_force_with_all_that_was_in_it() {
         ],
     );
     // Until an agent starts, nothing changes.
-    host.assert_times_out(&[(FIRST, 5432), (SECOND, 5432)]);
+    host.assert_times_out(&[(FIRST, 5432), (SECOND, 5432), ("10.89.0.1", 5432)]);
     host.start_agent();
     let status = host.json("status");
     assert_eq!(status["agent"]["revision"], 1);
     assert_eq!(status["faults"], serde_json::json!([]));
-    host.assert_times_out(&[(FIRST, 5432)]);
+    host.assert_times_out(&[(FIRST, 5432), ("10.88.0.1", 5432), ("10.88.0.2", 5432)]);
     host.assert_connects(&[(SECOND, 5432), ("10.66.0.9", 5432)]);
+    host.assert_connects(&[("10.88.0.3", 5432), ("10.89.0.1", 5432)]);
+    let bans = host.json("bans --sort source");
+    assert_eq!(bans["count"], 2, "{bans}");
+    let ban = &bans["items"][0];
+    let told = [&ban["source"], &ban["by"], &ban["reason"]];
+    assert_eq!(told, ["10.88.0.1/32", "fail2ban", "attack"], "{bans}");
     assert_eq!(host.json("grants").as_array().unwrap().len(), 1);
     assert_has(&host.ok("audit"), &["restore state.backup"]);
     host.ok("policy create again --block 10.77.0.0/16");

@@ -146,7 +146,7 @@ fn every_packet_is_judged_by_one_generation() {
                 // While a packet is being judged by the ruleset before; the next change
                 // follows before it has been.
                 let stall = stalls.as_mut().and_then(Stalls::wait);
-                events.grant(EVENTS);
+                events.grant(EVENTS, 0);
                 assert_eq!(datapath.commit(&prepared), origin + revision);
                 if let Some(stalls) = &mut stalls {
                     let goes_on = stall.is_some_and(|stall| stalls.goes_on(stall));

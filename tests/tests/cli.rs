@@ -354,7 +354,7 @@ fn exit_codes() {
         "host set --mode maybe",
         "explain",
         "explain not-an-address",
-        "explain 10.0.0.0/8",
+        "explain 10.0.0.0/33",
         "explain 10.0.0.1 --port 0",
         "explain 10.0.0.1 --port 70000",
         "bypass grant 10.0.0.1 --minutes 0",

@@ -51,7 +51,7 @@ fn each_denial_is_counted_once_and_reported_or_rate_limited() {
     attempt(&loaded, "fd00:bad::1", 1);
     assert_eq!(counts(&mut loaded), (111, 0, 111));
 
-    events.grant(3);
+    events.grant(3, 0);
     // On whichever CPU; what is over is rate-limited again, in the same place.
     attempt(&loaded, "10.66.0.7", 8);
     assert_eq!(counts(&mut loaded), (119, 3, 116));

@@ -253,3 +253,36 @@ fn a_file_and_the_state_differ_in_words_or_not_at_all() {
     }
     assert_eq!(revision(&host), 2);
 }
+
+#[test]
+fn export_into_a_directory_reads_back_as_the_same() {
+    let host = DatabaseHost::start();
+    let hosts = |from: u32| {
+        let lines = (from..from + 40).map(|i| format!("10.77.0.{i} # host {i}\n"));
+        lines.collect::<String>()
+    };
+    host.write("bad.txt", hosts(1));
+    host.write("own.txt", hosts(100));
+    host.ok("list create bad-hosts --file bad.txt");
+    host.ok("policy create abuse --block @bad-hosts --block-file own.txt");
+    host.ok("policy create office --block 192.168.9.9 --inactive");
+    host.ok("export --dir out");
+    let policy = std::fs::read_to_string(host.file("out/policy.toml")).unwrap();
+    assert_has(
+        &policy,
+        &[
+            "file = \"list-bad-hosts.txt\"",
+            "block_file = \"policy-abuse-block.txt\"",
+            "block = [\"192.168.9.9\"]",
+        ],
+    );
+    assert!(!policy.contains("10.77.0.1"), "{policy}");
+    let list = std::fs::read_to_string(host.file("out/list-bad-hosts.txt")).unwrap();
+    assert!(list.starts_with("10.77.0.1  # host 1\n"), "{list}");
+    host.ok("diff -f out/policy.toml --exit-code");
+    assert_has(&host.ok("apply -f out/policy.toml"), &["nothing to change"]);
+    let out = host.line("export --dir out");
+    assert_has(out.failed(1), &["This replaces files in out", "--yes"]);
+    host.ok("export --dir out --yes");
+    assert_eq!(host.ok("export --inline"), host.ok("export"));
+}

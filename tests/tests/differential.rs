@@ -18,7 +18,7 @@ use netpolicy_tests::evasion::devices::Device;
 use netpolicy_tests::kept::{self, Kept};
 use netpolicy_tests::packet::{HOST_MAC, HOST_V4, HOST_V6};
 use netpolicy_tests::reference::linux::{Answer, Host};
-use netpolicy_tests::reference::{Rules, expected};
+use netpolicy_tests::reference::{Rules, expected, resets};
 use netpolicy_tests::rules::Loaded;
 use netpolicy_tests::shape::{Shape, random, shrink};
 use netpolicy_user::config::HookChoice;
@@ -230,6 +230,12 @@ fn counts(loaded: &mut Loaded) -> BTreeMap<Reason, u64> {
     counts
 }
 
+/// Attempts so far that asked for a reset, whether they got one or not.
+fn resets_asked(loaded: &mut Loaded) -> u64 {
+    let stats = loaded.datapath().counters().resets;
+    stats.sent + stats.limited + stats.withheld
+}
+
 #[test]
 fn frames_that_no_test_run_accepts_get_the_same_verdict_at_a_tun() {
     // A test run takes none of less than 14 bytes. Packets that read as two are large.
@@ -238,8 +244,10 @@ fn frames_that_no_test_run_accepts_get_the_same_verdict_at_a_tun() {
     let mut loaded = Loaded::new(&netpolicy_tests::rules::ruleset(&[]));
     let attached = stand.filter(&mut loaded, HookChoice::Generic);
     attached.expect("attach to the tun");
+    loaded.datapath().limit_resets(u64::MAX);
     let seed = seed();
     let (mut frames, mut short, mut wrong) = (0, 0, Vec::new());
+    let mut all_asked = 0;
     println!("NETPOLICY_SEED={seed}");
     for round in 0..if is_long() { 200 } else { 20 } {
         let mut rng = Rng::with_seed(seed.wrapping_add(round));
@@ -260,6 +268,15 @@ fn frames_that_no_test_run_accepts_get_the_same_verdict_at_a_tun() {
             short += u64::from(frame.len() < 14);
             let expected = expected(&rules, false, &frame);
             let after = counts(&mut loaded);
+            let asked = resets_asked(&mut loaded);
+            let should_ask = resets(&rules, false, &frame);
+            if (asked - all_asked == 1) != should_ask && wrong.len() < 10 {
+                wrong.push(format!(
+                    "asks for a reset: {should_ask}, counted {} of them: {shape:?}",
+                    asked - all_asked
+                ));
+            }
+            all_asked = asked;
             let mut due = before.clone();
             *due.entry(expected).or_default() += 1;
             if after != due && wrong.len() < 10 {
@@ -271,8 +288,11 @@ fn frames_that_no_test_run_accepts_get_the_same_verdict_at_a_tun() {
         }
     }
     stand.unfilter(&mut loaded);
-    println!("{frames} frames, {short} of them of less than 14 bytes");
+    println!(
+        "{frames} frames, {short} of them of less than 14 bytes, {all_asked} resets asked for"
+    );
     assert!(frames > 500 && short > 50, "{frames}, {short}");
+    assert!(all_asked > 20, "{all_asked}");
     assert!(
         wrong.is_empty(),
         "NETPOLICY_SEED={seed}\n{}",

@@ -293,28 +293,24 @@ fn reader_of_feeds_may_do_nothing_else_and_others_may_not_feed() {
 fn test_of_a_url_says_what_it_holds_and_what_would_be_refused() {
     let fed = Fed::with("", Answer::body(&list(30, &[FIRST])));
     let url = fed.server().url("/list.txt");
-    let tested = |args: &[&str]| {
-        let mut command = fed.reading(args);
-        let out = command.output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (out.status.success(), text(&out.stdout) + &text(&out.stderr))
+    // `netpolicy` finds the other program in its own directory.
+    let tested = |source: &str, options: &str| {
+        let line = format!("feed test {source} --ca ca.pem {options}");
+        fed.host.line(line.trim_end())
     };
-    let (done, said) = tested(&["feed", "test", &url]);
-    assert!(done, "{said}");
-    assert_has(&said, &["plain", "31", "refuses it", "private"]);
-    let (done, said) = tested(&["feed", "test", &url, "-o", "json"]);
-    assert!(done, "{said}");
-    let json: Value = serde_json::from_str(&said).unwrap();
+    let said = tested(&url, "");
+    assert_has(said.ok(), &["plain", "31", "refuses it", "private"]);
+    let said = tested(&url, "--special-ranges allow --min-entries 10");
+    assert_has(said.ok(), &["a feed with these settings takes it"]);
+    let json: Value = serde_json::from_str(tested(&url, "-o json").ok()).unwrap();
     assert_eq!(json["entries"], json!(31));
-    let (done, said) = tested(&["feed", "test", "http://127.0.0.1/x"]);
-    assert!(!done);
-    assert_has(&said, &["allow_http"]);
-    let (done, said) = tested(&["feed", "test", &url, "--format", "aws"]);
-    assert!(!done);
-    assert_has(&said, &["plain"]);
-    // By `netpolicy` itself, which finds the other program in its own directory.
-    let out = fed.host.line(&format!("feed test {url} --ca ca.pem"));
-    assert_has(out.ok(), &["plain", "31"]);
+    for (source, options, said) in [
+        ("http://127.0.0.1/x", "", "allow_http"),
+        (&*url, "--format aws", "plain"),
+        (&*url, "--max-bytes 10", "10"),
+    ] {
+        assert_has(tested(source, options).failed(1), &[said]);
+    }
 }
 
 #[test]
@@ -359,4 +355,66 @@ fn command_line_links_no_tls() {
     for name in ["netpolicy-user", "rusqlite", "axum", "tokio", "openssl-sys"] {
         assert!(!links(&net, name), "netpolicy-net links {name}");
     }
+}
+
+#[test]
+fn feed_is_created_altered_and_dropped_by_commands() {
+    let fed = Fed::with(
+        "special_ranges = \"allow\"",
+        Answer::body(&list(30, &[FIRST])),
+    );
+    fed.wait("content", |feed| feed["entries"] == 31);
+    let host = &fed.host;
+    let url = fed.server().url("/other.txt");
+    fed.server()
+        .answer("/other.txt", Answer::body(&list(30, &[SECOND])));
+    host.ok(&format!(
+        "feed create other {url} --special-ranges allow --interval 2h --comment second"
+    ));
+    host.ok("policy create more --block @other");
+    let begun = Instant::now();
+    let other = || {
+        let feeds = host.json("feed list");
+        let mut feeds = feeds.as_array().cloned().unwrap_or_default();
+        feeds.retain(|feed| feed["name"] == "other");
+        feeds.pop().unwrap_or_default()
+    };
+    while other()["entries"] != 31 {
+        assert!(begun.elapsed() < LIMIT, "{:#}", other());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    host.assert_times_out(&[(FIRST, PORT), (SECOND, PORT)]);
+    assert_eq!(other()["settings"]["jitter"], 720);
+
+    let said = host.ok("feed alter other --interval 4h --max-shrink 50%");
+    assert_has(
+        &said,
+        &[
+            "- feed interval = \"2h\"",
+            "+ feed interval = \"4h\"",
+            "50%",
+        ],
+    );
+    let settings = &other()["settings"];
+    assert_eq!(settings["stale_after"], 12 * 3600);
+    assert_eq!(settings["special_ranges"], "allow");
+    assert_eq!(other()["entries"], 31, "the content stays");
+    assert_has(&host.ok("export"), &["max_shrink = \"50%\""]);
+
+    for (line, said) in [
+        ("feed alter other", "no setting is named"),
+        ("feed alter abuse --interval 2h", "abuse"),
+        ("feed create other https://example.org/", "other"),
+        ("feed create third http://example.org/", "allow_http"),
+        ("feed drop other", "in use by"),
+        ("feed drop abuse", "unknown feed 'abuse'"),
+    ] {
+        let out = host.line(line);
+        assert_ne!(out.code, Some(0), "{line}");
+        assert_has(&out.stderr, &[said]);
+    }
+    host.ok("policy drop more --yes");
+    host.ok("feed drop other");
+    host.assert_connects(&[(SECOND, PORT)]);
+    assert_eq!(other(), Value::Null);
 }

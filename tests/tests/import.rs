@@ -306,3 +306,49 @@ fn countries_are_looked_up_by_the_command() {
         .collect();
     assert!(names.contains(&json!("country-de")), "{lists}");
 }
+
+#[test]
+fn import_into_bans_keeps_the_time_that_entries_have_left() {
+    let host = DatabaseHost::start();
+    host.write(
+        "bad.save",
+        "create bad hash:net family inet hashsize 1024 maxelem 65536 timeout 600 comment\n\
+         add bad 10.66.0.0/24 timeout 4\n\
+         add bad 10.66.1.7 timeout 500 comment \"scan\"\n\
+         add bad 10.66.2.7 timeout 0\n",
+    );
+    let out = host.line("import bad.save --into bans --for 2h --by ipset --dry-run");
+    assert_has(
+        &out.stderr,
+        &["3 sources would be banned, 3 of them for a time"],
+    );
+    assert_eq!(host.json("bans --count")["count"], 0);
+    host.ok("import bad.save --into bans --for 2h --by ipset");
+    host.assert_times_out(&[
+        ("10.66.0.1", PORT),
+        ("10.66.1.7", PORT),
+        ("10.66.2.7", PORT),
+    ]);
+    let bans = host.json("bans --by ipset --sort until");
+    let bans = bans["items"].as_array().unwrap();
+    assert_eq!(bans.len(), 3, "{bans:?}");
+    assert_eq!(bans[1]["reason"], "scan");
+    let left = |at: usize| {
+        let until = bans[at]["until"].as_str().unwrap();
+        let until: jiff::Timestamp = until.parse().unwrap();
+        until.duration_since(jiff::Timestamp::now()).as_secs()
+    };
+    assert!((440..=500).contains(&left(1)), "{}", left(1));
+    assert!((7_100..=7_200).contains(&left(2)), "{}", left(2));
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    host.assert_connects(&[("10.66.0.1", PORT)]);
+    // Again: those that are banned for longer stay so.
+    host.ok("import bad.save --into bans --for 1h --by ipset");
+    let again = host.json("bans --by ipset --sort until");
+    assert_eq!(again["items"][2]["until"], bans[2]["until"]);
+    assert_eq!(host.json("history").as_array().map(Vec::len), Some(0));
+    for line in ["--into bans --list x", "--into bans --strict", "--for 2h"] {
+        let out = host.line(&format!("import bad.save {line}"));
+        assert_eq!(out.code, Some(2), "{line}: {}", out.stderr);
+    }
+}

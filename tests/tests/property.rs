@@ -2,234 +2,69 @@
 //! `evaluate` == `compile().lookup` == what a SYN gets.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "property/plan.rs"]
+mod plan;
+
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use etherparse::{LinkExtSlice, NetSlice, SlicedPacket, TransportSlice};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netpolicy_common::{HOST_SCOPE, Reason};
+use ipnet::IpNet;
+use netpolicy_common::{Action, HOST_SCOPE, Reason, ScopeId};
 use netpolicy_tests::fixtures::{BLOCKED, BLOCKED6, HOST_PORT};
 use netpolicy_tests::packet::{DOT1AD, DOT1Q, Packet};
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_user::compiler::{Extent, compile};
-use netpolicy_user::model::change::Change;
-use netpolicy_user::model::{
-    Combine, ListKind, Mode, ReferenceEdit, RuleList, Service, State, evaluate,
-    evaluate_unclassified,
-};
+use netpolicy_user::datapath::BanLists;
+use netpolicy_user::model::{Mode, Service, State, evaluate, evaluate_unclassified};
+use plan::{Plan, bans_of, plan, scopes, sources_of, state_of};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// The port of the n-th service; the host's is one that no service has.
-const SERVICE_PORTS: [u16; 3] = [5432, 6432, 7000];
-
-#[derive(Clone, Debug)]
-struct PolicyPlan {
-    allow: Option<Vec<IpNet>>,
-    block: Vec<IpNet>,
-    except: Vec<IpNet>,
-    /// Bit n: whether it blocks what is on the n-th list; from bit 3 on, whether it allows it;
-    /// from bit 6 on, whether it excepts it.
-    refers: u16,
-    /// Bit 0: the host; bit n: the n-th service.
-    bound: u8,
-    active: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Plan {
-    services: Vec<(Combine, Mode)>,
-    /// Named lists.
-    lists: Vec<Vec<IpNet>>,
-    policies: Vec<PolicyPlan>,
-    host: Mode,
-    sources: Vec<IpAddr>,
-}
-
-/// Mostly from a few bytes around one place, so that prefixes nest, touch and repeat.
-fn address() -> impl Strategy<Value = IpAddr> {
-    prop_oneof![
-        8 => (0u32..4, 0u32..8).prop_map(|(a, b)| Ipv4Addr::from(0x0a00_0000 + (a << 8) + b).into()),
-        2 => any::<u32>().prop_map(|a| Ipv4Addr::from(a).into()),
-        8 => (0u128..4, 0u128..8)
-            .prop_map(|(a, b)| Ipv6Addr::from((0xfd00 << 112) + (a << 64) + b).into()),
-        2 => any::<u128>().prop_map(|a| Ipv6Addr::from(a).into()),
-    ]
-    .prop_map(|address: IpAddr| address.to_canonical())
-}
-
-fn net() -> impl Strategy<Value = IpNet> {
-    (address(), prop_oneof![6 => 0u8..12, 2 => 12u8..128]).prop_map(|(address, host_bits)| {
-        // A block of /0 is refused by the model, so the shortest is /1.
-        match address {
-            IpAddr::V4(a) => Ipv4Net::new_assert(a, 32 - host_bits.min(31))
-                .trunc()
-                .into(),
-            IpAddr::V6(a) => Ipv6Net::new_assert(a, 128 - host_bits.min(127))
-                .trunc()
-                .into(),
-        }
-    })
-}
-
-fn nets() -> impl Strategy<Value = Vec<IpNet>> {
-    vec(net(), 0..24).prop_map(|mut nets| {
-        // Exact duplicates within a list are refused.
-        nets.sort();
-        nets.dedup();
-        nets
-    })
-}
-
-fn mode() -> impl Strategy<Value = Mode> {
-    prop_oneof![3 => Just(Mode::Enforce), 1 => Just(Mode::Observe)]
-}
-
-fn plan() -> impl Strategy<Value = Plan> {
-    let combine = prop_oneof![Just(Combine::Override), Just(Combine::And)];
-    let policy = (
-        proptest::option::of(nets()),
-        nets(),
-        prop_oneof![2 => Just(Vec::new()), 1 => nets()],
-        prop_oneof![1 => Just(0u16), 2 => 0u16..64, 1 => 0u16..512],
-        0u8..16,
-        proptest::bool::weighted(0.8),
-    )
-        .prop_map(|(allow, block, except, refers, bound, active)| PolicyPlan {
-            allow,
-            block,
-            except,
-            refers,
-            bound,
-            active,
-        });
-    let services = vec((combine, mode()), 0..=SERVICE_PORTS.len());
-    let lists = vec(nets(), 0..4);
-    let plan = (
-        services,
-        lists,
-        vec(policy, 0..5),
-        mode(),
-        vec(address(), 16),
-    );
-    plan.prop_map(|(services, lists, policies, host, sources)| Plan {
-        services,
-        lists,
-        policies,
-        host,
-        sources,
-    })
-}
-
-fn service_name(n: usize) -> String {
-    format!("service_{n}")
-}
-
-/// The state that a plan describes, made by the changes that a user would make.
-fn state_of(plan: &Plan) -> State {
-    let mut changes = vec![rules::host_mode(plan.host)];
-    for (n, (combine, mode)) in plan.services.iter().enumerate() {
-        let port = SERVICE_PORTS[n].to_string();
-        changes.push(rules::service(&service_name(n), &[&port], *combine, *mode));
-    }
-    let text = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
-    for (n, nets) in plan.lists.iter().enumerate() {
-        changes.push(rules::named_list(&format!("list_{n}"), text(nets)));
-    }
-    for (n, policy) in plan.policies.iter().enumerate() {
-        let (allow, block) = (policy.allow.as_deref().map(text), text(&policy.block));
-        let allow = allow
-            .as_ref()
-            .map(|a| a.iter().map(String::as_str).collect::<Vec<_>>());
-        let block: Vec<&str> = block.iter().map(String::as_str).collect();
-        let name = format!("policy_{n}");
-        changes.push(rules::policy(&name, allow.as_deref(), &block, &[]));
-        let except = text(&policy.except);
-        let except: Vec<&str> = except.iter().map(String::as_str).collect();
-        changes.push(rules::except(&name, &except));
-        for (kind, bits) in [
-            (ListKind::Block, policy.refers),
-            (ListKind::Allow, policy.refers >> 3),
-            (ListKind::Except, policy.refers >> 6),
-        ] {
-            let lists = (0..plan.lists.len()).filter(|n| bits >> n & 1 != 0);
-            let lists: Vec<_> = lists.map(|n| format!("list_{n}")).collect();
-            if !lists.is_empty() {
-                changes.push(Change::AlterReferences {
-                    policy: name.clone(),
-                    list: kind,
-                    edit: ReferenceEdit::Add { lists },
-                });
-            }
-        }
-        for service in (0..plan.services.len()).filter(|s| policy.bound >> (s + 1) & 1 != 0) {
-            let service = Some(service_name(service));
-            changes.push(Change::Bind {
-                policy: name.clone(),
-                service,
-            });
-        }
-        if policy.bound & 1 == 0 {
-            changes.push(Change::Unbind {
-                policy: name.clone(),
-                service: None,
-            });
-        }
-        if !policy.active {
-            changes.push(Change::SetActive {
-                name,
-                active: false,
-            });
-        }
-    }
-    rules::state(&changes)
-}
-
-/// The plan's own sources, and both sides of every boundary of every rule.
-fn sources_of(plan: &Plan, state: &State) -> Vec<IpAddr> {
-    let mut sources = plan.sources.clone();
-    for policy in &state.policies {
-        let lists = ListKind::ALL
-            .into_iter()
-            .filter_map(|kind| policy.rules(kind));
-        for rule in lists.flat_map(RuleList::iter) {
-            match rule.net {
-                IpNet::V4(net) => {
-                    let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
-                    let around = [first.wrapping_sub(1), first, last, last.wrapping_add(1)];
-                    sources.extend(around.map(|a| IpAddr::V4(a.into())));
-                }
-                IpNet::V6(net) => {
-                    let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
-                    let around = [first.wrapping_sub(1), first, last, last.wrapping_add(1)];
-                    sources.extend(around.map(|a| IpAddr::V6(a.into()).to_canonical()));
-                }
-            }
-        }
-    }
-    sources.sort();
-    sources.dedup();
-    sources
-}
-
-/// Every scope with a port of its own, the host first.
-fn scopes(state: &State) -> Vec<(Option<&Service>, u16)> {
-    let port = |s: &Service| {
-        SERVICE_PORTS
-            .into_iter()
-            .find(|p| s.ports.contains(*p))
-            .unwrap()
+/// The verdict while there are bans: one of the host or of the service stands before policies,
+/// and goes by the mode of the scope.
+fn with_bans(
+    state: &State,
+    bans: &[(ScopeId, IpNet)],
+    service: Option<&Service>,
+    source: IpAddr,
+) -> Reason {
+    let id = service.map_or(HOST_SCOPE, |s| s.id);
+    let is_banned = |(scope, net): &(ScopeId, IpNet)| {
+        (*scope == HOST_SCOPE || *scope == id) && net.contains(&source)
     };
-    let services = state.services.iter().map(|s| (Some(s), port(s)));
-    [(None, HOST_PORT)].into_iter().chain(services).collect()
+    if !bans.iter().any(is_banned) {
+        return evaluate(state, service, source).reason;
+    }
+    match service.map_or(state.host.mode, |s| s.mode) {
+        Mode::Enforce => Reason::Banned,
+        Mode::Observe => Reason::ObservedBanned,
+    }
+}
+
+/// The same of what cannot be classified: the strictest of all scopes.
+fn unclassified_with_bans(state: &State, bans: &[(ScopeId, IpNet)], source: IpAddr) -> Reason {
+    let scopes = std::iter::once(None).chain(state.services.iter().map(Some));
+    let reasons: Vec<_> = scopes
+        .map(|scope| with_bans(state, bans, scope, source))
+        .filter(|reason| reason.is_denial())
+        .collect();
+    let drops = reasons.iter().any(|r| r.action() == Action::Drop);
+    match (drops, reasons.is_empty()) {
+        (true, _) => Reason::UnclassifiedDropped,
+        (_, false) => Reason::ObservedUnclassified,
+        (_, true) => Reason::UnclassifiedPassed,
+    }
 }
 
 fn agree(loaded: &mut Loaded, plan: &Plan) -> Result<(), TestCaseError> {
     let state = state_of(plan);
     let ruleset = Arc::new(compile(&state));
     loaded.apply(&ruleset);
+    let bans = bans_of(plan, &state);
+    loaded.ban(&BanLists::of(bans.iter().copied()));
     let differences = loaded.datapath().verify(&ruleset, Extent::Full).unwrap();
     prop_assert!(differences.is_empty(), "read back: {differences:?}");
     for source in sources_of(plan, &state) {
@@ -238,6 +73,7 @@ fn agree(loaded: &mut Loaded, plan: &Plan) -> Result<(), TestCaseError> {
             let scope = service.map_or(HOST_SCOPE, |s| s.id);
             let compiled = ruleset.lookup(scope, source);
             prop_assert_eq!(said, compiled, "compiled, {} to port {}", source, port);
+            let said = with_bans(&state, &bans, service, source);
             let kernel = loaded.judge_syn(source, port);
             prop_assert_eq!(said, kernel, "in the kernel, {} to port {}", source, port);
         }
@@ -245,6 +81,7 @@ fn agree(loaded: &mut Loaded, plan: &Plan) -> Result<(), TestCaseError> {
         let scope = service.map_or(HOST_SCOPE, |s| s.id);
         let compiled = ruleset.judge_unclassified(source);
         prop_assert_eq!((scope, said), compiled, "compiled, {} unclassified", source);
+        let said = unclassified_with_bans(&state, &bans, source);
         let cut = Packet::syn(&source.to_string(), HOST_PORT)
             .cut_transport(3)
             .build();

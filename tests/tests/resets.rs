@@ -129,7 +129,7 @@ fn vlan_devices(host: &DatabaseHost) -> Result<(), String> {
 }
 
 #[test]
-fn denied_source_in_a_vlan_is_refused_with_and_without_tag_offloads() {
+fn denied_source_in_a_vlan_is_refused_whichever_end_offloads_tags_and_checksums() {
     for hook in [rules::tc(), "generic"] {
         let host = host_with(&format!("hook = \"{hook}\"\n"));
         if let Err(why) = vlan_devices(&host) {
@@ -143,33 +143,37 @@ fn denied_source_in_a_vlan_is_refused_with_and_without_tag_offloads() {
                 ns.add_address(name, &format!("198.18.{id}.{last}/24"));
             }
         }
-        for offload in ["on", "off"] {
-            for ns in [host.db(), host.clients()] {
-                ethtool(ns, NIC, &["txvlan", offload, "rxvlan", offload]);
+        // Where the kernel has the tag of a frame, and who completes its checksum, on either end:
+        // in the frame or in metadata, completed already or not.
+        for settings in 0..16 {
+            let offload = |bit: u32| ["on", "off"][(settings >> bit & 1) as usize];
+            let ends = [(host.clients(), 0), (host.db(), 1)];
+            for (ns, bit) in ends {
+                let (tags, sums) = (offload(bit), offload(bit + 2));
+                let settings = ["txvlan", tags, "rxvlan", tags, "tx", sums, "rx", "off"];
+                ethtool(ns, NIC, &settings);
             }
             for id in [5, 6] {
+                let what = format!(
+                    "{hook}, VLAN {id}; tags at the client {}, at the host {}; sums {}, {}",
+                    offload(0),
+                    offload(1),
+                    offload(2),
+                    offload(3)
+                );
                 let to: SocketAddr = format!("198.18.{id}.1:5432").parse().expect("an address");
                 let from = |text: &str| text.parse().expect("an address");
                 let own = from(&format!("198.18.{id}.2"));
                 let found = traffic::attempt(host.clients(), own, to, PATIENCE);
-                assert_eq!(
-                    found,
-                    Outcome::Connected,
-                    "{hook}, VLAN {id}, offloads {offload}"
-                );
+                assert_eq!(found, Outcome::Connected, "{what}");
                 let begin = Instant::now();
                 let found = traffic::attempt(host.clients(), from(BLOCKED), to, PATIENCE);
-                assert_eq!(
-                    found,
-                    Outcome::Refused,
-                    "{hook}, VLAN {id}, offloads {offload}"
-                );
-                assert!(
-                    begin.elapsed() < AT_ONCE,
-                    "{hook}, VLAN {id}, offloads {offload}"
-                );
+                assert_eq!(found, Outcome::Refused, "{what}");
+                assert!(begin.elapsed() < AT_ONCE, "{what}");
             }
         }
+        // None came by another way.
+        assert!(resets_sent(&host) >= 32, "{hook}");
     }
 }
 

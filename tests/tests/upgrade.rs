@@ -15,6 +15,8 @@ use netpolicy_tests::{DatabaseHost, Options, binary, pins};
 
 const ALLOWED: &str = "10.0.0.1";
 const BLOCKED: &str = "10.66.0.1";
+/// Allowed by the policy, and banned.
+const BANNED: &str = "10.0.7.7";
 const POLICY: &str = "policy create office --allow 10.0.0.0/8 --block 10.66.0.0/16";
 const PAUSE: Duration = Duration::from_micros(500);
 
@@ -89,8 +91,11 @@ fn pretend_other_abi(host: &DatabaseHost) {
 fn upgrades_under_traffic_misjudge_no_attempt() {
     let mut host = DatabaseHost::start();
     host.ok(POLICY);
+    host.ok(&format!("ban {BANNED} --for 1h --by fail2ban"));
+    host.ok("ban 10.0.8.0/24");
     let other = other_build(&host);
-    let stream = SynStream::start(host.clients(), NIC, &[ALLOWED, BLOCKED], 5432, PAUSE);
+    let sources = [ALLOWED, BLOCKED, BANNED, "10.0.8.1"];
+    let stream = SynStream::start(host.clients(), NIC, &sources, 5432, PAUSE);
     stream.wait_for_answers(ALLOWED, 50);
     for round in 0..rounds() {
         // By the package's restart, and by a crash.
@@ -117,6 +122,7 @@ fn upgrades_under_traffic_misjudge_no_attempt() {
         host.ok(&format!(
             "policy alter office --add-block 10.67.{round}.0/24"
         ));
+        host.ok(&format!("ban 10.68.0.{round} --for 1h"));
         stream.wait_for_answers(ALLOWED, 50);
     }
     let status = host.status();
@@ -124,7 +130,13 @@ fn upgrades_under_traffic_misjudge_no_attempt() {
     let (sent, answers) = stream.stop();
     let of = |source: &str| answers.get(&source.parse().unwrap()).copied().unwrap_or(0);
     println!("{sent} attempts of each source in {} upgrades", rounds());
-    assert_eq!(of(BLOCKED), 0, "of {sent} attempts");
+    for denied in &sources[1..] {
+        assert_eq!(of(denied), 0, "{denied}: of {sent} attempts");
+    }
+    let bans = host.json("bans --count");
+    assert_eq!(bans["count"], 2 + rounds(), "{bans}");
+    let verified = host.line("verify");
+    assert_eq!(verified.code, Some(0), "{verified:?}");
     assert!(
         of(ALLOWED) >= sent,
         "{} answers to {sent} attempts",
@@ -144,16 +156,19 @@ fn snapshot_of_another_version_filters_from_boot_and_is_replaced() {
     host.spawn(command);
     host.wait_for_agent();
     host.ok(POLICY);
+    host.ok(&format!("ban {BANNED}"));
     let snapshot = host.state_dir().join("early.snapshot");
+    let bans = host.state_dir().join("early.bans");
     let content = || fs::read(&snapshot).unwrap_or_default();
     // Another one is written first, of no policy.
     let is_of_the_policy = || content().get(REVISION_AT) == Some(&1);
     wait_until("a snapshot of the policy", is_of_the_policy);
+    wait_until("a file of bans", || bans.exists());
     host.kill_agent();
     pins::remove(host.bpffs_dir());
     let written = content();
     assert_has(&host.ok("early"), &["from the snapshot, 2 entries"]);
-    host.assert_times_out(&[(BLOCKED, 5432)]);
+    host.assert_times_out(&[(BLOCKED, 5432), (BANNED, 5432)]);
     let args = ["agent"];
     let command = with_binary(&host, binary::netpolicy(), &args);
     host.spawn(command);
@@ -162,7 +177,7 @@ fn snapshot_of_another_version_filters_from_boot_and_is_replaced() {
         &host.agent().log(),
         &["the program was replaced by this version's"],
     );
-    host.assert_times_out(&[(BLOCKED, 5432)]);
+    host.assert_times_out(&[(BLOCKED, 5432), (BANNED, 5432)]);
     assert_eq!(host.json("status")["faults"], serde_json::json!([]));
     // The next boot finds this version's.
     wait_until("a snapshot of this version", || content() != written);

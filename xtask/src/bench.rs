@@ -8,14 +8,14 @@ use crate::setup::{self, Purpose};
 use crate::workspace;
 
 /// Builds with optimisations and runs the benchmarks; `args` go to them, and standard output
-/// is theirs alone. Only for all of them, and for the one of traffic that passes, are the
+/// is theirs alone. Only for all of them, and for those of traffic that passes and of bans, are the
 /// programs of other filters installed; otherwise they are measured where they are there.
 ///
 /// # Errors
 /// When something does not build, or a benchmark fails.
 pub(crate) fn bench(args: &[String]) -> Result<()> {
     let has = |wanted: &[&str]| args.iter().any(|arg| wanted.contains(&arg.as_str()));
-    let is_quick = has(&["--quick"]) && !has(&["passing"]);
+    let is_quick = has(&["--quick"]) && !has(&["passing", "bans"]);
     setup::setup(if is_quick || has(&["--help", "-h"]) {
         Purpose::Run
     } else {

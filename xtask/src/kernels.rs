@@ -26,7 +26,7 @@ use crate::workspace;
 
 /// Test programs that run where none is named: what the verifier, the packet path and the
 /// agent do differently from kernel to kernel.
-const TESTS: [&str; 17] = [
+const TESTS: [&str; 18] = [
     "verifier",
     "packets",
     "verdicts",
@@ -37,6 +37,7 @@ const TESTS: [&str; 17] = [
     "link_layers",
     "reset_frames",
     "resets",
+    "bans",
     "traffic",
     "interfaces",
     "existing",

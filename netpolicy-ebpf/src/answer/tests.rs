@@ -28,7 +28,7 @@ fn v6(sequence: u32, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-fn headers(packet: &[u8]) -> Headers {
+fn request<const N: usize>(packet: &[u8]) -> [u64; N] {
     let mut bytes = [0; 64];
     let len = packet.len().min(64);
     bytes[..len].copy_from_slice(&packet[..len]);
@@ -43,21 +43,23 @@ fn bytes(words: &[u64]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
-fn answer_v4(packet: &[u8]) -> Option<Reset<V4_LEN>> {
-    reset_v4(&headers(packet))
+fn answer_v4(packet: &[u8]) -> Option<Reset<V4_WORDS>> {
+    reset_v4(&request(packet))
 }
 
-fn answer_v6(packet: &[u8]) -> Option<Reset<V6_LEN>> {
-    reset_v6(&headers(packet))
+fn answer_v6(packet: &[u8]) -> Option<Reset<V6_WORDS>> {
+    reset_v6(&request(packet))
 }
 
 /// Its bytes: as they are when a device is to complete the checksum, and complete.
-fn both<const LEN: usize>(reset: &Reset<LEN>) -> [Vec<u8>; 2] {
-    [reset.headers, reset.completed()].map(|headers| bytes(&headers)[..LEN].to_vec())
+fn both<const WORDS: usize>(reset: &Reset<WORDS>) -> [Vec<u8>; 2] {
+    let len = Reset::<WORDS>::LEN;
+    [reset.headers, reset.completed()].map(|headers| bytes(&headers)[..len].to_vec())
 }
 
-fn checksum<const LEN: usize>(packet: &[u8]) -> [u8; 2] {
-    packet[Reset::<LEN>::CHECKSUM_AT..][..2].try_into().unwrap()
+fn checksum<const WORDS: usize>(packet: &[u8]) -> [u8; 2] {
+    let at = Reset::<WORDS>::CHECKSUM_AT;
+    packet[at..][..2].try_into().unwrap()
 }
 
 /// The sum of bytes, as a sender computes it.
@@ -76,9 +78,10 @@ fn replaced(partial: [u8; 2], difference: u32) -> [u8; 2] {
     (!fold(u64::from(sum))).to_ne_bytes()
 }
 
-fn check_segment<const LEN: usize>(reset: &Reset<LEN>, next: u32, expected: u16) {
+fn check_segment<const WORDS: usize>(reset: &Reset<WORDS>, next: u32, expected: u16) {
     let [partial, complete] = both(reset);
-    let tcp = TcpHeaderSlice::from_slice(&complete[LEN - 20..]).unwrap();
+    let segment = complete.len() - 20;
+    let tcp = TcpHeaderSlice::from_slice(&complete[segment..]).unwrap();
     assert_eq!((tcp.source_port(), tcp.destination_port()), (5432, 40_000));
     assert!(tcp.rst() && tcp.ack() && !tcp.syn() && !tcp.fin());
     assert_eq!(
@@ -90,14 +93,14 @@ fn check_segment<const LEN: usize>(reset: &Reset<LEN>, next: u32, expected: u16)
         (5, 0, 0)
     );
     assert_eq!(tcp.checksum(), expected);
-    let at = Reset::<LEN>::CHECKSUM_AT;
+    let at = Reset::<WORDS>::CHECKSUM_AT;
     assert_eq!(partial[..at], complete[..at]);
     assert_eq!(
-        replaced(checksum::<LEN>(&partial), reset.difference),
-        checksum::<LEN>(&complete)
+        replaced(checksum::<WORDS>(&partial), reset.difference),
+        checksum::<WORDS>(&complete)
     );
     // What a device does that completes checksums: the sum of all from the TCP header on.
-    assert_eq!(!fold(summed(&partial[LEN - 20..])), expected);
+    assert_eq!(!fold(summed(&partial[segment..])), expected);
 }
 
 fn check_v4(packet: &[u8], next: u32) {
@@ -269,13 +272,14 @@ proptest! {
 }
 
 /// As a receiver checks it: all together are 0xffff.
-fn check_sum<const LEN: usize>(reset: &Reset<LEN>, addresses: u64) {
+fn check_sum<const WORDS: usize>(reset: &Reset<WORDS>, addresses: u64) {
     let [partial, complete] = both(reset);
-    let replaced = replaced(checksum::<LEN>(&partial), reset.difference);
-    for checksum in [checksum::<LEN>(&complete), replaced] {
+    let replaced = replaced(checksum::<WORDS>(&partial), reset.difference);
+    for checksum in [checksum::<WORDS>(&complete), replaced] {
         let mut headers = complete.clone();
-        headers[Reset::<LEN>::CHECKSUM_AT..][..2].copy_from_slice(&checksum);
-        let all = addresses + u64::from(TCP) + 20 + summed(&headers[LEN - 20..]);
+        headers[Reset::<WORDS>::CHECKSUM_AT..][..2].copy_from_slice(&checksum);
+        let segment = headers.len() - 20;
+        let all = addresses + u64::from(TCP) + 20 + summed(&headers[segment..]);
         assert_eq!(fold(all), 0xffff);
     }
 }

@@ -228,7 +228,7 @@ impl<'f> Collector<'f> {
         if self.temporary > 0 {
             let temporary = counted(self.temporary, "entry expires", "entries expire");
             notes.push(format!(
-                "{temporary} where the file comes from; in a list they stay until they are removed"
+                "{temporary} where the file comes from; in a list they stay until they are removed; `--into bans` keeps the time"
             ));
         }
         Ok(Reading {

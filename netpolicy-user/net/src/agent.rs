@@ -176,6 +176,16 @@ impl AgentClient {
         self.feed(request.send(report.to_string()))
     }
 
+    /// Asks for what is below `/v1/`; the answer's text.
+    ///
+    /// # Errors
+    /// The agent does not answer, or refuses.
+    pub(crate) fn get(&self, path: &str) -> Result<String, AgentError> {
+        let request = self.agent.get(format!("http://localhost/v1/{path}"));
+        let mut answer = self.answered(request.call())?;
+        self.text(&mut answer)
+    }
+
     /// Posts a body of this type below `/v1/`; the answer's text.
     ///
     /// # Errors

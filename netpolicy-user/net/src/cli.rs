@@ -1,22 +1,27 @@
-//! The command line: what `netpolicy feed test`, `netpolicy feed run` and `netpolicy crowdsec` pass
-//! on.
+//! The command line: what `netpolicy feed test`, `netpolicy feed run`, `netpolicy crowdsec` and
+//! `netpolicy notify` pass on.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use netpolicy_policy::model::{Feed, FeedFilter, SpecialRanges};
+use netpolicy_log::{Journal, PlainLines};
+use netpolicy_policy::model::{Feed, SpecialRanges};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::content::{self, Canonical};
 use crate::fetch::{Fetched, Fetcher};
-use crate::{crowdsec, rights, run};
+use crate::{crowdsec, notify, rights, run};
 
 /// Entries that a test shows.
 const SHOWN: usize = 5;
 
-/// Reads feeds and CrowdSec's decisions for netpolicy: `netpolicy feed` and `netpolicy crowdsec` run
-/// it.
+/// Reads feeds and CrowdSec's decisions for netpolicy and runs hooks: `netpolicy feed`, `netpolicy
+/// crowdsec` and `netpolicy notify` run it.
 #[derive(Debug, Parser)]
 #[command(name = "netpolicy-net", version, max_term_width = 100)]
 struct Cli {
@@ -64,6 +69,17 @@ enum Command {
     /// Ban what CrowdSec decides
     #[command(subcommand)]
     Crowdsec(CrowdsecCommand),
+    /// Run the hooks of the agent's configuration
+    #[command(subcommand)]
+    Notify(NotifyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum NotifyCommand {
+    /// Run hooks whenever the agent has notices, until stopped
+    Run(NetArgs),
+    /// Run every hook once with a notice that says it is a test, and say what came of it
+    Test(NetArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,38 +120,15 @@ struct NetArgs {
 
 #[derive(Debug, clap::Args)]
 struct TestArgs {
-    /// An https:// URL, or a file
-    #[arg(value_name = "URL|FILE")]
-    source: String,
-    /// The format; without it, told from the content
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Only entries of this service of a cloud provider; may be repeated
-    #[arg(long, value_name = "NAME")]
-    service: Vec<String>,
-    /// Only entries of this region of a cloud provider; may be repeated
-    #[arg(long, value_name = "NAME")]
-    region: Vec<String>,
-    /// Only entries of this country, by ISO 3166's two letters; may be repeated
-    #[arg(long, value_name = "XX")]
-    country: Vec<String>,
-    /// Only entries of this autonomous system; may be repeated
-    #[arg(long = "as", value_name = "NUMBER")]
-    asn: Vec<u32>,
-    /// Only entries of this set, where there are several; may be repeated
-    #[arg(long, value_name = "NAME")]
-    set: Vec<String>,
-    /// Accept an http:// URL, which anyone on the way can alter
-    #[arg(long)]
-    allow_http: bool,
-    /// Read at most so many bytes
-    #[arg(long, value_name = "BYTES")]
-    max_bytes: Option<u64>,
-    /// Give up after so many seconds
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u64>,
+    /// The feed's settings as the API has them, with its source
+    #[arg(value_name = "JSON", value_parser = settings)]
+    settings: Feed,
     #[command(flatten)]
     net: NetArgs,
+}
+
+fn settings(text: &str) -> Result<Feed, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 /// Runs the command line.
@@ -145,8 +138,16 @@ pub(crate) fn main() -> ExitCode {
         Command::Feed(FeedCommand::Test(args)) => test(args, cli.global.output),
         Command::Feed(FeedCommand::Run(args)) => start(&args, &cli.global),
         Command::Crowdsec(CrowdsecCommand::Run(args)) => {
-            log();
+            log("netpolicy-crowdsec");
             crowdsec::run(&cli.global.socket, &args.settings)
+        }
+        Command::Notify(NotifyCommand::Run(args)) => {
+            log("netpolicy-notify");
+            notify::run(&cli.global.socket, args.ca.as_deref())
+        }
+        Command::Notify(NotifyCommand::Test(args)) => {
+            let json = cli.global.output == Output::Json;
+            notify::test(&cli.global.socket, args.ca.as_deref(), json)
         }
         Command::Crowdsec(CrowdsecCommand::Test(args)) => {
             crowdsec::test(&args.settings, cli.global.output == Output::Json)
@@ -168,14 +169,21 @@ fn start(args: &NetArgs, global: &Global) -> anyhow::Result<()> {
         "this reads what the internet sends, and refuses to run as root\n\
          hint: `systemctl start netpolicy-feed` runs it as user netpolicy-feed"
     );
-    log();
+    log("netpolicy-feed");
     run::run(&global.socket, args.ca.as_deref())
 }
 
-/// Writes what happens to standard error, from where the journal has it.
-fn log() {
+/// Writes what happens to the journal if standard error leads there, with this name of a program,
+/// else to standard error.
+fn log(identifier: &'static str) {
+    if let Some(journal) = Journal::of_standard_error(identifier) {
+        tracing_subscriber::registry()
+            .with(journal.with_filter(LevelFilter::INFO))
+            .init();
+        return;
+    }
     tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(PlainLines)
         .with_ansi(false)
         .with_target(false)
         .without_time()
@@ -184,45 +192,27 @@ fn log() {
 
 fn test(args: TestArgs, output: Output) -> anyhow::Result<()> {
     let fetcher = Fetcher::new(args.net.ca.as_deref());
-    rights::give_up()?;
-    let source = match args.source.contains("://") {
-        true => args.source,
-        false => std::path::absolute(&args.source)?.display().to_string(),
-    };
-    let usual = Feed::new(&source);
+    rights::give_up(&rights::FEED_USERS)?;
+    let guarded = args.settings;
+    guarded
+        .check()
+        .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    // A test says what the content is also where a feed would refuse it.
     let feed = Feed {
-        allow_http: args.allow_http,
-        format: args.format,
-        max_bytes: args.max_bytes.unwrap_or(usual.max_bytes),
-        timeout: args.timeout.unwrap_or(usual.timeout),
-        // A test says what they are, and does not refuse them.
         special_ranges: SpecialRanges::Allow,
         min_entries: 0,
-        filter: FeedFilter {
-            service: args.service,
-            region: args.region,
-            country: args.country,
-            asn: args.asn,
-            set: args.set,
-        },
-        ..usual
+        ..guarded.clone()
     };
-    feed.check()
-        .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let source = &feed.source;
     let Fetched::Content(bytes, validators) = fetcher.fetch(&feed, None)? else {
         anyhow::bail!("{source} says that nothing changed, though nothing was asked about");
     };
     let content = content::canonical(&feed, &bytes, None)?;
-    let guarded = Feed {
-        special_ranges: SpecialRanges::Refuse,
-        min_entries: 1,
-        ..feed
-    };
     let refused = content::canonical(&guarded, &bytes, None).err();
     let refused = refused.map(|error| error.to_string());
     let has_validator = validators.etag.is_some() || validators.last_modified.is_some();
     let report = Report {
-        source: &source,
+        source,
         bytes: bytes.len(),
         content: &content,
         has_validator,
@@ -286,10 +276,10 @@ impl Report<'_> {
         };
         row("Changes", conditional)?;
         match self.refused {
-            None => row("Guards", "a feed with the usual settings takes it"),
+            None => row("Guards", "a feed with these settings takes it"),
             Some(refused) => row(
                 "Guards",
-                &format!("a feed with the usual settings refuses it: {refused}"),
+                &format!("a feed with these settings refuses it: {refused}"),
             ),
         }
     }

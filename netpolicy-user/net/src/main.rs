@@ -2,11 +2,12 @@
 //!
 //! `netpolicy` links no TLS and runs as root where it must; this binary is the other way round.
 //! It fetches, parses and guards the content of feeds, and hands canonical networks to the agent
-//! over its socket; and it asks CrowdSec's local API for decisions, and hands over bans. The agent believes nothing of it and asks the same questions again.
+//! over its socket; it asks CrowdSec's local API for decisions, and hands over bans; and it runs hooks
+//! when the agent has notices. The agent believes nothing of it and asks the same questions again.
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | `cli` | the command line, as `netpolicy feed` and `netpolicy crowdsec` pass it on |
+//! | `cli` | the command line, as `netpolicy feed`, `netpolicy crowdsec` and `netpolicy notify` pass it on |
 //! | `fetch` | a URL or file to bytes, within limits of size and time |
 //! | `content` | bytes to canonical networks, after the feed's guards |
 //! | `formats` | the seam before the formats |
@@ -15,6 +16,7 @@
 //! | `run` | the process that refreshes all feeds |
 //! | `schedule` | when a feed is refreshed next |
 //! | `crowdsec` | the process that bans what CrowdSec decides |
+//! | `notify` | the process that runs hooks |
 //! | `rights` | giving rights up |
 
 mod agent;
@@ -23,6 +25,7 @@ mod content;
 mod crowdsec;
 mod fetch;
 mod formats;
+mod notify;
 mod rights;
 mod run;
 mod schedule;

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::api::FaultKind;
+
 /// How long a repaired fault stays in the status.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
@@ -18,32 +20,46 @@ pub struct Faults {
     pub links: Option<String>,
     /// An unconfirmed change could not be rolled back.
     pub pending: Option<String>,
+    /// Rules whose end is over could not be taken away.
+    pub rules: Option<String>,
     /// What is stored is not kept.
     pub store: Option<String>,
     /// Drift that was found and repaired, lately; the oldest first.
     drift: VecDeque<(Instant, String)>,
+    /// How often drift was repaired.
+    repairs: u64,
 }
 
 impl Faults {
     /// Remembers that the kernel was found to differ and was put right.
     pub fn repaired(&mut self, what: String) {
+        self.repairs += 1;
         if self.drift.len() == MOST_REMEMBERED {
             self.drift.pop_front();
         }
         self.drift.push_back((Instant::now(), what));
     }
 
-    /// In words, with what is wrong with the kernel's bypasses; forgets old drift.
-    pub fn lines(&mut self, bypasses: Option<&String>) -> Vec<String> {
+    /// How often drift was repaired since the last call.
+    pub fn take_repairs(&mut self) -> u64 {
+        std::mem::take(&mut self.repairs)
+    }
+
+    /// In words by kind, with what is wrong with the kernel's bypasses; forgets old drift.
+    pub fn lines(&mut self, bypasses: Option<&String>) -> Vec<(FaultKind, String)> {
         self.drift.retain(|(at, _)| at.elapsed() < REMEMBERED);
-        self.kernel
-            .iter()
-            .chain(&self.links)
-            .chain(bypasses)
-            .chain(&self.pending)
-            .chain(&self.store)
-            .chain(self.drift.iter().map(|(_, what)| what))
-            .cloned()
-            .collect()
+        let of = |kind: FaultKind| move |what: &String| (kind, what.clone());
+        let present = [
+            (FaultKind::Kernel, self.kernel.as_ref()),
+            (FaultKind::Interfaces, self.links.as_ref()),
+            (FaultKind::Bypasses, bypasses),
+            (FaultKind::Unconfirmed, self.pending.as_ref()),
+            (FaultKind::Rules, self.rules.as_ref()),
+            (FaultKind::Store, self.store.as_ref()),
+        ];
+        let present = present.into_iter();
+        let present = present.filter_map(|(kind, what)| what.map(of(kind)));
+        let drift = self.drift.iter().map(|(_, what)| what);
+        present.chain(drift.map(of(FaultKind::Drift))).collect()
     }
 }

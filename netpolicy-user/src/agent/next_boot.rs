@@ -12,14 +12,13 @@ use rustix::process::setpriority_process;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
-use super::banned;
+use super::banned::{self, BanCursor, BanPart};
 use super::snapshot::Snapshot;
 use crate::compiler::Ruleset;
 use crate::config::{Config, EngineChoice};
 use crate::datapath::ImageHead;
 use crate::early;
 use crate::early::bans::KeptBan;
-use crate::model::Name;
 
 /// Changes that follow each other so soon are written once.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -31,7 +30,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Writing bans takes at most one part in this many of the time.
-const SHARE: u32 = 20;
+const SHARE: u32 = 100;
 
 /// The thread's nice value: behind everything else.
 const NICE: i32 = 10;
@@ -126,7 +125,7 @@ pub(super) async fn keep_bans(state_dir: PathBuf, snapshots: watch::Receiver<Arc
         }
         let begun = Instant::now();
         let dir = state_dir.clone();
-        let done = in_background(move || early::bans::write(&dir, &kept(&snapshot))).await;
+        let done = in_background(move || early::bans::write(&dir, kept(&snapshot))).await;
         match done.and_then(|done| done) {
             Ok(()) => written = Some(now),
             Err(error) => {
@@ -140,28 +139,25 @@ pub(super) async fn keep_bans(state_dir: PathBuf, snapshots: watch::Receiver<Arc
 }
 
 /// All bans, read part by part.
-fn kept(snapshot: &Snapshot) -> Vec<KeptBan> {
+fn kept(snapshot: &Snapshot) -> impl Iterator<Item = KeptBan> {
     const PART: usize = 4096;
-    let id = |service: &Option<Name>| match service {
-        None => Some(HOST_SCOPE),
-        Some(name) => Some(snapshot.state.service(name.as_str())?.id),
-    };
-    let mut kept = Vec::new();
-    let mut after = None;
-    loop {
-        let part = banned::batch(&snapshot.bans, after.as_ref(), PART, &snapshot.clock);
-        kept.extend(part.iter().filter_map(|((_, source, service), until)| {
+    let mut cursor = BanCursor::default();
+    let parts = std::iter::from_fn(move || {
+        banned::part(&snapshot.bans, &mut cursor, PART, &snapshot.clock)
+    });
+    parts.flat_map(|BanPart { service, bans }| {
+        let scope = match service {
+            None => Some(HOST_SCOPE),
+            Some(name) => snapshot.state.service(name.as_str()).map(|s| s.id),
+        };
+        bans.into_iter().filter_map(move |(source, until)| {
             Some(KeptBan {
-                scope: id(service)?,
-                source: *source,
-                until: until.map(Timestamp::as_millisecond),
+                scope: scope?,
+                source,
+                until,
             })
-        }));
-        match part.into_iter().last() {
-            Some((place, _)) => after = Some(place),
-            None => return kept,
-        }
-    }
+        })
+    })
 }
 
 /// What is confirmed and in force; `None`: what was written last stays what counts.

@@ -115,7 +115,12 @@ impl Reloader {
         }
         let next = next.clone();
         let work = move |writer: &mut Writer| {
-            writer.reconfigure(next.limits, next.verify_interval, next.bans.never_banned());
+            writer.reconfigure(
+                next.limits,
+                next.verify_interval,
+                next.bans.never_banned(),
+                next.bans.burst,
+            );
             Ok(())
         };
         let requester = Requester::agent();
@@ -133,8 +138,10 @@ fn applicable(running: &Config, wanted: &Config) -> Config {
         resets_per_second: wanted.resets_per_second,
         limits: wanted.limits,
         bans: wanted.bans,
+        memory: wanted.memory,
         verify_interval: wanted.verify_interval,
         geo_databases: wanted.geo_databases,
+        notify: wanted.notify,
         ..running.clone()
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,18 +13,23 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::banned;
+use super::connected::{Connected, HostSockets, keep_looking};
 use super::events::{EventHub, denied, stream};
 use super::http::app::App;
 use super::http::quota::Quota;
 use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing};
-use super::kernel::{Allowance, EventSource, Inspection, interfaces};
+use super::kernel::{EventSource, Inspection, interfaces};
+use super::notices::{FaultWatch, detach_notice};
+use super::observed::{self, Observations};
+use super::rates::keep_counting;
 use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
 use super::{next_boot, service_manager, start};
+use crate::api::FaultKind;
 use crate::config::{Config, DETACHED_MARKER};
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
@@ -35,6 +41,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Events that may wait for their names.
 const RAW_EVENTS: usize = 4096;
+
+/// Time between two looks at faults, however often something changes.
+const NOTICE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Time between two warnings that nothing is filtered.
 const WARN_EVERY: Duration = Duration::from_secs(3600);
@@ -60,7 +69,9 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let writer =
         tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
-    let (writer, links) = writer.await??;
+    let (mut writer, links) = writer.await??;
+    let observations = Observations::new(started);
+    writer.set_seen(Arc::new(observations.clone()));
     let start::Exclusive {
         socket,
         locks: _locks,
@@ -91,12 +102,16 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         kill_switch: Arc::new(links),
         marker: config.state_dir.join(DETACHED_MARKER),
         running: running.subscribe(),
+        connected: Arc::new(Connected::new(Arc::new(HostSockets))),
+        rates: Arc::default(),
         hub: hub.clone(),
+        observations,
         stopping: stopping.clone(),
         started,
         bodies: Quota::new(standing::BODIES),
     };
-    let mut tasks = background(&config, &app, new_sources)?;
+    let keeper = remember(&config, &app)?;
+    let mut tasks = background(&config, &app, new_sources, keeper.reports)?;
     let limits = Connections::within(descriptors);
     let mut server = tokio::spawn(serve::serve(
         listener,
@@ -141,6 +156,8 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         name = signals.next() => tracing::warn!(signal = name, "again: stopping at once"),
     }
     tasks.shutdown().await;
+    // With the tasks went who reports: it writes down what there is, and ends.
+    let _ = timeout(GRACE, tokio::task::spawn_blocking(|| keeper.thread.join())).await;
     drop(socket_file);
     let snapshot = supervisor.snapshot();
     tracing::info!(
@@ -152,11 +169,23 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts the memory of sources.
+fn remember(config: &Config, app: &App) -> std::io::Result<observed::Keeper> {
+    let running = app.running.clone();
+    observed::start(
+        config.state_dir.clone(),
+        move || running.borrow().config.memory.clone(),
+        app.supervisor.snapshots(),
+        app.observations.clone(),
+    )
+}
+
 /// The background tasks.
 fn background(
     config: &Config,
     app: &App,
     new_sources: mpsc::UnboundedReceiver<Box<dyn EventSource>>,
+    memory: SyncSender<stream::Reported>,
 ) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
 
@@ -167,14 +196,20 @@ fn background(
         .spawn(move || denied::name_events(named, &snapshots, &hub))?;
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let running = app.running.clone();
-    let allowance = move || {
+    let reporting = move || {
         let config = &running.borrow().config;
-        Allowance {
-            events: stream::allowance(config.events_per_second, cpus),
+        stream::Reporting {
+            listeners: config.events_per_second,
+            memory: config.memory.reported_per_second(),
             resets_per_second: config.resets_per_second.into(),
         }
     };
-    tasks.spawn(stream::pump(new_sources, allowance, app.hub.clone(), raw));
+    let outlets = stream::Outlets {
+        hub: app.hub.clone(),
+        raw,
+        memory,
+    };
+    tasks.spawn(stream::pump(new_sources, reporting, cpus, outlets));
     tasks.spawn(stream::count_lost(app.inspector.clone(), app.hub.clone()));
 
     let supervisor = app.supervisor.clone();
@@ -201,11 +236,18 @@ fn background(
     tasks.spawn(next_boot::keep(config.clone(), snapshots));
     let (state_dir, snapshots) = (config.state_dir.clone(), app.supervisor.snapshots());
     tasks.spawn(next_boot::keep_bans(state_dir, snapshots));
+    tasks.spawn(keep_looking(
+        app.connected.clone(),
+        app.supervisor.snapshots(),
+    ));
+    tasks.spawn(keep_counting(app.rates.clone(), app.inspector.clone()));
     tasks.spawn(tell_service_manager(app.clone()));
+    tasks.spawn(notice_faults(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();
     tasks.spawn(roll_back_unconfirmed(supervisor));
     tasks.spawn(expire_bans(app.supervisor.clone()));
+    tasks.spawn(end_rules(app.supervisor.clone()));
     let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
     tasks.spawn(open_socket(socket, snapshots));
     if let Some(every) = service_manager::watchdog_interval() {
@@ -271,6 +313,42 @@ async fn tell_service_manager(app: App) {
     }
 }
 
+/// Notices faults that begin and end, and being detached. Some are seen only by looking.
+async fn notice_faults(app: App) {
+    let notices = app.supervisor.notices().clone();
+    let mut snapshots = app.supervisor.snapshots();
+    let (mut watch, mut was_detached) = (FaultWatch::default(), None);
+    loop {
+        let detached = snapshots.borrow_and_update().detached.clone();
+        if let Some(notice) = detach_notice(was_detached.as_ref(), detached.as_ref()) {
+            notices.send(notice);
+        }
+        let is_detached = detached.is_some();
+        was_detached = Some(detached);
+        // Looking costs some system calls, and only hooks want to know.
+        let has_hooks = !app.running.borrow().config.notify.is_empty();
+        let asked = app.clone();
+        let look = move || match has_hooks {
+            true => routes::present_faults(&asked),
+            false => Vec::new(),
+        };
+        let faults = tokio::task::spawn_blocking(look).await;
+        let mut faults = faults.unwrap_or_default();
+        if is_detached {
+            // That has a notice of its own.
+            faults.retain(|(kind, _)| *kind != FaultKind::Interfaces);
+        }
+        for notice in watch.look(&faults) {
+            notices.send(notice);
+        }
+        // A detach is noticed at once, whatever it is that changed.
+        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
+            return;
+        }
+        tokio::time::sleep(NOTICE_PAUSE).await;
+    }
+}
+
 /// Rolls an unconfirmed change back at its deadline.
 async fn roll_back_unconfirmed(supervisor: Supervisor) {
     /// Between two looks at the boot clock, and between two tries where taking it back fails:
@@ -303,10 +381,30 @@ async fn roll_back_unconfirmed(supervisor: Supervisor) {
     }
 }
 
+/// Between two looks at the boot clock for what ends, which goes on while the machine is suspended.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Takes rules away at their end.
+async fn end_rules(supervisor: Supervisor) {
+    /// After a try: one that failed is not repeated at once.
+    const AGAIN: Duration = Duration::from_millis(750);
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let snapshot = supervisor.snapshot();
+        if snapshot
+            .next_rule_end
+            .is_some_and(|next| next <= snapshot.clock.now())
+        {
+            supervisor.end_rules();
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
 /// Ends bans at their time.
 async fn expire_bans(supervisor: Supervisor) {
-    /// Between two looks at the boot clock, which goes on while the machine is suspended.
-    const LOOK: Duration = Duration::from_millis(250);
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
 use super::banned::SharedBans;
 use super::feeds::Feeds;
 use super::held::StoreHold;
-use crate::api::Detached;
+use super::tally::WorkTally;
+use crate::api::{Detached, FaultKind};
 use crate::clock::Clock;
 use crate::compiler::Ruleset;
 use crate::model::{Bypass, Grant, State};
@@ -42,6 +44,8 @@ pub struct Snapshot {
     pub feeds: Feeds,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
+    /// When the next rule ends, on the scale of the clock.
+    pub next_rule_end: Option<Timestamp>,
     /// Why the store waits for an acknowledgement.
     pub held: Option<StoreHold>,
     /// Interfaces that are to be filtered.
@@ -52,8 +56,16 @@ pub struct Snapshot {
     pub unfiltered: BTreeMap<String, String>,
     /// What else is wrong.
     pub faults: Vec<String>,
+    /// What each of them is about, in their order.
+    pub fault_kinds: Vec<FaultKind>,
+    /// When the revision was made; `None`: that is not known, or there is none.
+    pub made: Option<Timestamp>,
+    /// What the agent counts of its own work.
+    pub tally: Arc<WorkTally>,
     /// Names of services that were removed, by the scope that counts for them still.
     pub removed: BTreeMap<ScopeId, String>,
+    /// Since when scopes count whose services came after the counters.
+    pub counted_since: BTreeMap<ScopeId, Timestamp>,
 }
 
 impl Snapshot {
@@ -73,12 +85,17 @@ impl Snapshot {
             grants: Vec::new(),
             feeds: Feeds::default(),
             pending: None,
+            next_rule_end: None,
             held: None,
             interfaces: Vec::new(),
             detached: None,
             unfiltered: BTreeMap::new(),
             faults: Vec::new(),
+            fault_kinds: Vec::new(),
+            made: None,
+            tally: Arc::default(),
             removed: BTreeMap::new(),
+            counted_since: BTreeMap::new(),
         }
     }
 

@@ -214,6 +214,7 @@ pub fn start(
         marker: config.state_dir.join(DETACHED_MARKER),
         clock,
         never_banned: config.bans.never_banned(),
+        ban_burst: config.bans.burst,
         guard: guard.map(<[_]>::to_vec),
     };
     let links = kernel.held_links();

@@ -73,6 +73,7 @@ pub(super) fn create(name: &str, allow: &[&str], block: &[&str]) -> Change {
         block: list(block),
         comment: None,
         inactive: false,
+        mode: Default::default(),
         services: Vec::new(),
         unbound: false,
         replace: false,
@@ -214,6 +215,7 @@ fn start(dir: &Path, kernel: &FakeKernel, hands: &Hands, interfaces: &[&str]) ->
         marker: dir.join(DETACHED_MARKER),
         clock,
         never_banned: Vec::new(),
+        ban_burst: 100,
         guard: None,
     };
     let (sources, _) = mpsc::unbounded_channel();

@@ -62,6 +62,56 @@ pub struct ExplainView {
     /// held: older than what is in force, or of another history.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub other_rules_in_force: bool,
+    /// The past revision whose policies are asked, without bans and bypasses, which are in no
+    /// revision; left out: the state as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+}
+
+/// `GET /v1/explain/network`: what policies, bans and bypasses say of each source in a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ExplainNetworkView {
+    /// The network in question, with its length and without host bits.
+    pub network: String,
+    /// The destination port in question; `None`: a port of no service.
+    pub port: Option<u16>,
+    /// The scope in which it is judged: "host" or the service's name.
+    pub scope: String,
+    /// Whether all its sources get the same verdict by the same rule.
+    pub uniform: bool,
+    /// The parts that are judged alike, ascending.
+    pub parts: Vec<NetworkPart>,
+    /// Whether more parts follow.
+    pub more: bool,
+    /// The past revision whose policies are asked, without bans and bypasses, which are in no
+    /// revision; left out: the state as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+}
+
+/// A part of a network whose sources are judged alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct NetworkPart {
+    /// The first address.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub first: IpAddr,
+    /// The last address.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub last: IpAddr,
+    /// What becomes of its attempts where they are filtered.
+    pub verdict: PacketAction,
+    /// Why.
+    pub reason: Cause,
+    /// The reason in a sentence, of one source of the part.
+    pub sentence: String,
+    /// The rule that decides, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<MatchView>,
+    /// The ban that decides, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ban: Option<BanView>,
 }
 
 /// How the interface of an attempt was chosen.

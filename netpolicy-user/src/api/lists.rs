@@ -29,6 +29,9 @@ pub struct ListView {
     /// Where its content comes from, if it is a feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<Feed>,
+    /// A file that makes it smaller by more than this is asked about, percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_shrink: Option<u8>,
     /// Its comment.
     pub comment: Option<String>,
     /// Who owns it.

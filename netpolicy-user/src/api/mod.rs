@@ -5,18 +5,24 @@
 //! [`Change`](crate::model::change::Change)s.
 
 mod bans;
+mod clients;
 mod devices;
 mod diff;
 mod doctor;
 mod events;
 mod explain;
 mod feeds;
+mod find;
 mod lists;
+mod notices;
 mod paged;
 mod policies;
 mod problem;
+mod rehearsal;
 mod safety;
+mod scopes;
 mod services;
+mod sources;
 mod sql;
 mod texts;
 mod verdict;
@@ -30,24 +36,37 @@ pub use self::bans::{
     BanOrder, BanOutcome, BanRequest, BanResult, BanView, BansPage, BansQuery, BansStatus, NDJSON,
     ReplaceBansQuery, UnbanRequest,
 };
+pub use self::clients::{ClientsQuery, ConnectedClient, ConnectedView};
 pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;
 pub use self::doctor::{DoctorLine, DoctorReport, Health};
-pub use self::events::{DeniedEvent, EventLine};
+pub use self::events::{DeniedEvent, EventLine, EventsQuery};
 pub use self::explain::{
-    Arrival, Detached, ExceptionView, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
+    Arrival, Detached, ExceptionView, ExplainNetworkView, ExplainView, KernelVerdict, MatchView,
+    NetworkPart, PoliciesSay, ProbeView,
 };
 pub use self::feeds::{FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery};
+pub use self::find::{FindQuery, FindView, FoundItem, FoundKind};
 pub use self::lists::{EntriesQuery, EntryItem, ListView};
-pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
+pub use self::notices::{FaultKind, HookView, NoticeTopic, NoticeView, NoticesQuery, NoticesView};
+pub use self::paged::{PageQuery, Paged, RevisionsQuery, RuleItem, RulesQuery};
 pub use self::policies::{PolicyView, RuleView};
 pub use self::problem::{ErrorCode, ErrorPlace, PROBLEM_JSON, ProblemDetails};
+pub use self::rehearsal::{
+    EvaluatePolicyQuery, EvaluateQuery, EvaluatedSource, Evaluation, RecommendQuery,
+    Recommendation, RecommendedEntry, UncoveredSource,
+};
 pub use self::safety::{
     AcknowledgeQuery, AcknowledgedView, AuditView, CallerView, ChangeQuery, ClientsView,
     ConsentQuery, DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView,
     PendingView, RescuedView, Shrink,
 };
+pub use self::scopes::{OpenPort, ScopeRule, ScopeStatus};
 pub use self::services::{HostView, ServiceView};
+pub use self::sources::{
+    HitView, HitsPage, HitsQuery, RateBucket, RateStep, RatesQuery, RatesView, SourceOrder,
+    SourceVerdict, SourceView, SourcesPage, SourcesQuery,
+};
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use self::texts::{CHANGE_WITH_TEXTS, ChangeHead};
 pub use self::verdict::{Cause, EngineName, PacketAction, Phase, Verdict};
@@ -115,6 +134,17 @@ pub struct AgentStatus {
     pub restart: Vec<String>,
     /// Resident memory of the agent, bytes.
     pub memory_bytes: u64,
+    /// Each scope: the host first, then services by name.
+    #[serde(default)]
+    pub scopes: Vec<ScopeStatus>,
+    /// Ports that processes of the agent's network namespace listen on, and that no policy
+    /// governs, but for those on loopback addresses alone; `None`: the kernel does not list them.
+    #[serde(default)]
+    pub open_ports: Option<Vec<OpenPort>>,
+    /// How many of the newest revisions are not in force because they change nothing for packets:
+    /// names, comments, inactive policies.
+    #[serde(default)]
+    pub without_effect: u64,
 }
 
 /// What the kernel enforces, read from the pins.
@@ -214,6 +244,10 @@ pub struct Changed {
     /// were not looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientsView>,
+    /// Of a dry run: which sources that were seen in the last 30 days it would treat otherwise;
+    /// left out where it changes no verdict, or nothing is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Evaluation>,
     /// The operator whose own address was judged, to prevent a lockout; `None`: the
     /// change newly denies no source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -305,6 +339,9 @@ pub struct CounterRow {
     pub action: PacketAction,
     /// Packets, all CPUs together.
     pub packets: u64,
+    /// Since when the scope's packets are counted; `None`: it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// A bypass.
@@ -349,6 +386,10 @@ pub struct RevisionView {
     pub actor: String,
     /// What was done: "policy create office".
     pub action: String,
+    /// What changed by it, from what to what, as the audit log has it; left out: it was not
+    /// requested, or the log has no such entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
 }
 
 /// `GET /v1/progress`: what the agent is doing; for progress bars.

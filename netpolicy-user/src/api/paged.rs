@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +23,7 @@ pub struct Paged<T> {
     pub next: Option<u64>,
 }
 
-/// The query of `GET /v1/revisions` and `GET /v1/audit`, the newest first.
+/// The query of `GET /v1/audit`, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(IntoParams))]
 #[serde(deny_unknown_fields, default)]
@@ -38,6 +39,38 @@ pub struct PageQuery {
     /// Only entries that contain this text; ASCII letters match in either case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+}
+
+/// The query of `GET /v1/revisions`, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+pub struct RevisionsQuery {
+    /// At most so many revisions: 1 to 1,000; 100 unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
+    pub limit: Option<usize>,
+    /// Only revisions that follow this one: the `next` of the part before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Only revisions in whose `actor` or `action` this text is; ASCII letters match in either
+    /// case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Only revisions that changed the policy of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Only revisions that this OS user made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Only revisions that were made at this time or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>, format = DateTime))]
+    pub since: Option<Timestamp>,
+    /// With what changed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub changes: bool,
 }
 
 impl PageQuery {

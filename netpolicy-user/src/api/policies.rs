@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+use crate::model::Mode;
+
 /// A policy, whole or in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -13,6 +15,9 @@ pub struct PolicyView {
     pub name: String,
     /// Whether it is active.
     pub active: bool,
+    /// Whether it is enforced, or only observed: then it governs nothing.
+    #[serde(default)]
+    pub mode: Mode,
     /// "host" and names of services.
     pub bindings: Vec<String>,
     /// Rules on the allow list, without those of named lists; `None`: allows any.
@@ -65,6 +70,9 @@ pub struct RuleView {
     /// Its comment, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// When it ends, if it has an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// Where it was read: "office.toml:4", or "--allow".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,

@@ -1,23 +1,17 @@
 //! `netpolicy agent`.
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use nix::sys::signal::{SigSet, Signal};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::context::wants_colour;
 use super::descriptors;
 use super::failure::{Exit, Failure};
+use super::log;
 use crate::agent::guard;
 use crate::agent::http::serve;
 use crate::agent::start::StartError;
 use crate::config::{Config, HookChoice, Overrides};
-use crate::output::{Escaped, Format};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AgentArgs {
@@ -56,7 +50,7 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
         ..overrides
     };
     let config = Config::from_process(&overrides)?;
-    start_log()?;
+    log::start("netpolicy")?;
     if let Some(seconds) = args.roll_back_after {
         // `kill -HUP $(pidof netpolicy)` is meant for the agent.
         SigSet::from(Signal::SIGHUP).thread_block()?;
@@ -85,29 +79,4 @@ fn with_hint(error: anyhow::Error) -> anyhow::Error {
         Some(hint) => Failure::new(format!("{error:#}")).hint(hint).into(),
         None => error,
     }
-}
-
-/// Log lines go to standard error, where a service manager picks them up.
-fn start_log() -> anyhow::Result<()> {
-    /// Which lines: `warn`, `debug`, `netpolicy_user=trace`.
-    const VARIABLE: &str = "NETPOLICY_LOG";
-    let filter = match std::env::var(VARIABLE) {
-        Ok(text) if !text.is_empty() => text,
-        _ => "info".to_owned(),
-    };
-    let filter: Targets = filter
-        .parse()
-        .with_context(|| format!("{VARIABLE}: \"{filter}\" is not a log filter"))?;
-    let colour = wants_colour(io::stderr().is_terminal());
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(move || Escaped::new(io::stderr(), Format::Table, colour))
-        .with_ansi(colour)
-        // What says that a line cannot be written would panic where that cannot be written either:
-        // on a full disk, or on a terminal that is gone.
-        .log_internal_errors(false);
-    tracing_subscriber::registry()
-        .with(lines)
-        .with(filter)
-        .init();
-    Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::context::Context;
+use super::end::time;
 use super::failure::{Exit, Failure};
 use super::input::Input;
 use crate::api::{BanOrder, BanOutcome, BanRequest, BanResult, BansPage, BansQuery, UnbanRequest};
@@ -89,18 +90,6 @@ pub(super) struct BansArgs {
     count: bool,
 }
 
-/// Reads a time, or seconds since 1970 as `date` writes and reads them.
-fn time(text: &str) -> Result<Timestamp, String> {
-    let read = match text.strip_prefix('@') {
-        Some(seconds) => match seconds.parse() {
-            Ok(seconds) => Timestamp::from_second(seconds),
-            Err(error) => return Err(error.to_string()),
-        },
-        None => text.parse(),
-    };
-    read.map_err(|error| error.to_string())
-}
-
 impl SourceArgs {
     fn read(&mut self) -> Result<Vec<String>, Failure> {
         let mut sources = std::mem::take(&mut self.sources);
@@ -138,7 +127,15 @@ pub(super) async fn ban(mut args: BanArgs, cx: &mut Context<'_>) -> anyhow::Resu
             replace: args.replace,
         })
         .collect();
-    let outcomes = cx.client.ban(&requests).await?;
+    carry_out(&requests, cx).await
+}
+
+/// Sends requests of bans, and prints what became of them.
+pub(super) async fn carry_out(
+    requests: &[BanRequest],
+    cx: &mut Context<'_>,
+) -> anyhow::Result<Exit> {
+    let outcomes = cx.client.ban(requests).await?;
     cx.print(outcomes.as_slice())?;
     let is_banned = |o: &BanOutcome| matches!(o.result, BanResult::Banned | BanResult::Extended);
     if outcomes.iter().any(is_banned) {

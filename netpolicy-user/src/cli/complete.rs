@@ -13,7 +13,7 @@ use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use crate::api::{EntriesQuery, PageQuery, RulesQuery};
+use crate::api::{EntriesQuery, RevisionsQuery, RulesQuery};
 use crate::client::{Client, ClientError};
 use crate::config::{Config, Overrides};
 use crate::model::ListKind;
@@ -138,8 +138,8 @@ fn added(mut command: Command, path: &mut Vec<String>) -> Command {
 fn kind(path: &[String], arg: &Arg) -> Option<Completable> {
     let path: Vec<_> = path.iter().map(String::as_str).collect();
     match (path.as_slice(), arg.get_id().as_str()) {
-        (["policy" | "list", "create"], "name") | (["service", "add"], "name") => None,
-        (["feed", ..], "service") => None,
+        (["policy" | "list" | "feed", "create"], "name") | (["service", "add"], "name") => None,
+        (["feed", ..] | ["import"], "service") => None,
         (["list" | "feed", ..], "name") => Some(Completable::List),
         (["list", "remove"], "entries") => Some(Completable::Entry),
         (["policy", ..], "name") | (_, "policy") => Some(Completable::Policy),
@@ -234,9 +234,9 @@ async fn found(
             named.collect()
         }
         Completable::Revision => {
-            let query = PageQuery {
+            let query = RevisionsQuery {
                 limit: Some(MOST),
-                ..PageQuery::default()
+                ..RevisionsQuery::default()
             };
             let revisions = client.revisions(&query).await?.items.into_iter();
             let named = revisions.map(|r| (r.revision.to_string(), r.action));
@@ -365,6 +365,9 @@ mod tests {
             ("policy create", "except", Some(Completable::Reference)),
             ("list show", "name", Some(Completable::List)),
             ("list create", "name", None),
+            ("feed create", "name", None),
+            ("feed alter", "name", Some(Completable::List)),
+            ("import", "service", None),
             ("list remove", "entries", Some(Completable::Entry)),
             ("list add", "entries", None),
             ("service alter", "name", Some(Completable::Service)),

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::input::Input;
 use super::list_file::ListTolerance;
-use crate::api::{DiffAnswer, PageQuery};
+use crate::api::{DiffAnswer, RevisionsQuery};
 use crate::model::change::Change;
 use crate::output::DiffView;
 
@@ -62,9 +62,9 @@ async fn of_revisions(
 }
 
 async fn before_newest(cx: &Context<'_>) -> anyhow::Result<u64> {
-    let query = PageQuery {
+    let query = RevisionsQuery {
         limit: Some(2),
-        ..PageQuery::default()
+        ..RevisionsQuery::default()
     };
     let newest = cx.client.revisions(&query).await?.items;
     newest.get(1).map(|before| before.revision).ok_or_else(|| {

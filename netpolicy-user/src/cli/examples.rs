@@ -5,6 +5,7 @@ mod feed;
 mod integrations;
 mod list;
 mod policy;
+mod sources;
 mod upkeep;
 
 use clap::Command;
@@ -14,7 +15,7 @@ const HEADING: &str = "Examples:";
 
 /// Each command, by its words after `netpolicy`, and two command lines: those that no
 /// other table has.
-static EXAMPLES: [(&str, [&str; 2]); 18] = [
+static EXAMPLES: [(&str, [&str; 2]); 20] = [
     (
         "",
         [
@@ -33,14 +34,14 @@ static EXAMPLES: [(&str, [&str; 2]); 18] = [
         "import",
         [
             "netpolicy import drop_v4.json --list bad-hosts --apply",
-            "netpolicy import GeoLite2-Country.mmdb --country DE > germany.txt",
+            "netpolicy import ipset.save --into bans --for 7d --by ipset",
         ],
     ),
     (
         "export",
         [
             "netpolicy export > policy.toml",
-            "netpolicy export --revision 41 > earlier.toml",
+            "netpolicy export --revision 41 --dir earlier",
         ],
     ),
     (
@@ -57,7 +58,7 @@ static EXAMPLES: [(&str, [&str; 2]); 18] = [
     (
         "history",
         [
-            "netpolicy history --limit 50",
+            "netpolicy history --policy office --since 7d",
             "netpolicy history --text office --after 120",
         ],
     ),
@@ -78,8 +79,22 @@ static EXAMPLES: [(&str, [&str; 2]); 18] = [
     (
         "explain",
         [
-            "netpolicy explain 198.51.100.7 --port 5432",
-            "netpolicy explain 2001:db8::7 --port 5432 --interface eth1",
+            "netpolicy explain 198.51.100.7 2001:db8::7 --port postgres",
+            "netpolicy explain 198.51.100.0/24 --port postgres --revision 41",
+        ],
+    ),
+    (
+        "find",
+        [
+            "netpolicy find 198.51.100.7",
+            "netpolicy find 198.51.100.0/24 --output json",
+        ],
+    ),
+    (
+        "clients",
+        [
+            "netpolicy clients --service postgres",
+            "netpolicy clients --denied --output json",
         ],
     ),
     (
@@ -146,6 +161,7 @@ fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
         .chain(&list::LIST)
         .chain(&bans::BANS)
         .chain(&policy::POLICY)
+        .chain(&sources::SOURCES)
         .chain(&upkeep::UPKEEP)
 }
 
@@ -229,8 +245,8 @@ mod tests {
         assert!(
             help.ends_with(
                 "Examples:\n  netpolicy policy alter office --add-allow 203.0.113.9 \
-                 --confirm-within 60s\n  netpolicy policy alter abuse --set-block-file \
-                 bad-hosts.txt --existing cut\n"
+                 --confirm-within 60s\n  netpolicy policy alter abuse --add-block \
+                 198.51.100.7 --for 4h --rule-comment scanner\n"
             ),
             "{help}"
         );

@@ -3,16 +3,24 @@
 //! What needs no network is done here. What reads the internet is done by another program,
 //! `netpolicy-net`, so that this one links no TLS.
 
+mod settings;
+
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use self::settings::FeedSettings;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::safety::Safety;
+use super::submit::submit;
 use crate::api::FeedView;
+use crate::model::Feed;
+use crate::model::change::{Change, FeedEdit};
 use crate::model::error::closest;
+use crate::output::Format;
 
 /// The other program.
 const NET: &str = "netpolicy-net";
@@ -31,6 +39,17 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) enum FeedCommand {
     /// List all feeds: how many entries, how old, when they are refreshed next
     List,
+    /// Create a feed: a list that is refreshed from a URL or file, which policies refer to as @NAME
+    Create(Box<CreateFeedArgs>),
+    /// Change the settings of a feed; what is not named stays, its content too
+    Alter(Box<AlterFeedArgs>),
+    /// Drop a feed to which no policy refers
+    Drop {
+        /// The feed
+        name: String,
+        #[command(flatten)]
+        safety: Safety,
+    },
     /// Show a feed: its source, how it is, and what is refused of it
     Show {
         /// The feed
@@ -47,7 +66,39 @@ pub(super) enum FeedCommand {
     Run(NetArgs),
 }
 
-/// Options of what reads the internet. They are read again by the program that does it.
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateFeedArgs {
+    /// Its name: 3 to 28 letters, digits, underscores and hyphens
+    name: String,
+    /// An https:// URL, or the path of a file that netpolicy-feed can read
+    #[arg(value_name = "URL|FILE")]
+    source: String,
+    /// Description
+    #[arg(long)]
+    comment: Option<String>,
+    #[command(flatten)]
+    settings: FeedSettings,
+    #[command(flatten)]
+    safety: Safety,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AlterFeedArgs {
+    /// The feed
+    name: String,
+    /// An https:// URL, or the path of a file that netpolicy-feed can read
+    #[arg(long, value_name = "URL|FILE")]
+    source: Option<String>,
+    /// Description; an empty one removes it
+    #[arg(long)]
+    comment: Option<String>,
+    #[command(flatten)]
+    settings: FeedSettings,
+    #[command(flatten)]
+    safety: Safety,
+}
+
+/// Options of what reads the internet.
 #[derive(Debug, clap::Args)]
 pub(super) struct NetArgs {
     /// Certificates to trust instead of the system's, PEM
@@ -65,41 +116,45 @@ pub(super) struct TestArgs {
     /// An https:// URL, or a file
     #[arg(value_name = "URL|FILE")]
     source: String,
-    /// The format; without it, told from the content
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Only entries of this service of a cloud provider; may be repeated
-    #[arg(long, value_name = "NAME")]
-    service: Vec<String>,
-    /// Only entries of this region of a cloud provider; may be repeated
-    #[arg(long, value_name = "NAME")]
-    region: Vec<String>,
-    /// Only entries of this country, by ISO 3166's two letters; may be repeated
-    #[arg(long, value_name = "XX")]
-    country: Vec<String>,
-    /// Only entries of this autonomous system; may be repeated
-    #[arg(long = "as", value_name = "NUMBER")]
-    asn: Vec<u32>,
-    /// Only entries of this set, where there are several; may be repeated
-    #[arg(long, value_name = "NAME")]
-    set: Vec<String>,
-    /// Accept an http:// URL, which anyone on the way can alter
-    #[arg(long)]
-    allow_http: bool,
-    /// Read at most so many bytes
-    #[arg(long, value_name = "BYTES")]
-    max_bytes: Option<u64>,
-    /// Give up after so many seconds
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u64>,
     #[command(flatten)]
     net: NetArgs,
+    // Last: its heading would go on.
+    #[command(flatten)]
+    settings: FeedSettings,
 }
 
 impl FeedCommand {
-    /// Whether the other program does it.
-    pub(super) fn is_of_net(&self) -> bool {
-        matches!(self, Self::Test(_) | Self::Run(_))
+    /// The arguments of the other program, if that one does it. `given`: those of this one.
+    pub(super) fn for_net(
+        &self,
+        given: &[OsString],
+        format: Format,
+    ) -> Option<Result<Vec<OsString>, Failure>> {
+        match self {
+            Self::Test(args) => Some(args.for_net(format)),
+            Self::Run(_) => Some(Ok(given.to_vec())),
+            _ => None,
+        }
+    }
+}
+
+impl TestArgs {
+    /// The settings travel as the API has them, so that they are options of one program.
+    fn for_net(&self, format: Format) -> Result<Vec<OsString>, Failure> {
+        let source = absolute(self.source.clone())?;
+        let feed = self.settings.edit(None).of(&Feed::new(&source));
+        let problem = |problem| Failure::new(format!("{problem}"));
+        feed.check().map_err(problem)?;
+        let settings = serde_json::to_string(&feed);
+        let settings = settings.map_err(|error| Failure::new(error.to_string()))?;
+        let mut args: Vec<OsString> = vec!["feed".into(), "test".into(), settings.into()];
+        if format == Format::Json {
+            args.extend(["--output".into(), "json".into()]);
+        }
+        if let Some(ca) = &self.net.ca {
+            args.extend(["--ca".into(), ca.into()]);
+        }
+        Ok(args)
     }
 }
 
@@ -113,12 +168,58 @@ pub(super) async fn run(command: FeedCommand, cx: &mut Context<'_>) -> anyhow::R
             let feed = find(&name, cx.client.feeds().await?)?;
             cx.print(&feed)?;
         }
+        FeedCommand::Create(args) => return create(*args, cx).await,
+        FeedCommand::Alter(args) => return alter(*args, cx).await,
+        FeedCommand::Drop { name, safety } => {
+            // A list of another kind is not dropped by this command.
+            let feed = find(&name, cx.client.feeds().await?)?;
+            return submit(&Change::DropList { name: feed.name }, &safety, cx).await;
+        }
         FeedCommand::Refresh { name } => return refresh(&name, cx).await,
         FeedCommand::Test(_) | FeedCommand::Run(_) => {
             return Err(not_here().into());
         }
     }
     Ok(Exit::Done)
+}
+
+async fn create(args: CreateFeedArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let change = Change::CreateFeed {
+        name: args.name,
+        settings: args.settings.edit(Some(absolute(args.source)?)),
+        comment: args.comment,
+    };
+    submit(&change, &args.safety, cx).await
+}
+
+async fn alter(args: AlterFeedArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let source = args.source.map(absolute).transpose()?;
+    let settings = args.settings.edit(source);
+    if settings == FeedEdit::default() && args.comment.is_none() {
+        return Err(Failure {
+            exit: Exit::Usage,
+            ..Failure::new("nothing to alter: no setting is named")
+                .hint("`netpolicy feed alter --help` lists the settings")
+        }
+        .into());
+    }
+    let change = Change::AlterFeed {
+        name: args.name,
+        settings,
+        comment: args.comment,
+    };
+    submit(&change, &args.safety, cx).await
+}
+
+/// A URL as it is, the path of a file from the root.
+fn absolute(source: String) -> Result<String, Failure> {
+    if source.contains("://") {
+        return Ok(source);
+    }
+    let path = std::path::absolute(&source);
+    let path = path.map_err(|error| Failure::new(format!("{source}: {error}")))?;
+    let text = path.into_os_string().into_string();
+    text.map_err(|_| Failure::new(format!("{source}: a path in UTF-8 was expected")))
 }
 
 async fn refresh(name: &str, cx: &mut Context<'_>) -> anyhow::Result<Exit> {

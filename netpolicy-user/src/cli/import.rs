@@ -1,5 +1,7 @@
 //! `netpolicy import`.
 
+mod into_bans;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -8,6 +10,7 @@ use netpolicy_formats::{
 };
 use serde_json::json;
 
+use self::into_bans::BanOptions;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::input::Input;
@@ -44,6 +47,8 @@ pub(super) struct ImportArgs {
     apply: bool,
     #[command(flatten)]
     wanted: EntrySelection,
+    #[command(flatten)]
+    bans: BanOptions,
     #[command(flatten)]
     safety: Safety,
 }
@@ -171,6 +176,9 @@ pub(super) async fn run(args: ImportArgs, cx: &mut Context<'_>) -> anyhow::Resul
     for remark in remarks(&name, &reading) {
         cx.note(&remark)?;
     }
+    if args.bans.into.is_some() {
+        return into_bans::ban(&args.bans, &reading, args.safety.dry_run, cx).await;
+    }
     if args.apply {
         let change = change(target, &name, &reading, cx).await?;
         return submit(&change, &args.safety, cx).await;
@@ -200,7 +208,8 @@ fn policies(
     args: &ImportArgs,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
-    if args.apply || args.into.list.is_some() || args.into.allow || args.into.block {
+    let is_list = args.into.list.is_some() || args.into.allow || args.into.block;
+    if args.apply || is_list || args.bans.into.is_some() {
         return Err(Failure::new(format!(
             "{name}: pg_hba.conf makes a policy file of its own, not a list"
         ))
@@ -302,6 +311,7 @@ fn of_policy(
         except,
         comment,
         inactive: false,
+        mode: Default::default(),
         services: Vec::new(),
         unbound: false,
         replace: false,

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::end::RuleEnd;
 use super::failure::{Exit, Failure};
 use super::geo::{Geo, GeoRegion, databases};
 use super::list_file::{ListTolerance, list_text};
@@ -50,55 +51,42 @@ pub(super) struct RuleNote {
     /// A comment for each rule that is added
     #[arg(long, value_name = "TEXT")]
     rule_comment: Option<String>,
-    /// Rules have no end: refused, with what has one.
-    #[arg(long = "for", value_name = "TIME", hide = true)]
-    until: Option<String>,
+    #[command(flatten)]
+    end: RuleEnd,
 }
 
 impl RuleNote {
     /// Of entries of a list.
-    pub(super) fn of(name: Option<String>, comment: Option<String>, until: Option<String>) -> Self {
+    pub(super) fn of(name: Option<String>, comment: Option<String>, end: RuleEnd) -> Self {
         Self {
             rule_name: name,
             rule_comment: comment,
-            until,
+            end,
         }
     }
 
-    /// Refuses what rules do not have.
-    pub(super) fn check(&self) -> Result<(), Failure> {
-        let Some(until) = &self.until else {
-            return Ok(());
-        };
-        let failure = Failure::new("--for: a rule has no end; it stays until it is removed");
-        Err(Failure {
-            exit: Exit::Usage,
-            ..failure.hint(format!(
-                "`netpolicy ban SRC --for {until}` denies a source for a time, `netpolicy bypass \
-                 grant SRC --minutes N` exempts one"
-            ))
-        })
-    }
-
-    /// Refuses a name or a comment where no rule is added that could have it.
+    /// Refuses a name, a comment or an end where no rule is added that could have it.
     pub(super) fn check_added(&self, adds_rules: bool) -> Result<(), Failure> {
-        if adds_rules || (self.rule_name.is_none() && self.rule_comment.is_none()) {
+        let is_empty = self.rule_name.is_none() && self.rule_comment.is_none();
+        if adds_rules || (is_empty && self.end.at().is_none()) {
             return Ok(());
         }
-        let failure = Failure::new("--rule-name and --rule-comment: no rule is added");
+        let failure =
+            Failure::new("--rule-name, --rule-comment, --for and --until: no rule is added");
         Err(Failure {
             exit: Exit::Usage,
             ..failure.hint(
-                "they name the rules that the same command adds; --comment describes the policy",
+                "they belong to the rules that the same command adds; --comment describes the policy",
             )
         })
     }
 
-    /// The same rules with these names and comments.
+    /// The same rules with this name, comment and end.
     pub(super) fn on(&self, mut list: ListInput) -> ListInput {
         if !list.is_empty() {
             list.name.clone_from(&self.rule_name);
             list.comment.clone_from(&self.rule_comment);
+            list.expires = self.end.at();
         }
         list
     }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::context::Context;
+use super::end::RuleEnd;
 use super::failure::Exit;
 use super::input::{Input, ListFileOptions, RuleNote};
-use super::policy::RuleFilter;
+use super::listing::RuleFilter;
 use super::safety::Safety;
 use super::submit::submit;
 use crate::api::{EntriesQuery, PageQuery};
@@ -136,9 +137,8 @@ pub(super) struct AddEntriesArgs {
     /// A comment for each of these entries; an entry that is there gets it as well
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
-    /// Entries have no end: refused, with what has one.
-    #[arg(long = "for", value_name = "TIME", hide = true)]
-    until: Option<String>,
+    #[command(flatten)]
+    end: RuleEnd,
     #[command(flatten)]
     entries: EntriesArgs,
 }
@@ -162,8 +162,7 @@ pub(super) async fn run(command: ListCommand, cx: &mut Context<'_>) -> anyhow::R
         ListCommand::Add(args) => {
             let args = *args;
             let safety = args.entries.safety.clone();
-            let note = RuleNote::of(args.name, args.comment, args.until);
-            note.check()?;
+            let note = RuleNote::of(args.name, args.comment, args.end);
             (edit(args.entries, Some(&note), cx)?, safety)
         }
         ListCommand::Remove(args) => {
@@ -183,27 +182,23 @@ pub(super) async fn run(command: ListCommand, cx: &mut Context<'_>) -> anyhow::R
 /// Prints a list with all its entries, or those of its entries that are looked for.
 async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let name = name.strip_prefix('@').unwrap_or(name);
-    if filter.covers.is_none() && filter.text.is_none() {
+    if filter.is_empty() {
         let list = cx.client.named_list(name).await?;
         cx.print(&list)?;
         return Ok(Exit::Done);
     }
-    let mut query = EntriesQuery {
-        limit: Some(PageQuery::MOST),
-        after: None,
-        text: filter.text.clone(),
-        covers: filter.covers,
+    let client = &cx.client;
+    let part = async |page: PageQuery| {
+        let query = EntriesQuery {
+            limit: page.limit,
+            after: page.after,
+            text: page.text,
+            covers: filter.covers,
+        };
+        client.entries(name, &query).await
     };
-    let mut entries = Vec::new();
-    loop {
-        let page = cx.client.entries(name, &query).await?;
-        entries.extend(page.items);
-        query.after = page.next;
-        if page.next.is_none() {
-            break;
-        }
-    }
-    cx.print(entries.as_slice())?;
+    let found = filter.listing().read(part).await?;
+    cx.print(found.items.as_slice())?;
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,7 @@
 //! The options of commands that list what may be long, and its parts one after the other.
 
 use std::io;
+use std::net::IpAddr;
 
 use super::context::Context;
 use crate::api::{PageQuery, Paged};
@@ -18,6 +19,33 @@ pub(super) struct Listing {
     /// List entries that contain TEXT; letters match in either case
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
+}
+
+/// Which rules of a policy, or entries of a list, are shown.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct RuleFilter {
+    /// Show only rules that cover ADDRESS
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) covers: Option<IpAddr>,
+    /// Show only rules whose text, name or comment contains TEXT; letters match in either case
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+}
+
+impl RuleFilter {
+    /// Whether all are shown.
+    pub(super) fn is_empty(&self) -> bool {
+        self.covers.is_none() && self.text.is_none()
+    }
+
+    /// All that are looked for.
+    pub(super) fn listing(&self) -> Listing {
+        Listing {
+            limit: usize::MAX,
+            after: None,
+            text: self.text.clone(),
+        }
+    }
 }
 
 /// What was listed, and how much there is.

@@ -10,6 +10,7 @@ mod attach;
 mod ban;
 mod bind;
 mod bypass;
+mod clients;
 mod complete;
 mod completions;
 mod config;
@@ -21,14 +22,19 @@ mod descriptors;
 mod diff;
 mod doctor;
 mod early;
+mod end;
+mod evaluate;
 mod examples;
 mod explain;
 mod export;
+mod exporter;
 mod failure;
 mod feed;
+mod find;
 mod geo;
 mod grant;
 mod history;
+mod hits;
 mod host;
 mod import;
 mod input;
@@ -36,14 +42,19 @@ mod lint;
 mod list;
 mod list_file;
 mod listing;
+mod log;
+mod moment;
 mod monitor;
+mod notify;
 mod policy;
 mod safety;
 mod service;
+mod sources;
 mod sql;
 mod status;
 mod store;
 mod submit;
+mod top;
 mod usage;
 mod verify;
 
@@ -119,6 +130,9 @@ enum Command {
     /// Check and show the configuration, and print the default file
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Serve the agent's metrics to Prometheus over TCP; netpolicy-exporter.service runs this as an
+    /// unprivileged user
+    Exporter(exporter::ExporterArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -165,14 +179,24 @@ enum ClientCommand {
     Rollback(history::RollbackArgs),
     /// Show how two revisions, or a policy file and what is in force, differ
     Diff(diff::DiffArgs),
-    /// Explain whether a source may connect, and which rule decides
+    /// Explain whether sources may connect, and which rule decides
     Explain(explain::ExplainArgs),
+    /// Find the policies, lists, feeds, bans and bypasses that hold or overlap a network
+    Find(find::FindArgs),
+    /// List who is connected to ports that a policy governs, since when, and by which rule
+    Clients(clients::ClientsArgs),
     /// Read all lists back from the kernel, compare them with a fresh compile, and repair
     Verify,
     /// Show how many packets passed and were dropped, and why
     Counters,
+    /// Show what comes and what is denied, by scope, source, network and rule, as it happens
+    Top(top::TopArgs),
     /// Print denied attempts as they happen, until Ctrl-C
     Monitor(monitor::MonitorArgs),
+    /// List which sources came, what became of their attempts, and which rule decided
+    Sources(sources::SourcesArgs),
+    /// Show how many attempts came by minute, hour or day
+    Rates(sources::RatesArgs),
     /// Serve the console, a page for the browser, on loopback until Ctrl-C
     Console(console::ConsoleArgs),
     /// Ban sources, for a time or until they are unbanned, whatever policies say
@@ -184,6 +208,10 @@ enum ClientCommand {
     /// Ban what CrowdSec decides: a bouncer of its local API
     #[command(subcommand)]
     Crowdsec(crowdsec::CrowdsecCommand),
+    /// Run the hooks of the configuration: commands and URLs that are told of faults, lockouts,
+    /// being detached and bursts of bans
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Exempt sources for a time
     #[command(subcommand)]
     Bypass(bypass::BypassCommand),
@@ -236,14 +264,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let format = cli.global.output;
-    let is_of_net = match &cli.command {
-        Command::Client(ClientCommand::Feed(command)) => command.is_of_net(),
-        Command::Client(ClientCommand::Crowdsec(_)) => true,
-        _ => false,
+    let given = args.get(1..).unwrap_or_default();
+    let for_net = match &cli.command {
+        Command::Client(ClientCommand::Feed(command)) => command.for_net(given, format),
+        Command::Client(ClientCommand::Crowdsec(_) | ClientCommand::Notify(_)) => {
+            Some(Ok(given.to_vec()))
+        }
+        _ => None,
     };
-    let done = match is_of_net {
-        true => Err(feed::become_net(args.get(1..).unwrap_or_default()).into()),
-        false => run(cli),
+    let done = match for_net {
+        Some(Ok(args)) => Err(feed::become_net(&args).into()),
+        Some(Err(failure)) => Err(failure.into()),
+        None => run(cli),
     };
     let exit = done.unwrap_or_else(|error| {
         let exit = failure::exit_of(&error);
@@ -305,6 +337,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             return early::run(&overrides, cli.global.output, &mut io::stdout().lock());
         }
         Command::Config(command) => return config::run(command, overrides, cli.global.output),
+        Command::Exporter(args) => {
+            let read = Config::for_commands(&overrides, |name| std::env::var_os(name));
+            return exporter::run(&args, &read?.0);
+        }
         Command::Completions(args) => return completions::run(&args, &mut io::stdout().lock()),
         Command::Client(command) => command,
     };
@@ -366,14 +402,19 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Rollback(args) => history::rollback(args, cx).await,
         ClientCommand::Diff(args) => diff::run(args, cx).await,
         ClientCommand::Explain(args) => explain::run(&args, cx).await,
+        ClientCommand::Find(args) => find::find(args, cx).await,
+        ClientCommand::Clients(args) => clients::run(args, cx).await,
         ClientCommand::Verify => verify::run(cx).await,
         ClientCommand::Counters => counters::run(cx).await,
+        ClientCommand::Top(args) => top::run(args, cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
+        ClientCommand::Sources(args) => sources::sources(args, cx).await,
+        ClientCommand::Rates(args) => sources::rates(args, cx).await,
         ClientCommand::Console(args) => console::run(args, cx).await,
         ClientCommand::Ban(args) => ban::ban(args, cx).await,
         ClientCommand::Unban(args) => ban::unban(args, cx).await,
         ClientCommand::Bans(args) => ban::list(args, cx).await,
-        ClientCommand::Crowdsec(_) => Err(feed::not_here().into()),
+        ClientCommand::Crowdsec(_) | ClientCommand::Notify(_) => Err(feed::not_here().into()),
         ClientCommand::Bypass(command) => bypass::run(command, cx).await,
         ClientCommand::Grant(args) => grant::grant(args, cx).await,
         ClientCommand::Revoke(args) => grant::revoke(args, cx).await,

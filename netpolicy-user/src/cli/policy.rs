@@ -1,17 +1,20 @@
 //! `netpolicy policy …`.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::context::Context;
+use super::evaluate;
 use super::failure::Exit;
+use super::hits::{self, ShowArgs};
 use super::input::{Input, ListFileOptions, RuleNote};
 use super::lint::{self, LintArgs};
+use super::listing::RuleFilter;
 use super::safety::Safety;
+use super::service::mode_parser;
 use super::submit::submit;
 use crate::api::{PageQuery, RulesQuery};
-use crate::model::Principal;
 use crate::model::change::{Change, ListEdit};
+use crate::model::{Mode, Principal};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PolicyCommand {
@@ -63,12 +66,11 @@ pub(super) enum PolicyCommand {
     /// List all policies
     List,
     /// Show a policy with all its rules
-    Show {
-        /// The policy
-        name: String,
-        #[command(flatten)]
-        filter: RuleFilter,
-    },
+    Show(ShowArgs),
+    /// Judge a policy, or a policy file, over the sources that came
+    Evaluate(evaluate::EvaluateArgs),
+    /// Print the smallest allow list that covers the sources that came, as a policy file
+    Recommend(evaluate::RecommendArgs),
     /// Find likely mistakes in policies; exit code 1 if there is more than notes
     Lint(LintArgs),
 }
@@ -104,6 +106,9 @@ pub(super) struct CreateArgs {
     /// Make it without activating it
     #[arg(long)]
     inactive: bool,
+    /// Enforce it, or only observe what it would deny
+    #[arg(long, value_parser = mode_parser(), default_value = "enforce")]
+    mode: Mode,
     /// Bind it to this service instead of the host; may be repeated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     service: Vec<String>,
@@ -198,17 +203,16 @@ struct PolicyAlterations {
     /// Description; an empty one removes it
     #[arg(long)]
     comment: Option<String>,
-}
-
-/// Which rules are shown.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct RuleFilter {
-    /// Show only rules that cover ADDRESS
-    #[arg(long, value_name = "ADDRESS")]
-    pub(super) covers: Option<IpAddr>,
-    /// Show only rules whose text, name or comment contains TEXT; letters match in either case
-    #[arg(long, value_name = "TEXT")]
-    pub(super) text: Option<String>,
+    /// Enforce it, or only observe what it would deny; a change of its own
+    #[arg(
+        long,
+        value_parser = mode_parser(),
+        conflicts_with_all = EDIT_ALLOW,
+        conflicts_with_all = EDIT_BLOCK,
+        conflicts_with_all = EDIT_EXCEPT,
+        conflicts_with_all = OTHER_ALTERATIONS
+    )]
+    mode: Option<Mode>,
 }
 
 const EDIT_ALLOW: [&str; 4] = [
@@ -231,6 +235,19 @@ const EDIT_EXCEPT: [&str; 4] = [
     "remove_except_file",
 ];
 
+const OTHER_ALTERATIONS: [&str; 10] = [
+    "set_allow",
+    "set_allow_file",
+    "any",
+    "set_block",
+    "set_block_file",
+    "clear_block",
+    "set_except",
+    "set_except_file",
+    "clear_except",
+    "comment",
+];
+
 pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let (change, safety) = match command {
         PolicyCommand::List => {
@@ -238,7 +255,18 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
             cx.print(policies.as_slice())?;
             return Ok(Exit::Done);
         }
-        PolicyCommand::Show { name, filter } => return show(&name, &filter, cx).await,
+        PolicyCommand::Show(args) => {
+            let Some(name) = args
+                .name
+                .as_ref()
+                .filter(|_| !args.hits && args.unused.is_none())
+            else {
+                return hits::show(&args, cx).await;
+            };
+            return show(name, &args.filter, cx).await;
+        }
+        PolicyCommand::Evaluate(args) => return evaluate::evaluate(args, cx).await,
+        PolicyCommand::Recommend(args) => return evaluate::recommend(args, cx).await,
         PolicyCommand::Lint(args) => return lint::run(&args, cx).await,
         PolicyCommand::Create(args) => {
             let safety = args.safety.clone();
@@ -273,32 +301,28 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
 
 /// Prints a policy with all its rules, or those of its rules that are looked for.
 async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    if filter.covers.is_none() && filter.text.is_none() {
+    if filter.is_empty() {
         let policy = cx.client.policy(name).await?;
         cx.print(&policy)?;
         return Ok(Exit::Done);
     }
-    let mut query = RulesQuery {
-        limit: Some(PageQuery::MOST),
-        text: filter.text.clone(),
-        covers: filter.covers,
-        ..RulesQuery::default()
+    let client = &cx.client;
+    let part = async |page: PageQuery| {
+        let query = RulesQuery {
+            limit: page.limit,
+            after: page.after,
+            text: page.text,
+            covers: filter.covers,
+            ..RulesQuery::default()
+        };
+        client.rules(name, &query).await
     };
-    let mut rules = Vec::new();
-    loop {
-        let page = cx.client.rules(name, &query).await?;
-        rules.extend(page.items);
-        query.after = page.next;
-        if page.next.is_none() {
-            break;
-        }
-    }
-    cx.print(rules.as_slice())?;
+    let found = filter.listing().read(part).await?;
+    cx.print(found.items.as_slice())?;
     Ok(Exit::Done)
 }
 
 fn create(a: CreateArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
-    a.note.check()?;
     let items = [&a.allow, &a.block, &a.except];
     let files = [&a.allow_file, &a.block_file, &a.except_file];
     a.note.check_added(
@@ -319,6 +343,7 @@ fn create(a: CreateArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
         except,
         comment: a.comment,
         inactive: a.inactive,
+        mode: a.mode,
         services: a.service,
         unbound: false,
         replace: false,
@@ -328,7 +353,6 @@ fn create(a: CreateArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
 
 fn alter(args: AlterPolicyArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
     let (s, note, list_options) = (args.set, args.note, args.list_options);
-    note.check()?;
     let mut input = Input::with_databases(&list_options.geo, &cx.config);
     let mut adds_rules = false;
     let mut edit = |any, set: Given, add: Given, remove: Given| {
@@ -369,6 +393,12 @@ fn alter(args: AlterPolicyArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
     );
     note.check_added(adds_rules)?;
     input.check()?;
+    if let Some(mode) = s.mode {
+        return Ok(Change::SetMode {
+            policy: args.name,
+            mode,
+        });
+    }
     Ok(Change::AlterPolicy {
         name: args.name,
         allow,

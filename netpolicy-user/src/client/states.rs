@@ -5,7 +5,7 @@ use hyper::Method;
 use hyper::header::CONTENT_TYPE;
 
 use super::{Client, ClientResult};
-use crate::api::{CHANGE_WITH_TEXTS, ChangeHead, DiffAnswer, PageQuery, Paged, RevisionView};
+use crate::api::{CHANGE_WITH_TEXTS, ChangeHead, DiffAnswer, Paged, RevisionView, RevisionsQuery};
 use crate::model::change::Change;
 
 impl Client {
@@ -43,8 +43,20 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn diff_change(&self, mut change: Change) -> ClientResult<DiffAnswer> {
+    pub async fn diff_change(&self, change: Change) -> ClientResult<DiffAnswer> {
         let what = "POST /v1/diff";
+        let parts = self.with_texts(what, change)?;
+        // Without a time limit: large states take as long as they take.
+        let request = self.request(Method::POST, &["diff"], &[]);
+        let request = request.header(CONTENT_TYPE, CHANGE_WITH_TEXTS).parts(parts);
+        self.decode(what, self.send(what, request).await?).await
+    }
+
+    /// A change as a body whose texts follow it as they are.
+    ///
+    /// # Errors
+    /// None that the change can cause.
+    pub(super) fn with_texts(&self, what: &str, mut change: Change) -> ClientResult<Vec<Bytes>> {
         let texts = change.texts_mut().into_iter().map(std::mem::take);
         let texts: Vec<Bytes> = texts.map(Bytes::from).collect();
         let lengths = texts.iter().map(Bytes::len).collect();
@@ -56,17 +68,14 @@ impl Client {
         head.push(b'\n');
         let mut parts = vec![Bytes::from(head)];
         parts.extend(texts);
-        // Without a time limit: large states take as long as they take.
-        let request = self.request(Method::POST, &["diff"], &[]);
-        let request = request.header(CONTENT_TYPE, CHANGE_WITH_TEXTS).parts(parts);
-        self.decode(what, self.send(what, request).await?).await
+        Ok(parts)
     }
 
     /// `GET /v1/revisions`, the newest first.
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn revisions(&self, query: &PageQuery) -> ClientResult<Paged<RevisionView>> {
+    pub async fn revisions(&self, query: &RevisionsQuery) -> ClientResult<Paged<RevisionView>> {
         self.list(&["revisions"], query).await
     }
 }

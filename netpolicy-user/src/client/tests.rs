@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::*;
-use crate::api::{DeniedEvent, EventLine, Timing};
+use crate::api::{DeniedEvent, EventLine, EventsQuery, Timing};
 
 struct Server {
     socket: PathBuf,
@@ -62,6 +62,7 @@ fn changed() -> Changed {
         plan: Vec::new(),
         effects: Vec::new(),
         clients: None,
+        seen: None,
         operator: None,
         opens: None,
         pending: None,
@@ -142,7 +143,7 @@ async fn explain_and_revoke_send_their_parameters() {
     let source = "2001:db8::1".parse().unwrap();
     assert_eq!(
         client
-            .explain(source, Some(5432), Some("eth0"))
+            .explain(source, Some(5432), Some("eth0"), None)
             .await
             .unwrap_err()
             .to_string(),
@@ -150,11 +151,11 @@ async fn explain_and_revoke_send_their_parameters() {
     );
     assert_eq!(
         client
-            .explain(source, None, None)
+            .explain(source, None, None, Some(41))
             .await
             .unwrap_err()
             .to_string(),
-        "source=2001:db8::1"
+        "source=2001:db8::1&revision=41"
     );
     assert_eq!(
         client.export(Some(3)).await.unwrap_err().to_string(),
@@ -335,6 +336,7 @@ async fn events_are_read_line_by_line_however_they_are_split() {
         action: "drop".into(),
         generation: 7,
         rule: None,
+        policies: Vec::new(),
     });
     let text = format!(
         "{}\n\n{{\"event\":\"lost\",\"count\":3}}\n",
@@ -352,7 +354,7 @@ async fn events_are_read_line_by_line_however_they_are_split() {
         }),
     );
     let (_server, client) = serve(router);
-    let mut events = client.events().await.unwrap();
+    let mut events = client.events(&EventsQuery::default()).await.unwrap();
     assert_eq!(events.next().await.unwrap(), event);
     assert_eq!(events.next().await.unwrap(), EventLine::Lost { count: 3 });
     assert!(matches!(events.next().await, Err(ClientError::StreamEnded)));

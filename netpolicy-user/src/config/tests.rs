@@ -1,6 +1,7 @@
 //! What is taken from where, and what is refused.
 
 use super::*;
+use crate::api::NoticeTopic;
 
 fn load(file: &str, env: &[(&str, &str)], mut flags: Overrides) -> Result<Config, ConfigError> {
     let dir = tempfile::tempdir().unwrap();
@@ -50,6 +51,24 @@ rules_per_list = 4
 
 [bans]
 never = ["192.0.2.0/24", "2001:db8::7"]
+burst = 9
+
+[memory]
+enabled = false
+attempts_per_second = 5000
+sources = 1000
+days = 7
+most_mib = 5
+
+[[notify]]
+on = ["fault", "ban-burst"]
+run = ["/a/hook", "x"]
+
+[[notify]]
+on = ["detach"]
+url = "https://a.example/x"
+per_hour = 3
+timeout = "2s"
 "#,
         &[],
         Overrides::default(),
@@ -74,9 +93,33 @@ never = ["192.0.2.0/24", "2001:db8::7"]
             },
             bans: BansConfig {
                 never: vec!["192.0.2.0/24".into(), "2001:db8::7".into()],
+                burst: 9,
+            },
+            memory: MemoryConfig {
+                enabled: false,
+                attempts_per_second: 5000,
+                sources: 1000,
+                days: 7,
+                most_mib: 5,
             },
             verify_interval: Duration::from_secs(300),
             geo_databases: vec!["/a/geo.mmdb".into()],
+            notify: vec![
+                NotifyHook {
+                    on: vec![NoticeTopic::Fault, NoticeTopic::BanBurst],
+                    run: Some(vec!["/a/hook".into(), "x".into()]),
+                    url: None,
+                    per_hour: 20,
+                    timeout: Duration::from_secs(10),
+                },
+                NotifyHook {
+                    on: vec![NoticeTopic::Detach],
+                    run: None,
+                    url: Some("https://a.example/x".into()),
+                    per_hour: 3,
+                    timeout: Duration::from_secs(2),
+                },
+            ],
         }
     );
     assert_eq!(config.bans.never_banned().len(), 2);
@@ -88,6 +131,21 @@ fn what_is_never_banned_has_to_be_addresses() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("config.toml:2:"), "{found:?}");
     assert!(found[0].contains("10.0.0.256"), "{found:?}");
+}
+
+#[test]
+fn bounds_of_the_memory_are_checked_and_all_reported() {
+    let found =
+        problems("[memory]\nsources = 1\ndays = 0\nattempts_per_second = 10\nmost_mib = 3\n");
+    assert_eq!(
+        found,
+        [
+            "config.toml:2:11: 1 is out of range: expected 1000 to 10000000",
+            "config.toml:3:8: 0 is out of range: expected 1 to 3650",
+            "config.toml:4:23: 10 is out of range: expected 1000 to 100000",
+            "config.toml:5:12: 3 is out of range: expected 4 to 4096",
+        ]
+    );
 }
 
 #[test]
@@ -186,7 +244,7 @@ fn all_errors_of_a_file_are_reported_in_its_order() {
             "config.toml:5:21: 'events_per_second' is the integer -1; expected an integer from 0 to 4294967295",
             "config.toml:6:13: 'bpffs_dir' is the integer 7; expected an absolute path, as in \"/run/netpolicy/agent.sock\"",
             "config.toml:7:1: unknown key 'limit'; did you mean 'limits'?",
-            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, resets_per_second, verify_interval, geo_databases, limits or bans",
+            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, resets_per_second, verify_interval, geo_databases, notify, limits, bans or memory",
             "config.toml:10:12: 'policies' is the string \"many\"; expected an integer of at least 1",
             "config.toml:11:1: unknown key 'rules' in [limits]; did you mean 'rules_per_list'?",
             "config.toml:12:2: unknown section 'limts'; did you mean 'limits'?",
@@ -245,6 +303,8 @@ fn default_file_names_every_key_with_its_default() {
         geo_databases,
         limits,
         bans,
+        memory,
+        notify,
     } = toml::from_str(DEFAULT_TEXT).unwrap();
     let FileLimits {
         policies,
@@ -255,9 +315,9 @@ fn default_file_names_every_key_with_its_default() {
         interfaces.is_some() && unfiltered_interfaces.is_some(),
         hook.is_some() && xdp_mode.is_none() && bpffs.is_some() && engine.is_some(),
         events_per_second.is_some() && resets_per_second.is_some(),
-        verify_interval.is_some() && bans.is_some(),
+        verify_interval.is_some() && bans.is_some() && memory.is_some(),
         policies.is_some() && rules_per_list.is_some(),
-        geo_databases.is_some(),
+        geo_databases.is_some() && notify.is_some(),
     ];
     assert_eq!(present, [true; 7]);
 }
@@ -289,4 +349,22 @@ fn commands_use_what_can_be_read_if_it_is_certain_which_agent_is_meant() {
     }
     let (_, problems) = read("", None, None).unwrap();
     assert!(problems.is_empty());
+}
+
+#[test]
+fn wrong_hook_is_reported_with_its_place_and_all_others() {
+    let found = problems(
+        "[[notify]]\non = [\"fualt\"]\nrun = [\"/a\"]\n\n[[notify]]\non = [\"fault\"]\nurl = \"ftp://a\"\n",
+    );
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].starts_with("config.toml:2:7: 'on' has \"fualt\""),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("config.toml:7:7: 'url' is \"ftp://a\""),
+        "{found:?}"
+    );
+    let found = problems("[[notify]]\non = [\"fault\"]\nexec = [\"/a\"]\n");
+    assert!(found[0].contains("unknown key 'exec'"), "{found:?}");
 }

@@ -1,6 +1,7 @@
 //! Reading what the program counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use netpolicy_common::{CpuState, EventStats, HOST_SCOPE, MAX_SCOPES, Reason, ResetStats, ScopeId};
 
@@ -18,6 +19,9 @@ pub struct CounterSnapshot {
     pub events: EventStats,
     /// What became of resets, all CPUs together.
     pub resets: ResetStats,
+    /// When counting began: when the maps were pinned, by the wall clock of then. `None`: it is
+    /// not known.
+    pub since: Option<SystemTime>,
 }
 
 // Places of words in a CPU's state.
@@ -44,22 +48,27 @@ fn load_all<'a>(words: impl Iterator<Item = &'a AtomicU64>) -> u64 {
 
 /// The sum of what CPUs count of a scope and reason where nothing is reported:
 /// [`netpolicy_common::CpuHead::blocked`] and [`netpolicy_common::CpuHead::banned`].
-fn unreported(maps: &Maps, scope: ScopeId, reason: Reason) -> u64 {
+fn unreported(control: &ControlPage, scope: ScopeId, reason: Reason) -> u64 {
     match (scope, reason) {
-        (HOST_SCOPE, Reason::Blocked) => load_all(maps.control.cpus().map(|cpu| cpu.blocked)),
-        (HOST_SCOPE, Reason::Banned) => load_all(maps.control.cpus().map(|cpu| cpu.banned)),
+        (HOST_SCOPE, Reason::Blocked) => load_all(control.cpus().map(|cpu| cpu.blocked)),
+        (HOST_SCOPE, Reason::Banned) => load_all(control.cpus().map(|cpu| cpu.banned)),
         _ => 0,
     }
 }
 
 /// All counters, from shared memory.
 pub(super) fn read(maps: &Maps) -> CounterSnapshot {
+    read_pages(&maps.cpus, &maps.control)
+}
+
+/// The same, of these pages.
+pub(super) fn read_pages(cpus: &Mapped<CpuState>, control: &ControlPage) -> CounterSnapshot {
     let mut rows = Vec::new();
     for scope in 0..MAX_SCOPES {
         let scope = ScopeId::try_from(scope).unwrap_or(ScopeId::MAX);
         for reason in Reason::ALL {
-            let packets = sum(&maps.cpus, PACKETS + CpuState::row(scope, *reason))
-                + unreported(maps, scope, *reason);
+            let packets = sum(cpus, PACKETS + CpuState::row(scope, *reason))
+                + unreported(control, scope, *reason);
             if packets > 0 {
                 rows.push((scope, *reason, packets));
             }
@@ -67,24 +76,29 @@ pub(super) fn read(maps: &Maps) -> CounterSnapshot {
     }
     CounterSnapshot {
         rows,
-        events: read_event_stats(maps),
+        events: event_stats(cpus, control),
         resets: ResetStats {
-            sent: sum(&maps.cpus, RESETS_SENT),
-            limited: sum(&maps.cpus, RESETS_LIMITED),
-            withheld: sum(&maps.cpus, RESETS_WITHHELD),
+            sent: sum(cpus, RESETS_SENT),
+            limited: sum(cpus, RESETS_LIMITED),
+            withheld: sum(cpus, RESETS_WITHHELD),
             due_ns: 0,
         },
+        since: None,
     }
 }
 
 /// What became of events, all CPUs together.
 pub(super) fn read_event_stats(maps: &Maps) -> EventStats {
+    event_stats(&maps.cpus, &maps.control)
+}
+
+fn event_stats(cpus: &Mapped<CpuState>, control: &ControlPage) -> EventStats {
     EventStats {
-        sent: sum(&maps.cpus, SENT),
-        limited: sum(&maps.cpus, LIMITED)
-            + unreported(maps, HOST_SCOPE, Reason::Blocked)
-            + unreported(maps, HOST_SCOPE, Reason::Banned),
-        overflowed: sum(&maps.cpus, OVERFLOWED),
+        sent: sum(cpus, SENT),
+        limited: sum(cpus, LIMITED)
+            + unreported(control, HOST_SCOPE, Reason::Blocked)
+            + unreported(control, HOST_SCOPE, Reason::Banned),
+        overflowed: sum(cpus, OVERFLOWED),
     }
 }
 
@@ -98,9 +112,10 @@ pub(super) fn reset(maps: &Maps, scope: ScopeId) {
     }
 }
 
-/// Lets every CPU write this many events more.
-pub(super) fn grant(control: &ControlPage, per_cpu: u64) {
+/// Lets every CPU write this many events more: of denied attempts, and of those that pass.
+pub(super) fn grant(control: &ControlPage, denied: u64, passed: u64) {
     for cpu in control.cpus() {
-        cpu.allowance.store(per_cpu, Ordering::Relaxed);
+        cpu.allowance.store(denied, Ordering::Relaxed);
+        cpu.sampled.store(passed, Ordering::Relaxed);
     }
 }

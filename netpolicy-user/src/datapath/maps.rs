@@ -153,10 +153,17 @@ fn ids(dir: &Path) -> Result<Vec<(&'static str, u32)>, DatapathError> {
     PINNED.iter().map(id).collect()
 }
 
-/// Opens the events' ring buffer, and what tells how many each CPU may write to it. Not part
-/// of [`Maps`], since they are read elsewhere.
-pub(super) fn open_events(dir: &Path) -> Result<(RingBuf<MapData>, ControlPage), DatapathError> {
-    Ok((typed(dir, "EVENTS")?, control(dir, true)?))
+/// What belongs to the events: their ring buffer, what tells how many each CPU may write to it,
+/// and what is counted of all that is judged.
+pub(super) type EventMaps = (RingBuf<MapData>, ControlPage, Mapped<CpuState>);
+
+/// Opens what belongs to the events. Not part of [`Maps`], since they are read elsewhere.
+pub(super) fn open_events(dir: &Path) -> Result<EventMaps, DatapathError> {
+    Ok((
+        typed(dir, "EVENTS")?,
+        control(dir, true)?,
+        cpus(dir, false)?,
+    ))
 }
 
 /// Opens what tells the program where it can answer. Not part of [`Maps`] either: it is written

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use rustix::fs::statfs;
@@ -64,6 +65,12 @@ impl Pins {
     /// What is in force.
     pub(super) fn live(&self) -> PathBuf {
         self.root.join("live")
+    }
+
+    /// When the map of counters was pinned, by the wall clock of then.
+    pub(super) fn counting_since(&self) -> Option<SystemTime> {
+        let map = fs::metadata(self.live().join("CPUS")).ok()?;
+        map.modified().ok()
     }
 
     /// What is being built.

@@ -141,7 +141,10 @@ impl Reader {
     /// All counters.
     #[must_use]
     pub fn counters(&self) -> CounterSnapshot {
-        counters::read(&self.maps)
+        CounterSnapshot {
+            since: self.pins.counting_since(),
+            ..counters::read(&self.maps)
+        }
     }
 
     /// What became of events.

@@ -88,6 +88,7 @@ pub(super) struct CpuWords<'a> {
     pub(super) allowance: &'a AtomicU64,
     pub(super) blocked: &'a AtomicU64,
     pub(super) banned: &'a AtomicU64,
+    pub(super) sampled: &'a AtomicU64,
 }
 
 /// Bytes of the mapping: whole pages.
@@ -179,6 +180,7 @@ impl ControlPage {
                     allowance: AtomicU64::from_ptr(&raw mut (*cpu).allowance),
                     blocked: AtomicU64::from_ptr(&raw mut (*cpu).blocked),
                     banned: AtomicU64::from_ptr(&raw mut (*cpu).banned),
+                    sampled: AtomicU64::from_ptr(&raw mut (*cpu).sampled),
                 }
             }
         })

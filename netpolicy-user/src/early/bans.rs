@@ -2,8 +2,8 @@
 //! have not ended by the wall clock then.
 //!
 //! ```text
-//! magic 8, format 4, host 32, number of bans 8,
-//! each: scope 2, prefix length 1, family (4 or 6) 1, end in milliseconds since 1970 8 (0: none),
+//! magic 8, format 4, host 32,
+//! each ban: scope 2, prefix length 1, family (4 or 6) 1, end in milliseconds since 1970 8 (0: none),
 //! address 4 or 16;
 //! BLAKE3 of all before 32
 //! ```
@@ -12,7 +12,7 @@
 //! agent that starts later reads its store.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -26,8 +26,11 @@ use crate::datapath::BanLists;
 const FILE: &str = "early.bans";
 const DRAFT: &str = "early.bans.new";
 const MAGIC: [u8; 8] = *b"netpolBN";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const DIGEST: usize = 32;
+
+/// Bytes that are written at once.
+const BUFFER: usize = 256 << 10;
 
 /// The largest file that is read: four times what the most bans take.
 const LARGEST: u64 = 128 << 20;
@@ -47,7 +50,7 @@ pub struct KeptBan {
 ///
 /// # Errors
 /// It cannot be written. The former one is as it was.
-pub fn write(state_dir: &Path, bans: &[KeptBan]) -> io::Result<()> {
+pub fn write(state_dir: &Path, bans: impl IntoIterator<Item = KeptBan>) -> io::Result<()> {
     let draft = state_dir.join(DRAFT);
     let done = write_draft(&draft, bans).and_then(|()| {
         fs::rename(&draft, state_dir.join(FILE))?;
@@ -60,12 +63,15 @@ pub fn write(state_dir: &Path, bans: &[KeptBan]) -> io::Result<()> {
     done
 }
 
-fn write_draft(draft: &Path, bans: &[KeptBan]) -> io::Result<()> {
-    let mut bytes = Vec::with_capacity(64 + bans.len() * 20);
+fn write_draft(draft: &Path, bans: impl IntoIterator<Item = KeptBan>) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut out = options.open(draft)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut bytes = Vec::with_capacity(BUFFER + 64);
     bytes.extend(MAGIC);
     bytes.extend(FORMAT.to_le_bytes());
     bytes.extend(this_host());
-    bytes.extend((bans.len() as u64).to_le_bytes());
     for ban in bans {
         bytes.extend(ban.scope.to_le_bytes());
         bytes.push(ban.source.prefix_len());
@@ -75,16 +81,16 @@ fn write_draft(draft: &Path, bans: &[KeptBan]) -> io::Result<()> {
             IpAddr::V4(address) => bytes.extend(address.octets()),
             IpAddr::V6(address) => bytes.extend(address.octets()),
         }
+        if bytes.len() >= BUFFER {
+            hasher.update(&bytes);
+            out.write_all(&bytes)?;
+            bytes.clear();
+        }
     }
-    bytes.extend(blake3::hash(&bytes).as_bytes());
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut out = BufWriter::new(options.open(draft)?);
+    hasher.update(&bytes);
+    bytes.extend(hasher.finalize().as_bytes());
     out.write_all(&bytes)?;
-    out.flush()?;
-    out.into_inner()
-        .map_err(io::IntoInnerError::into_error)?
-        .sync_all()
+    out.sync_all()
 }
 
 /// The bans of the file that have not ended at `now`, milliseconds since 1970 by the wall clock.
@@ -104,9 +110,8 @@ pub fn read(state_dir: &Path, now: i64) -> Option<BanLists> {
     if u32::from_le_bytes(take(&mut rest)?) != FORMAT || take::<32>(&mut rest)? != this_host() {
         return None;
     }
-    let count = u64::from_le_bytes(take(&mut rest)?);
     let mut bans = Vec::new();
-    for _ in 0..count {
+    while !rest.is_empty() {
         let scope = ScopeId::from_le_bytes(take(&mut rest)?);
         let [len, family] = take(&mut rest)?;
         let until = i64::from_le_bytes(take(&mut rest)?);
@@ -148,7 +153,7 @@ mod tests {
             ban(3, "2001:db8::/48", None),
         ];
         assert!(read(dir.path(), 0).is_none(), "there is none");
-        write(dir.path(), &bans).unwrap();
+        write(dir.path(), bans).unwrap();
         let entries = |now| read(dir.path(), now).unwrap().entries();
         assert_eq!([entries(0), entries(1_000), entries(5_000)], [3, 2, 1]);
     }
@@ -156,7 +161,7 @@ mod tests {
     #[test]
     fn damaged_file_is_not_used() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &[ban(0, "203.0.113.9/32", None)]).unwrap();
+        write(dir.path(), [ban(0, "203.0.113.9/32", None)]).unwrap();
         let path = dir.path().join(FILE);
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
+use super::evaluate::write_seen;
 use super::{Render, RenderOptions, count, line, time};
 use crate::api::{
     Becomes, Changed, ClientsView, Effect, EnforcementState, Existing, PlanAction, PlanItem, Status,
@@ -35,6 +36,9 @@ impl Render for ChangeReport<'_> {
         let c = self.changed;
         write_plan(&c.plan, options, out)?;
         write_effects(c, out)?;
+        if let Some(seen) = &c.seen {
+            write_seen(seen, options, out)?;
+        }
         write_in_force(c, self.status, spent_ms(c), options, out)
     }
 }

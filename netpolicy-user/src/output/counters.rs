@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::{Render, RenderOptions, cell, count, line, number, plain, verdict_tone, write_table};
+use super::{
+    Render, RenderOptions, cell, count, line, number, plain, time, verdict_tone, write_table,
+};
 use crate::api::Counters;
 
 impl Render for Counters {
@@ -19,12 +21,16 @@ impl Render for Counters {
                         plain(r.reason.as_str()),
                         cell(verdict_tone(r.action.into()), r.action.as_str()),
                         number(&r.packets),
+                        plain(
+                            r.since
+                                .map_or_else(String::new, |since| time(options, since)),
+                        ),
                     ]
                 })
                 .collect();
             write_table(
                 options,
-                &["SCOPE", "REASON", "ACTION", "PACKETS"],
+                &["SCOPE", "REASON", "ACTION", "PACKETS", "SINCE"],
                 rows,
                 out,
             )?;

@@ -22,6 +22,11 @@ pub fn write_event(
             writeln!(out)
         }
         (Format::Table, EventLine::Denied(denied)) => write_denied(denied, options, out),
+        (Format::Table, EventLine::Known { since }) => {
+            let since = super::time(options, *since);
+            let text = format!("-- attempts before {since} are not known");
+            writeln!(out, "{}", paint(options, Tone::Warning, &text))
+        }
         (Format::Table, EventLine::Lost { count }) => {
             let text = format!(
                 "-- {} not reported",

@@ -191,9 +191,11 @@ fn arrival(interface: Option<&str>, arrival: Arrival) -> String {
 }
 
 fn rule_text(m: &MatchView) -> String {
+    let end = m.rule.expires.map(|end| format!(" until {end}"));
+    let end = end.unwrap_or_default();
     if m.rule.text == m.rule.cidr {
-        line(&m.rule.text)
+        line(&m.rule.text) + &end
     } else {
-        format!("{} (enforced as {})", line(&m.rule.text), m.rule.cidr)
+        format!("{} (enforced as {}){end}", line(&m.rule.text), m.rule.cidr)
     }
 }

@@ -8,7 +8,10 @@ use crate::api::{AuditView, GrantView, PendingView, RevisionView};
 impl Render for [RevisionView] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
-            return writeln!(out, "no revision yet");
+            return writeln!(out, "no such revision");
+        }
+        if self.iter().any(|revision| !revision.changes.is_empty()) {
+            return with_changes(self, options, out);
         }
         let rows = self.iter().map(|revision| {
             vec![
@@ -25,6 +28,28 @@ impl Render for [RevisionView] {
             out,
         )
     }
+}
+
+/// A line for each revision, and below it what changed.
+fn with_changes(
+    revisions: &[RevisionView],
+    options: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for revision in revisions {
+        writeln!(
+            out,
+            "{}  {}  {}: {}",
+            revision.revision,
+            time(options, revision.created),
+            line(&revision.actor),
+            line(&revision.action)
+        )?;
+        for change in &revision.changes {
+            writeln!(out, "    {}", line(change))?;
+        }
+    }
+    Ok(())
 }
 
 impl Render for [GrantView] {

@@ -5,21 +5,29 @@
 mod bans;
 mod bypasses;
 mod changed;
+mod clients;
 mod counters;
 mod diff;
 mod doctor;
+mod evaluate;
 mod events;
 mod explain;
 mod feeds;
+mod find;
 mod history;
 mod lint;
 mod lists;
+mod network;
 mod policies;
+mod recommend;
+mod scopes;
 mod services;
 mod settings;
+mod sources;
 mod sql;
 mod status;
 mod terminal;
+mod top;
 mod verify;
 
 use crate::api::Verdict;
@@ -36,10 +44,14 @@ use crate::model::counted as count;
 pub use changed::{ChangeReport, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
+pub use netpolicy_log::one_line;
+use netpolicy_log::{escape as clean, one_line as line};
+pub use recommend::RecommendedPolicy;
 pub use settings::SettingView;
+pub use sources::{HitLine, HitsReport};
 pub use sql::{Layout, SqlOutcome};
-pub use terminal::{Escaped, one_line};
-use terminal::{escape as clean, one_line as line};
+pub use terminal::Escaped;
+pub use top::{TopList, TopRow, TopRule, TopScope, TopSource, TopView};
 
 /// Table or JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -1,5 +1,6 @@
 //! `netpolicy policy list` and `netpolicy policy show`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use comfy_table::Cell;
@@ -9,6 +10,7 @@ use super::{
     write_table,
 };
 use crate::api::{PolicyView, RuleItem, RuleView};
+use crate::model::Mode;
 
 impl Render for [PolicyView] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
@@ -155,16 +157,23 @@ pub(super) fn write_rules(
     rules: &[(&str, &RuleView)],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    type Column<'a> = (&'static str, Box<dyn Fn(&RuleView) -> Option<&str> + 'a>);
+    type Column<'a> = (
+        &'static str,
+        Box<dyn Fn(&RuleView) -> Option<Cow<'_, str>> + 'a>,
+    );
     let enforced = |r: &RuleView| r.cidr != r.text;
-    let optional: [Column; 4] = [
+    let optional: [Column; 5] = [
         (
             "ENFORCED",
-            Box::new(move |r| Some(r.cidr.as_str()).filter(|_| enforced(r))),
+            Box::new(move |r| enforced(r).then(|| r.cidr.as_str().into())),
         ),
-        ("NAME", Box::new(|r| r.name.as_deref())),
-        ("COMMENT", Box::new(|r| r.comment.as_deref())),
-        ("PLACE", Box::new(|r| r.place.as_deref())),
+        ("NAME", Box::new(|r| r.name.as_deref().map(Cow::from))),
+        (
+            "UNTIL",
+            Box::new(|r| r.expires.map(|end| time(options, end).into())),
+        ),
+        ("COMMENT", Box::new(|r| r.comment.as_deref().map(Cow::from))),
+        ("PLACE", Box::new(|r| r.place.as_deref().map(Cow::from))),
     ];
     let shown: Vec<_> = optional
         .iter()
@@ -184,7 +193,7 @@ pub(super) fn write_rules(
             row.extend(
                 shown
                     .iter()
-                    .map(|(_, get)| plain(line(get(rule).unwrap_or("")))),
+                    .map(|(_, get)| plain(line(&get(rule).unwrap_or_default()))),
             );
             row
         })
@@ -193,9 +202,9 @@ pub(super) fn write_rules(
 }
 
 fn status(policy: &PolicyView) -> Cell {
-    if policy.active {
-        cell(Tone::Good, "active")
-    } else {
-        cell(Tone::Warning, "inactive")
+    match (policy.active, policy.mode) {
+        (true, Mode::Enforce) => cell(Tone::Good, "active"),
+        (true, Mode::Observe) => cell(Tone::Warning, "observed"),
+        (false, _) => cell(Tone::Warning, "inactive"),
     }
 }

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use comfy_table::Cell;
 
-use super::{Render, RenderOptions, Tone, cell, count, feeds, line, plain, time, write_fields};
+use super::{
+    Render, RenderOptions, Tone, cell, count, feeds, line, plain, scopes, time, write_fields,
+};
 use crate::api::{Attachment, EnforcementState, Interface, OtherInterface, Status};
 use crate::exposure;
 
@@ -48,8 +50,9 @@ impl Render for Status {
         };
         let desired = self.agent.as_ref().map(|a| {
             plain(format!(
-                "revision {}, {} ({} active), {}, {}, {}",
+                "revision {}{}, {} ({} active), {}, {}, {}",
                 a.revision,
+                scopes::without_effect(a.without_effect, e.revision),
                 count(a.policies as u64, "policy", "policies"),
                 a.active_policies,
                 count(a.rules, "rule", "rules"),
@@ -95,6 +98,11 @@ impl Render for Status {
         });
         let feeds = self.agent.as_ref();
         let feeds = feeds.and_then(|agent| feeds::of_status(options, &agent.feeds));
+        let scopes = self.agent.as_ref().and_then(|a| scopes::cell_of(&a.scopes));
+        let open_ports = self
+            .agent
+            .as_ref()
+            .and_then(|a| scopes::open(&a.open_ports));
         let detached = e.detached.as_ref();
         let detached = detached.map(|detached| cell(Tone::Bad, line(&detached.in_words())));
         let faults = if self.faults.is_empty() {
@@ -120,6 +128,8 @@ impl Render for Status {
                 ("Offloads", offloads(&e.interfaces)),
                 ("Covered", covered(&e.others)),
                 ("Not filtered", not_filtered(&e.others)),
+                ("Scopes", scopes),
+                ("Open ports", open_ports),
                 ("Observing", observing),
                 ("Answering", answering),
                 ("In force", Some(plain(in_force))),

@@ -89,6 +89,17 @@ impl Clock {
         time.checked_add(step).unwrap_or(time)
     }
 
+    /// The time of this scale that the wall clock means by `time`, unless it is set again: the
+    /// inverse of [`Self::shown`].
+    #[must_use]
+    pub fn meant(&self, time: Timestamp) -> Timestamp {
+        let step = self.wall().duration_since(self.now());
+        if step.abs() < SAME {
+            return time;
+        }
+        time.checked_sub(step).unwrap_or(time)
+    }
+
     /// A time of this scale by the boot clock.
     #[must_use]
     pub fn since_boot(&self, time: Timestamp) -> SignedDuration {

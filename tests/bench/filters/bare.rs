@@ -59,6 +59,18 @@ impl Bare {
         bare
     }
 
+    /// Sends everything back.
+    pub(crate) fn return_all() -> Self {
+        Self::attach("bare_return", "bare XDP_TX", 1)
+    }
+
+    /// Sends everything back, at tcx.
+    pub(crate) fn return_all_tcx() -> Self {
+        let bare = Self::load("bare_return_tc", "bare redirect, tcx", 1).attached(attach_tcx);
+        bare.wire.poll_without_xdp();
+        bare
+    }
+
     /// Passes everything.
     pub(crate) fn pass_all() -> Self {
         Self::attach("bare_pass", "bare XDP_PASS", 1)

@@ -13,7 +13,7 @@ pub(crate) use bare::{Bare, FEWEST, NEEDED, PARSE};
 pub(crate) use ipset::{Ipset, drop_in_raw_table, iptables_version};
 pub(crate) use netpolicy::Netpolicy;
 pub(crate) use nftables::{Nftables, block_at_ingress};
-pub(crate) use programs::{missing, version};
+pub(crate) use programs::{missing, timed, version};
 pub(crate) use xdp_filter::{MOST_HOSTS, XdpFilter};
 
 use crate::{frame::Packets, lists::Family, wire::Wire};

@@ -4,6 +4,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use netpolicy_tests::netns::NetNs;
@@ -47,6 +48,16 @@ pub(super) fn feed(ns: &NetNs, program: &str, args: &[&str], text: &str) -> Stri
 /// Runs a program in a namespace; returns what it prints.
 pub(super) fn run(ns: &NetNs, program: &str, args: &[&str]) -> String {
     output(ns.command(&path_of(program)), program, args)
+}
+
+/// Runs a program in a namespace; how long it takes from its start to its end.
+pub(crate) fn timed(ns: &NetNs, program: &str, args: &[&str]) -> Duration {
+    let path = path_of(program);
+    ns.run(|| {
+        let begin = Instant::now();
+        output(Command::new(path), program, args);
+        begin.elapsed()
+    })
 }
 
 /// Runs a program where the calling thread is; returns what it prints.

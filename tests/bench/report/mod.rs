@@ -1,10 +1,12 @@
 //! Output of measurements: a table, or JSON lines.
 
+mod bans;
 mod bound;
 mod passing;
 
+pub(crate) use bans::{BAN_TITLES, BanFigure};
 pub(crate) use bound::{Bound, TITLES};
-pub(crate) use passing::{Offloads, PASSING_TITLES, Passing, short};
+pub(crate) use passing::{Offloads, PASSING_TITLES, Passing, short, shown_target};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -81,6 +83,7 @@ pub(crate) struct Report {
     pub(crate) bounds: Vec<Bound>,
     pub(crate) passing: Vec<Passing>,
     pub(crate) offloads: Vec<Offloads>,
+    pub(crate) bans: Vec<BanFigure>,
 }
 
 impl Report {
@@ -94,6 +97,7 @@ impl Report {
             bounds: Vec::new(),
             passing: Vec::new(),
             offloads: Vec::new(),
+            bans: Vec::new(),
         };
         if json {
             eprintln!("{}", report.machine.machine);
@@ -133,6 +137,11 @@ impl Report {
     pub(crate) fn offloads(&mut self, offloads: Offloads) {
         self.print_json(&offloads);
         self.offloads.push(offloads);
+    }
+
+    pub(crate) fn ban(&mut self, figure: BanFigure) {
+        self.print_json(&figure);
+        self.bans.push(figure);
     }
 
     fn print_json(&self, value: &impl Serialize) {
@@ -200,6 +209,14 @@ impl Report {
                 table.add_row(row.cells());
             }
             right_align(&mut table, &[3, 4, 5, 6]);
+            println!("\n{table}");
+        }
+        if !self.bans.is_empty() {
+            let mut table = table(&BAN_TITLES);
+            for row in &self.bans {
+                table.add_row(row.cells());
+            }
+            right_align(&mut table, &[3, 4, 5]);
             println!("\n{table}");
         }
         if !self.figures.is_empty() {

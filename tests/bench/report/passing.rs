@@ -86,29 +86,28 @@ impl Passing {
         }
     }
 
-    /// "0.97: reached".
+    /// "≥ 0.97: reached".
     pub(crate) fn shown_target(&self) -> String {
-        let Some(target) = self.target else {
-            return String::new();
-        };
-        let bound = if self.is_less_better { "≤" } else { "≥" };
-        let verdict = match self.ratio {
-            Some(ratio) if self.reaches(ratio, target) => "reached",
-            Some(_) => "missed",
-            None => "not measured",
-        };
-        format!("{bound} {target:.2}: {verdict}")
+        self.target.map_or_else(String::new, |target| {
+            shown_target(self.ratio, target, self.is_less_better)
+        })
     }
+}
 
-    /// As the ratio is shown, in hundredths.
-    fn reaches(&self, ratio: f64, target: f64) -> bool {
-        let [ratio, target] = [ratio, target].map(|v| (v * 100.0).round());
-        if self.is_less_better {
-            ratio <= target
-        } else {
-            ratio >= target
-        }
-    }
+/// Whether a value reaches its target, in hundredths, as both are shown.
+pub(crate) fn shown_target(value: Option<f64>, target: f64, is_less_better: bool) -> String {
+    let bound = if is_less_better { "≤" } else { "≥" };
+    let in_hundredths = |value: f64| (value * 100.0).round();
+    let is_reached = |value| match is_less_better {
+        true => in_hundredths(value) <= in_hundredths(target),
+        false => in_hundredths(value) >= in_hundredths(target),
+    };
+    let verdict = match value {
+        Some(value) if is_reached(value) => "reached",
+        Some(_) => "missed",
+        None => "not measured",
+    };
+    format!("{bound} {target:.2}: {verdict}")
 }
 
 /// Three digits that tell something.

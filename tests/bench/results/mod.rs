@@ -1,5 +1,6 @@
 //! Results as files: JSON lines, a page, and plots.
 
+mod bans;
 mod page;
 mod passing;
 mod plot;
@@ -15,7 +16,7 @@ use serde::Serialize;
 use crate::report::Report;
 
 /// Writes all measurements into a directory, replacing its former content: figures of traffic
-/// that passes to files of their own.
+/// that passes, and of bans, to files of their own.
 pub(crate) fn save(dir: &Path, report: &Report) {
     fs::create_dir_all(dir).expect("make the directory for results");
     let plots = plot::all(&report.rates, &report.figures);
@@ -23,6 +24,10 @@ pub(crate) fn save(dir: &Path, report: &Report) {
     if !report.passing.is_empty() {
         files.push(("passing.jsonl".to_owned(), passing_lines(report)));
         files.push(("passing.md".to_owned(), passing::page(report)));
+    }
+    if !report.bans.is_empty() {
+        files.push(("bans.jsonl".to_owned(), ban_lines(report)));
+        files.push(("bans.md".to_owned(), bans::page(report)));
     }
     if !(report.rates.is_empty() && report.bounds.is_empty() && report.figures.is_empty()) {
         files.push(("results.jsonl".to_owned(), json_lines(report)));
@@ -58,6 +63,12 @@ fn passing_lines(report: &Report) -> String {
     let rows = report.passing.iter().map(line);
     let lines = std::iter::once(machine).chain(offloads).chain(rows);
     lines.collect()
+}
+
+fn ban_lines(report: &Report) -> String {
+    let machine = line(&report.machine);
+    let rows = report.bans.iter().map(line);
+    std::iter::once(machine).chain(rows).collect()
 }
 
 fn line(value: &impl Serialize) -> String {

@@ -27,11 +27,12 @@ const START_END: &str = " -->\n";
 const END: &str = "<!-- end of generated -->";
 
 /// Every name that a block can have.
-pub const BLOCKS: [&str; 8] = [
+pub const BLOCKS: [&str; 9] = [
     "cli",
     "configuration",
     "exit-codes",
     "http-api",
+    "metrics",
     "reasons",
     "sql-lakehouse",
     "sql-materialize",
@@ -60,6 +61,7 @@ pub fn block(name: &str) -> Result<String> {
         "configuration" => tables::configuration(),
         "exit-codes" => tables::exit_codes(),
         "http-api" => http::page(&serde_json::from_str(&openapi()?)?)?,
+        "metrics" => tables::metrics(),
         "reasons" => tables::reasons(),
         name => match name.strip_prefix("sql-").map(str::parse::<Dialect>) {
             Some(Ok(dialect)) => tables::sql(dialect),

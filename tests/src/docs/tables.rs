@@ -3,6 +3,7 @@
 use netpolicy_common::{Action, Reason};
 use netpolicy_user::cli;
 use netpolicy_user::config::commented_default;
+use netpolicy_user::metrics::{FAMILIES, MetricKind};
 use netpolicy_user::sql::Dialect;
 
 /// Every reason with its number, action and meaning.
@@ -27,6 +28,27 @@ fn action(reason: Reason) -> &'static str {
         Action::Pass => "pass",
         Action::Drop => "drop",
     }
+}
+
+/// Every family of metrics.
+pub(super) fn metrics() -> String {
+    let mut out = String::from("| Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n");
+    for family in FAMILIES {
+        let kind = match family.kind {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Info => "info",
+        };
+        let labels = family.labels.iter().map(|label| format!("`{label}`"));
+        let labels: Vec<_> = labels.collect();
+        out += &format!(
+            "| `{}` | {kind} | {} | {} |\n",
+            family.sample_name(),
+            labels.join(", "),
+            family.help
+        );
+    }
+    out
 }
 
 /// Every exit code.

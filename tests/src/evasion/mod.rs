@@ -70,6 +70,7 @@ pub fn policies() -> [(&'static str, Rules); 4] {
         ports: vec![(PORT, PORT)],
         and,
         observes: false,
+        resets: false,
     };
     let host = |rules: Policy| Policy {
         host: true,

@@ -33,3 +33,13 @@ pub fn expected(rules: &Rules, ethernet: bool, frame: &[u8]) -> Reason {
     let strictest = drops.or(denies).or(reasons.first());
     *strictest.expect("every frame is something")
 }
+
+/// Whether a frame is one that asks for a reset: an attempt, and nothing else that it may be read
+/// as.
+#[must_use]
+pub fn resets(rules: &Rules, ethernet: bool, frame: &[u8]) -> bool {
+    match classify(ethernet, frame).as_slice() {
+        [Class::Attempt { source, port }] => rules.resets(*source, *port),
+        _ => false,
+    }
+}

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Rules {
     /// The host's mode is observe.
     pub host_observes: bool,
+    /// What the host's policies deny on ports of no service is answered by a reset.
+    pub host_resets: bool,
     /// TCP ports on which nothing is judged.
     pub failsafe: Vec<u16>,
     /// The services; a number below is an index into this list.
@@ -33,6 +35,8 @@ pub struct Service {
     pub and: bool,
     /// Its mode is observe.
     pub observes: bool,
+    /// What is denied on its ports is answered by a reset.
+    pub resets: bool,
 }
 
 /// A policy.
@@ -164,6 +168,18 @@ impl Rules {
             return Reason::Bypass;
         }
         self.judge_in(service, source)
+    }
+
+    /// Whether an attempt is one that is answered by a reset, if its frame is one that can be.
+    #[must_use]
+    pub fn resets(&self, source: IpAddr, port: u16) -> bool {
+        let of_port = match self.service_of(port) {
+            Some(number) => self.services[number].resets,
+            None => self.host_resets,
+        };
+        // A ban is never answered.
+        let denied = [Reason::Blocked, Reason::NotAllowed];
+        of_port && denied.contains(&self.judge(source, port))
     }
 
     /// The verdict on what cannot be classified: that of the strictest scope. The host is

@@ -100,6 +100,7 @@ pub fn rules(rng: &mut Rng) -> Rules {
             ports: ports[number].clone(),
             and: rng.bool(),
             observes: one_in(rng, 4),
+            resets: one_in(rng, 3),
         })
         .collect();
     let policies = (0..rng.usize(..5))
@@ -142,6 +143,7 @@ pub fn rules(rng: &mut Rng) -> Rules {
     };
     Rules {
         host_observes: one_in(rng, 5),
+        host_resets: one_in(rng, 3),
         failsafe: pick(rng, &[vec![22], vec![22], vec![], vec![22, 2222, 8443]]),
         services,
         policies,

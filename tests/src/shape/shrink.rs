@@ -115,8 +115,10 @@ pub fn rules(rules: &Rules) -> Vec<Rules> {
         });
     }
     add(&|r| r.host_observes = false);
+    add(&|r| r.host_resets = false);
     for at in 0..rules.services.len() {
         add(&|r| r.services[at].observes = false);
+        add(&|r| r.services[at].resets = false);
         add(&|r| r.services[at].and = false);
     }
     for (at, policy) in rules.policies.iter().enumerate() {

@@ -29,8 +29,12 @@ const MAINTAINER: &str = "The netpolicy contributors <netpolicy@users.noreply.gi
 /// Where units are.
 const UNITS: &str = "usr/lib/systemd/system/";
 
-/// The units that an installation starts. Others are enabled, and begin at the next boot.
+/// The units that an installation starts. Others are enabled, and begin at the next boot, but
+/// those of [`CHOSEN`].
 const STARTED: [&str; 2] = ["netpolicy", "netpolicy-feed"];
+
+/// Units that the administrator enables: one listens on TCP, the other runs hooks.
+const CHOSEN: [&str; 2] = ["netpolicy-exporter", "netpolicy-notify"];
 
 /// The unit that runs once at boot: a restart would put its snapshot in force.
 const ONESHOT: &str = "netpolicy-early";
@@ -189,10 +193,11 @@ fn unit_name(file: &str) -> &str {
 /// be taken for its own.
 fn systemd_unit(name: &str) -> String {
     let is_started = STARTED.contains(&name);
+    let is_enabled = !CHOSEN.contains(&name);
     // Of a unit that restarts, cargo-deb also stops it on removal.
     let restarts = name != ONESHOT;
     format!(
-        "  {{ unit-name = {name:?}, unit-scripts = \"units/{name}\", enable = true, \
+        "  {{ unit-name = {name:?}, unit-scripts = \"units/{name}\", enable = {is_enabled}, \
          start = {is_started}, stop-on-upgrade = false, restart-after-upgrade = {restarts} }},\n"
     )
 }

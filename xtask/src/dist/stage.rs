@@ -105,6 +105,11 @@ fn documents(release: &Release, tree: &Tree) -> Result<()> {
             "contrib/systemd/netpolicy-list.timer",
             "netpolicy-list.timer",
         ),
+        ("contrib/prometheus/alerts.yml", "prometheus-alerts.yml"),
+        (
+            "contrib/prometheus/dashboard.json",
+            "grafana-dashboard.json",
+        ),
     ] {
         let to = format!("{DOC}/examples/{to}");
         tree.copy(&workspace.join(from), &to, 0o644)?;

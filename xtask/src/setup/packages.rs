@@ -103,6 +103,13 @@ const PROGRAMS: &[RequiredProgram] = &[
         purpose: Purpose::Test,
         optional: true,
     },
+    // Reads metrics and evaluates alerts; has promtool as well.
+    RequiredProgram {
+        probe: Probe::Command("promtool"),
+        package: "prometheus",
+        purpose: Purpose::Test,
+        optional: false,
+    },
     // Complete command lines in tests.
     RequiredProgram {
         probe: Probe::Command("zsh"),
@@ -234,6 +241,12 @@ impl Step for Packages {
                 "note: Debian's postgresql starts a server of its own, on this machine's \
                  localhost:5432. The tests leave it alone and need it not to run: \
                  `systemctl disable --now postgresql` stops it."
+            );
+        }
+        if packages(&lacking).contains(&"prometheus") {
+            eprintln!(
+                "note: Debian's prometheus starts a server of its own, on port 9090 of this machine. \
+                 The tests need it not to run: `systemctl disable --now prometheus` stops it."
             );
         }
         // The lists may be older than the packages that the mirror still has. When

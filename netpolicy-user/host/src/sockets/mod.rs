@@ -9,6 +9,8 @@
 //! survey      dump both families -> what listens, and the inbound connections
 //! conntrack   what is forwarded, and what NAT changed
 //! session     both together: all inbound sessions, as the filter sees their packets
+//! listening   the ports that are listened on
+//! activity    since when connections are idle
 //! end         destroys sockets, and asks again
 //! forwarded   the same in the network namespaces of containers
 //! mptcp       subflows of one connection, and its end
@@ -27,6 +29,7 @@
 //! Sources: `net/core/sock_diag.c`, `net/ipv4/inet_diag.c`, `net/ipv4/tcp_diag.c` and
 //! `tcp_abort` in `net/ipv4/tcp.c` of the kernel.
 
+mod activity;
 mod connection;
 mod conntrack;
 mod cookies;
@@ -37,6 +40,7 @@ mod error;
 mod forwarded;
 mod left;
 mod link;
+mod listening;
 mod mptcp;
 mod namespaces;
 mod netlink;
@@ -44,11 +48,13 @@ mod route;
 mod session;
 mod survey;
 
+pub use activity::idle_times;
 pub use connection::{Connection, TcpState};
 pub use cookies::syn_cookies_sent;
 pub use destroy::{Destroyed, can_destroy, destroy};
 pub use end::{Ended, end};
 pub use error::SocketsError;
 pub use left::Left;
-pub use session::{Forwarded, Session, arriving_by};
+pub use listening::listening;
+pub use session::{Forwarded, Session, SessionIdentity, arriving_by};
 pub use survey::Survey;

@@ -136,8 +136,11 @@ impl Session {
 /// What tells a session from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionIdentity {
+    /// With a socket of its own: its ends, and the kernel's name for it.
     Own(SocketAddr, SocketAddr, [u8; 8]),
+    /// An MPTCP connection, by its token.
     Mptcp(u32),
+    /// Forwarded: the client's end and the one that it connected to, its zone and number.
     Forwarded(SocketAddr, SocketAddr, u16, Option<u32>),
 }
 

@@ -191,7 +191,8 @@ fn extensions() -> Result<ExtensionFlags, SocketsError> {
     })
 }
 
-fn everything(family: u8, extensions: ExtensionFlags) -> InetRequest {
+/// Asks for connections and listeners of a family.
+pub(super) fn everything(family: u8, extensions: ExtensionFlags) -> InetRequest {
     InetRequest {
         family,
         protocol: IPPROTO_TCP,

@@ -55,7 +55,7 @@ pub(crate) fn run(socket: &Path, settings: &Path) -> anyhow::Result<()> {
 pub(crate) fn test(settings: &Path, as_json: bool) -> anyhow::Result<()> {
     let settings = Settings::read(settings)?;
     let lapi = Lapi::new(&settings)?;
-    rights::give_up()?;
+    rights::give_up(&rights::FEED_USERS)?;
     let bytes = lapi.all()?;
     let decisions = lapi::decisions(&bytes)?;
     let mut known = Known::default();

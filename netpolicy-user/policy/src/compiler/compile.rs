@@ -211,7 +211,7 @@ fn plans(state: &State) -> Vec<Plan<'_>> {
     let bound = |scope: &Binding| -> Vec<&Policy> {
         let policies = state.policies.iter();
         policies
-            .filter(|policy| policy.active && policy.bindings.contains(scope))
+            .filter(|policy| policy.is_enforced() && policy.bindings.contains(scope))
             .collect()
     };
     fn counted<'a>(state: &'a State, own: &[&'a Policy]) -> Vec<Counted<'a>> {

@@ -7,6 +7,7 @@ mod compile;
 pub mod effect;
 mod index;
 mod reduced;
+pub mod rehearsal;
 pub mod ruleset;
 mod scope;
 #[cfg(test)]
@@ -19,4 +20,5 @@ pub use netpolicy_prefixes::{
     Address, Extent, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder,
     intervals::aggregate,
 };
+pub use rehearsal::{Rehearsed, rehearse, scope_of};
 pub use ruleset::{Ruleset, ScopeRules};

@@ -4,13 +4,13 @@ mod history;
 
 use std::net::IpAddr;
 
-use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeFlags};
+use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, Reason, ScopeFlags};
 use proptest::prelude::*;
 
 use super::{Compilation, Prefix4, compile};
 use crate::model::arbitrary::{boundaries, cx, state};
 use crate::model::change::{Change, SourceText};
-use crate::model::{State, evaluate};
+use crate::model::{OnDeny, State, evaluate};
 
 fn state_of(toml: &str) -> State {
     let file = SourceText {
@@ -45,6 +45,40 @@ proptest! {
                 prop_assert_eq!(
                     ruleset.lookup(id, source),
                     evaluate(&state, service, source).reason,
+                    "{} in scope {}", source, id
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn drop_is_answered_exactly_where_the_scope_of_its_port_says_so(
+        state in state(),
+        more in prop::collection::vec(any::<IpAddr>(), 8),
+    ) {
+        let ruleset = compile(&state);
+        let mut sources = boundaries(&state);
+        sources.extend(more);
+        let scopes = std::iter::once(None).chain(state.services.iter().map(Some));
+        for service in scopes {
+            let id = service.map_or(HOST_SCOPE, |service| service.id);
+            let wanted = service.map_or(state.host.on_deny, |service| service.on_deny);
+            let rules = ruleset.scope(id).unwrap();
+            let flags = rules.config.flags;
+            let (own, host) = (ScopeFlags::OWN_RESET, ScopeFlags::HOST_RESET);
+            // As the program looks at them: a reset stands in place of a silent drop.
+            prop_assert!(!(flags.has(own) && flags.has(ScopeFlags::OWN_ENFORCE)));
+            prop_assert!(!(flags.has(host) && flags.has(ScopeFlags::HOST_ENFORCE)));
+            for &source in &sources {
+                let reason = evaluate(&state, service, source).reason;
+                let is_dropped = matches!(reason, Reason::Blocked | Reason::NotAllowed);
+                let not_allowed = flags.has(ScopeFlags::OWN_ONLY) && !rules.allow.contains(source);
+                let is_own = flags.has(ScopeFlags::OWN_LISTS)
+                    && (rules.block.contains(source) || not_allowed);
+                let is_answered = is_dropped && flags.has(if is_own { own } else { host });
+                prop_assert_eq!(
+                    is_answered,
+                    is_dropped && wanted == OnDeny::Reset,
                     "{} in scope {}", source, id
                 );
             }

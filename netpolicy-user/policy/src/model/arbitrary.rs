@@ -65,42 +65,46 @@ fn text() -> impl Strategy<Value = Option<Box<str>>> {
     )
 }
 
+fn end() -> impl Strategy<Value = Option<Timestamp>> {
+    let end = |seconds| Timestamp::from_second(seconds).unwrap();
+    option::weighted(0.1, (0..4_000_000_000_i64).prop_map(end))
+}
+
 fn list(most: usize) -> impl Strategy<Value = RuleList> {
-    vec((net(), text(), text()), 0..most).prop_map(|rules| {
+    vec((net(), text(), text(), end()), 0..most).prop_map(|rules| {
         let mut seen = BTreeSet::new();
-        let rules =
-            rules
-                .into_iter()
-                .filter(|(net, ..)| seen.insert(*net))
-                .map(|(net, name, comment)| {
-                    let host = net.prefix_len() == net.max_prefix_len();
-                    let spelling = match &name {
-                        Some(_) if host => Spelling::WithLength,
-                        Some(_) => Spelling::Text(net.to_string().replace("::", ":0::").into()),
-                        None => Spelling::Canonical,
-                    };
-                    // Not every address has a second spelling of that form.
-                    let spelling = match spelling {
-                        Spelling::Text(text)
-                            if *text == *net.to_string() || text.parse::<IpNet>().is_err() =>
-                        {
-                            Spelling::Canonical
-                        }
-                        spelling => spelling,
-                    };
-                    let note = Note {
-                        spelling,
-                        name,
-                        comment,
+        let rules = rules.into_iter().filter(|(net, ..)| seen.insert(*net)).map(
+            |(net, name, comment, expires)| {
+                let host = net.prefix_len() == net.max_prefix_len();
+                let spelling = match &name {
+                    Some(_) if host => Spelling::WithLength,
+                    Some(_) => Spelling::Text(net.to_string().replace("::", ":0::").into()),
+                    None => Spelling::Canonical,
+                };
+                // Not every address has a second spelling of that form.
+                let spelling = match spelling {
+                    Spelling::Text(text)
+                        if *text == *net.to_string() || text.parse::<IpNet>().is_err() =>
+                    {
+                        Spelling::Canonical
                     }
-                    .share();
-                    Rule {
-                        net,
-                        source: 0,
-                        line: 0,
-                        note,
-                    }
-                });
+                    spelling => spelling,
+                };
+                let note = Note {
+                    spelling,
+                    name,
+                    comment,
+                    expires,
+                }
+                .share();
+                Rule {
+                    net,
+                    source: 0,
+                    line: 0,
+                    note,
+                }
+            },
+        );
         let rules: Vec<_> = rules.collect();
         let sources = if rules.is_empty() {
             vec![]
@@ -161,6 +165,7 @@ fn named_list() -> impl Strategy<Value = NamedList> {
                 every: RuleList::default(),
                 rule,
                 feed: None,
+                max_shrink: None,
                 comment: comment.map(Into::into),
                 owner: "tester".into(),
                 created: Timestamp::UNIX_EPOCH,
@@ -196,11 +201,13 @@ fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {
     // Most policies have no exceptions.
     let except = prop_oneof![2 => Just(RuleList::default()), 1 => list(6)];
     let except_lists = prop_oneof![3 => Just(Vec::new()), 1 => references()];
-    let fields = (allow, list(8), text(), prop::bool::weighted(0.85), bindings);
+    let mode = prop_oneof![6 => Just(Mode::Enforce), 1 => Just(Mode::Observe)];
+    let status = (prop::bool::weighted(0.85), mode);
+    let fields = (allow, list(8), text(), status, bindings);
     let fields = (fields, references(), references(), except, except_lists);
     fields.prop_map(
         |(
-            (allow, block, comment, active, bindings),
+            (allow, block, comment, (active, mode), bindings),
             allow_lists,
             block_lists,
             except,
@@ -222,6 +229,7 @@ fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {
             created: Timestamp::UNIX_EPOCH,
             altered: Timestamp::UNIX_EPOCH,
             active,
+            mode,
             bindings: bindings
                 .into_iter()
                 .map(|scope| match scope {

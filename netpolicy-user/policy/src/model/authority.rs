@@ -19,8 +19,8 @@ use super::{Host, ListKind, Mode, Name, NamedList, OnDeny, Policy, PolicyTest, P
 /// The user who refreshes feeds, by the package; has the privilege `feed` without a grant.
 pub const FEED_USER: &str = "netpolicy-feed";
 
-/// What a user may be allowed to do. Each of them but `Feed`, and owning a policy, includes
-/// reading.
+/// What a user may be allowed to do. Each of them but `Feed` and `Metrics`, and owning a policy,
+/// includes reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -37,19 +37,22 @@ pub enum Privilege {
     Ban,
     /// Hand over the content of feeds, and see which there are; nothing else.
     Feed,
+    /// Read metrics, and the notices that hooks are run for; nothing else.
+    Metrics,
     /// See everything, the audit log included.
     Read,
 }
 
 impl Privilege {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Admin,
         Self::Create,
         Self::Attach,
         Self::Bypass,
         Self::Ban,
         Self::Feed,
+        Self::Metrics,
         Self::Read,
     ];
 }
@@ -63,6 +66,7 @@ impl fmt::Display for Privilege {
             Self::Bypass => "bypass",
             Self::Ban => "ban",
             Self::Feed => "feed",
+            Self::Metrics => "metrics",
             Self::Read => "read",
         })
     }
@@ -241,12 +245,13 @@ impl Rights {
         granted.any(|(granted, _)| [Privilege::Admin, privilege].contains(granted))
     }
 
-    /// Whether the caller may read: has any privilege but `feed`, or owns a policy or
-    /// a named list.
+    /// Whether the caller may read: has any privilege but `feed` and `metrics`, or owns a policy
+    /// or a named list.
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {
         let mut granted = self.granted.iter();
-        granted.any(|(privilege, _)| *privilege != Privilege::Feed)
+        let narrow = [Privilege::Feed, Privilege::Metrics];
+        granted.any(|(privilege, _)| !narrow.contains(privilege))
             || state.policies.iter().any(|policy| self.owns(policy))
             || state.lists.iter().any(|list| self.owns_list(list))
     }
@@ -389,10 +394,11 @@ impl Rights {
         if altered && !self.owns(old) {
             lacks.push(self.not_owner("alter", old));
         }
-        let attached = (old.active, &old.bindings) != (new.active, &new.bindings);
+        let attached =
+            (old.active, old.mode, &old.bindings) != (new.active, new.mode, &new.bindings);
         if attached && !self.may_attach(old) {
             lacks.push(format!(
-                "{} may not activate, deactivate or bind policy '{}': that requires the privilege attach",
+                "{} may not activate, deactivate, observe or bind policy '{}': that requires the privilege attach",
                 self.user, old.name
             ));
         }

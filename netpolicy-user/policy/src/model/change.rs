@@ -3,6 +3,7 @@
 //! The command line, the policy file, the API and SQL all say what they want as
 //! a [`Change`]; one function (`State::apply`) carries it out or says why not.
 
+mod feed;
 mod files;
 mod list;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+pub use self::feed::FeedEdit;
 pub use self::list::{ListEdit, ListInput, ReferenceEdit, SourceText};
 use super::{Combine, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
 
@@ -42,6 +44,9 @@ pub enum Change {
         /// Make it without activating it.
         #[serde(default)]
         inactive: bool,
+        /// Whether it is enforced, or only observed.
+        #[serde(default, skip_serializing_if = "Mode::is_enforce")]
+        mode: Mode,
         /// Services to bind it to; none: the host.
         #[serde(default)]
         services: Vec<String>,
@@ -131,6 +136,29 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         values: Option<Vec<String>>,
     },
+    /// Makes a feed: a named list whose content comes from a URL or a file.
+    #[cfg_attr(feature = "openapi", schema(title = "CreateFeed"))]
+    CreateFeed {
+        /// The name of the list.
+        name: String,
+        /// Its settings, the source among them.
+        settings: FeedEdit,
+        /// Description.
+        #[serde(default)]
+        comment: Option<String>,
+    },
+    /// Alters the settings of a feed. Its content stays until other content comes.
+    #[cfg_attr(feature = "openapi", schema(title = "AlterFeed"))]
+    AlterFeed {
+        /// The name of the list.
+        name: String,
+        /// New settings.
+        #[serde(default)]
+        settings: FeedEdit,
+        /// A new comment; an empty one removes it.
+        #[serde(default)]
+        comment: Option<String>,
+    },
     /// Gives a named list to another owner.
     #[cfg_attr(feature = "openapi", schema(title = "SetListOwner"))]
     SetListOwner {
@@ -182,6 +210,15 @@ pub enum Change {
         name: String,
         /// Whether it is to govern its scopes.
         active: bool,
+    },
+    /// Enforces a policy, or only observes it.
+    #[cfg_attr(feature = "openapi", schema(title = "SetMode"))]
+    SetMode {
+        /// The policy's name.
+        policy: String,
+        /// Whether it is enforced. One that is only observed governs nothing: what it would deny
+        /// is counted.
+        mode: Mode,
     },
     /// Binds a policy to a scope.
     #[cfg_attr(feature = "openapi", schema(title = "Bind"))]

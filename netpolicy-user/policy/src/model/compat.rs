@@ -181,6 +181,7 @@ mod tests {
             block: ListInput::default(),
             comment: None,
             inactive: false,
+            mode: Default::default(),
             services: Vec::new(),
             unbound: false,
             replace: false,

@@ -339,7 +339,9 @@ pub enum Problem {
         name: Excerpt,
     },
     /// No such privilege.
-    #[error("unknown privilege {text}; expected one of admin, create, attach, bypass, read")]
+    #[error(
+        "unknown privilege {text}; expected one of admin, create, attach, bypass, ban, feed, metrics, read"
+    )]
     Privilege {
         /// What was written.
         text: Excerpt,

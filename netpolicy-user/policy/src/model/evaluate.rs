@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{AllowPart, Binding, Combine, Mode, NamedList, Policy, Rule, RuleList, Service, State};
 
+mod many;
+
+pub use many::{evaluate_all, governing_policies};
+
 /// Which list of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ListKind {
@@ -112,6 +116,8 @@ impl ResolvedRule<'_> {
             true => String::new(),
             false => format!(" ({})", place.join(": ")),
         };
+        let end = self.rule.expires().map(|end| format!(" until {end}"));
+        let place = place + &end.unwrap_or_default();
         let text = self.rule.text();
         let policy = &self.policy.name;
         match self.named {
@@ -193,11 +199,11 @@ pub fn evaluate_unclassified(state: &State, source: IpAddr) -> (Option<&Service>
     observed.unwrap_or((None, Reason::UnclassifiedPassed))
 }
 
-/// Indices of the active policies that are bound to a scope.
+/// Indices of the policies that govern a scope.
 pub(super) fn governing(state: &State, scope: &Binding) -> Vec<usize> {
     let policies = state.policies.iter().enumerate();
     policies
-        .filter(|(_, policy)| policy.active && policy.bindings.contains(scope))
+        .filter(|(_, policy)| policy.is_enforced() && policy.bindings.contains(scope))
         .map(|(index, _)| index)
         .collect()
 }

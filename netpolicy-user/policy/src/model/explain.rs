@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use netpolicy_common::{HOST_SCOPE, Reason, ScopeId};
 
 use super::evaluate::{evaluate, excepted, governing};
-use super::{AllowPart, Binding, Bypass, Combine, RuleRef, Service, State};
+use super::{AllowPart, Binding, Bypass, Combine, Policy, RuleRef, Service, State};
 
 /// Why an attempt passes or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,13 @@ impl Explanation {
     /// The reason in a sentence.
     #[must_use]
     pub fn sentence(&self, state: &State) -> String {
-        let mut sentence = self.verdict_sentence(state);
+        self.sentence_of(state, &self.source.to_string())
+    }
+
+    /// The same, of what `source` names.
+    #[must_use]
+    pub fn sentence_of(&self, state: &State, source: &str) -> String {
+        let mut sentence = self.verdict_sentence(state, source);
         for (block, exception) in &self.excepted {
             if let (Some(block), Some(exception)) = (block.resolve(state), exception.resolve(state))
             {
@@ -131,8 +137,7 @@ impl Explanation {
         sentence
     }
 
-    fn verdict_sentence(&self, state: &State) -> String {
-        let source = self.source;
+    fn verdict_sentence(&self, state: &State, source: &str) -> String {
         let rule = self.rule.and_then(|rule| rule.resolve(state));
         let rule = rule.map(|rule| rule.in_words());
         let rule = rule.unwrap_or_default();
@@ -165,29 +170,34 @@ impl Explanation {
             Reason::ObservedBlocked => {
                 format!("{source} is on the block list, by {rule}{observed}")
             }
-            Reason::NotAllowed => self.not_allowed(state),
-            Reason::ObservedNotAllowed => self.not_allowed(state) + observed,
+            Reason::NotAllowed => self.not_allowed(state, source),
+            Reason::ObservedNotAllowed => self.not_allowed(state, source) + observed,
             other => other.name().to_owned(),
         }
     }
 
-    fn not_allowed(&self, state: &State) -> String {
+    /// The policies whose allow lists do not hold the source, where that denies it.
+    pub fn not_allowing<'s>(&'s self, state: &'s State) -> impl Iterator<Item = &'s Policy> {
         let policies = self
             .consulted
             .iter()
             .filter_map(|&index| state.policies.get(index));
-        let decides = |scope: &Binding| match scope {
+        let decides = move |scope: &Binding| match scope {
             Binding::Host => self.by_host,
             Binding::Service(name) => !self.by_host && name.as_str() == self.scope_name,
         };
-        let names: Vec<_> = policies
+        policies
             .filter(|policy| matches!(policy.allow, AllowPart::Only(_)))
-            .filter(|policy| policy.bindings.iter().any(decides))
+            .filter(move |policy| policy.bindings.iter().any(decides))
+    }
+
+    fn not_allowed(&self, state: &State, source: &str) -> String {
+        let names: Vec<_> = self
+            .not_allowing(state)
             .map(|policy| policy.name.as_str())
             .collect();
         format!(
-            "{} is not on the allow list of {}",
-            self.source,
+            "{source} is not on the allow list of {}",
             names.join(" or ")
         )
     }

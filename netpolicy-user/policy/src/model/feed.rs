@@ -395,6 +395,22 @@ pub fn has_shrunk(entries: usize, before: usize, limit: u8) -> bool {
     before >= SHRINK_FROM && entries.saturating_mul(100) < before.saturating_mul(kept)
 }
 
+/// "64MiB", "512 KiB" in bytes.
+#[must_use]
+pub fn bytes(text: &str) -> Option<u64> {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    units.iter().find_map(|(unit, shift)| {
+        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(1 << shift)
+    })
+}
+
+/// "30%" as 30; more than 100 is kept, and refused later.
+#[must_use]
+pub fn percent(text: &str) -> Option<u64> {
+    text.strip_suffix('%')?.trim_end().parse().ok()
+}
+
 fn wrong(key: &'static str, found: &str, expected: &'static str) -> Problem {
     Problem::WrongValue {
         key,

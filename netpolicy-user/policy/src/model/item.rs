@@ -50,7 +50,7 @@ impl Item {
         Note {
             spelling: self.spelling,
             name,
-            comment: None,
+            ..Note::default()
         }
     }
 }

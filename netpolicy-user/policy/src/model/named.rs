@@ -31,6 +31,9 @@ pub struct NamedList {
     pub rule: Option<NetworkRule>,
     /// Where its content comes from, if it is a feed: then its entries are in no revision.
     pub feed: Option<Box<Feed>>,
+    /// A file that makes the list smaller by more than this is asked about, percent; `None`: as
+    /// with any list. A feed's limit is one of its settings.
+    pub max_shrink: Option<u8>,
     /// Description.
     pub comment: Option<String>,
     /// Who may change it: an OS user's name, or `group:` and a group's.
@@ -228,6 +231,7 @@ impl NamedList {
         self.name == other.name
             && self.rule == other.rule
             && self.feed == other.feed
+            && self.max_shrink == other.max_shrink
             && self.comment == other.comment
             && self.owner == other.owner
             && self.entries.same_words(&other.entries)

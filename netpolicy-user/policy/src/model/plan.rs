@@ -1,17 +1,19 @@
 //! The differences between two states, in words.
 
 mod named;
+mod renamed;
 
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 pub(super) use self::named::renamed_lists;
-use self::named::{lists, references};
+use self::named::{LISTS, references};
+use self::renamed::Nameable;
 use super::list::{Segment, rules_of};
 use super::{
-    AllowPart, Host, ListKind, OnDeny, Policy, PolicyCompat, PolicyTest, Rule, RuleList, Service,
-    State, counted,
+    AllowPart, Host, ListKind, Mode, OnDeny, Policy, PolicyCompat, PolicyTest, Rule, RuleList,
+    Service, State, counted,
 };
 
 /// One difference between two states.
@@ -70,35 +72,8 @@ pub fn plan(old: &State, new: &State) -> Vec<PlanItem> {
             );
         },
     );
-    lists(&mut items, old, new);
-    let renamed = renamed(old, new);
-    for_each_name(
-        &old.policies,
-        &new.policies,
-        |policy| &policy.name,
-        |name, old, new| {
-            if renamed.iter().any(|(from, _)| Some(*from) == old) {
-                return;
-            }
-            if let Some((from, to)) = renamed.iter().find(|(_, to)| Some(*to) == new) {
-                let mut details = Vec::new();
-                field(&mut details, "name", Some(&from.name), Some(&to.name));
-                items.push(PlanItem {
-                    action: PlanAction::Change,
-                    subject: format!("policy {}", from.name),
-                    details,
-                });
-                return;
-            }
-            compare(
-                &mut items,
-                format!("policy {name}"),
-                old,
-                new,
-                policy_details,
-            );
-        },
-    );
+    LISTS.items(&mut items, &old.lists, &new.lists);
+    POLICIES.items(&mut items, &old.policies, &new.policies);
     for_each_name(
         &old.tests,
         &new.tests,
@@ -116,23 +91,16 @@ pub fn plan(old: &State, new: &State) -> Vec<PlanItem> {
     items
 }
 
+const POLICIES: Nameable<Policy> = Nameable {
+    noun: "policy",
+    name: |policy| &policy.name,
+    is_as_old: |one, other| one.created == other.created,
+    details: policy_details,
+};
+
 /// The policies that differ in nothing but their name, made at the same instant.
 pub(super) fn renamed<'a>(old: &'a State, new: &'a State) -> Vec<(&'a Policy, &'a Policy)> {
-    let gone = |state: &'a State, other: &'a State| {
-        let is_gone = |policy: &&Policy| other.policies.iter().all(|p| p.name != policy.name);
-        state.policies.iter().filter(is_gone)
-    };
-    let mut added: Vec<_> = gone(new, old).collect();
-    let mut pairs = Vec::new();
-    for from in gone(old, new) {
-        let same = |to: &&Policy| {
-            to.created == from.created && policy_details(Some(from), Some(to)).is_empty()
-        };
-        if let Some(at) = added.iter().position(same) {
-            pairs.push((from, added.swap_remove(at)));
-        }
-    }
-    pairs
+    POLICIES.renamed(&old.policies, &new.policies)
 }
 
 /// Walks two lists that are sorted by name.
@@ -230,7 +198,12 @@ fn service_details(old: Option<&Service>, new: Option<&Service>) -> Vec<String> 
 
 fn policy_details(old: Option<&Policy>, new: Option<&Policy>) -> Vec<String> {
     let mut details = Vec::new();
-    let status = |policy: &Policy| if policy.active { "active" } else { "inactive" };
+    let status = |policy: &Policy| match (policy.active, policy.mode) {
+        (true, Mode::Enforce) => "active",
+        (true, Mode::Observe) => "observed: denies nothing",
+        (false, Mode::Enforce) => "inactive",
+        (false, Mode::Observe) => "inactive, to be observed",
+    };
     field(&mut details, "status", old.map(status), new.map(status));
     field(
         &mut details,
@@ -362,6 +335,9 @@ fn in_words(rule: &Rule) -> String {
     }
     if let Some(comment) = rule.comment() {
         words.push_str(&format!(" (comment: {comment})"));
+    }
+    if let Some(end) = rule.expires() {
+        words.push_str(&format!(" until {end}"));
     }
     words
 }

@@ -23,7 +23,8 @@ use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
 
-use self::line::{COMMENT, GivenNote};
+use self::line::COMMENT;
+pub(super) use self::line::GivenNote;
 use self::reference::REFERENCE;
 pub(super) use self::reference::Reference;
 pub(super) use self::whole::Tolerance;
@@ -204,35 +205,29 @@ impl<'r> ListReader<'r> {
     #[inline]
     pub(super) fn text(&mut self, spot: RuleSpot, text: &str) {
         match address::strict(text.as_bytes()) {
-            Some(written) => self.net(spot, written, text, None, None),
-            None => self.item(spot, text, None, None),
+            Some(written) => self.net(spot, written, text, GivenNote::default()),
+            None => self.item(spot, text, GivenNote::default()),
         }
     }
 
     /// Reads one address, CIDR or range.
-    pub(super) fn item(
-        &mut self,
-        spot: RuleSpot,
-        text: &str,
-        name: Option<&str>,
-        comment: Option<&str>,
-    ) {
+    pub(super) fn item(&mut self, spot: RuleSpot, text: &str, given: GivenNote<'_>) {
         let text = text.trim();
         if let Some(list) = text.strip_prefix(REFERENCE)
             && !self.in_file
         {
-            self.reference(spot, list, name.is_some() || comment.is_some());
+            self.reference(spot, list, !given.is_empty());
             return;
         }
-        for (what, value) in [("rule name", name), ("comment", comment)] {
+        for (what, value) in [("rule name", given.name), ("comment", given.comment)] {
             let length = value.map_or(0, |value| value.chars().count());
             if length > MAX_COMMENT {
                 self.refuse(spot, || Problem::TextTooLong { what, length });
             }
         }
         match address::parse(text) {
-            Ok(Written::Net(net)) => self.net(spot, net, text, name, comment),
-            Ok(Written::Range(first, last)) => self.range(spot, first, last, name, comment),
+            Ok(Written::Net(net)) => self.net(spot, net, text, given),
+            Ok(Written::Range(first, last)) => self.range(spot, first, last, given),
             Err(why) => {
                 self.refuse(spot, || Problem::Address {
                     text: Excerpt::new(text),
@@ -242,14 +237,7 @@ impl<'r> ListReader<'r> {
         }
     }
 
-    fn net(
-        &mut self,
-        spot: RuleSpot,
-        written: WrittenNet,
-        text: &str,
-        name: Option<&str>,
-        comment: Option<&str>,
-    ) {
+    fn net(&mut self, spot: RuleSpot, written: WrittenNet, text: &str, given: GivenNote<'_>) {
         let net = written.net;
         let text = text.trim();
         if self.blocks_all(spot, net) {
@@ -265,7 +253,7 @@ impl<'r> ListReader<'r> {
                 )
             });
         }
-        let note = self.note(spelling(written, text), name, comment);
+        let note = self.note(spelling(written, text), given);
         self.push(
             spot,
             Rule {
@@ -278,16 +266,12 @@ impl<'r> ListReader<'r> {
     }
 
     /// A rule's note, shared with the rule before if it has the same.
-    fn note(
-        &mut self,
-        spelling: Spelling,
-        name: Option<&str>,
-        comment: Option<&str>,
-    ) -> Option<Arc<Note>> {
+    fn note(&mut self, spelling: Spelling, given: GivenNote<'_>) -> Option<Arc<Note>> {
         let note = Note {
             spelling,
-            name: name.map(Into::into),
-            comment: comment.map(Into::into),
+            name: given.name.map(Into::into),
+            comment: given.comment.map(Into::into),
+            expires: given.expires.map(rule::whole_seconds),
         };
         let note = note.share()?;
         match &self.last_note {
@@ -299,14 +283,7 @@ impl<'r> ListReader<'r> {
         }
     }
 
-    fn range(
-        &mut self,
-        spot: RuleSpot,
-        first: IpAddr,
-        last: IpAddr,
-        name: Option<&str>,
-        comment: Option<&str>,
-    ) {
+    fn range(&mut self, spot: RuleSpot, first: IpAddr, last: IpAddr, given: GivenNote<'_>) {
         let nets: Vec<IpNet> = match (first, last) {
             (IpAddr::V4(first), IpAddr::V4(last)) => {
                 Ipv4Subnets::new(first, last, 0).map(IpNet::V4).collect()
@@ -316,7 +293,7 @@ impl<'r> ListReader<'r> {
             }
             _ => Vec::new(),
         };
-        let note = self.note(Spelling::Canonical, name, comment);
+        let note = self.note(Spelling::Canonical, given);
         for net in nets {
             if self.blocks_all(spot, net) {
                 return;

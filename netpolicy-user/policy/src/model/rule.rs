@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A rule. Small, since a host holds millions: what most rules lack is in a [`Note`].
@@ -31,6 +32,8 @@ pub struct Note {
     pub name: Option<Box<str>>,
     /// Description.
     pub comment: Option<Box<str>>,
+    /// When the rule ends, in whole seconds; `None`: it has no end.
+    pub expires: Option<Timestamp>,
 }
 
 /// How a rule was written.
@@ -52,6 +55,7 @@ static WITH_LENGTH: LazyLock<Arc<Note>> = LazyLock::new(|| {
         spelling: Spelling::WithLength,
         name: None,
         comment: None,
+        expires: None,
     })
 });
 
@@ -64,11 +68,13 @@ impl Note {
                 spelling: Spelling::Canonical,
                 name: None,
                 comment: None,
+                expires: None,
             } => None,
             Self {
                 spelling: Spelling::WithLength,
                 name: None,
                 comment: None,
+                expires: None,
             } => Some(Arc::clone(&WITH_LENGTH)),
             note => Some(Arc::new(note)),
         }
@@ -98,8 +104,14 @@ impl Rule {
         self.note.as_deref()?.comment.as_deref()
     }
 
-    /// This rule with the name and comment that `other` has; `None` if it has them, or `other` has
-    /// none.
+    /// When the rule ends.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.note.as_deref()?.expires
+    }
+
+    /// This rule with the name and comment that `other` has, as far as it has any, and with its
+    /// end, or without one if `other` has none; `None` if that changes nothing.
     #[must_use]
     pub(super) fn with_note_of(&self, other: &Self) -> Option<Self> {
         let own = self.note.as_deref().cloned().unwrap_or_default();
@@ -108,6 +120,7 @@ impl Rule {
             spelling: own.spelling.clone(),
             name: new.name.or_else(|| own.name.clone()),
             comment: new.comment.or_else(|| own.comment.clone()),
+            expires: new.expires,
         };
         (note != own).then(|| Self {
             note: note.share(),
@@ -120,6 +133,13 @@ impl Rule {
     pub fn same_words(&self, other: &Self) -> bool {
         self.net == other.net && self.note == other.note
     }
+}
+
+/// An end as rules have it, in whole seconds: the next one.
+#[must_use]
+pub fn whole_seconds(end: Timestamp) -> Timestamp {
+    let seconds = end.as_second() + i64::from(end.subsec_nanosecond() > 0);
+    Timestamp::from_second(seconds).unwrap_or(end)
 }
 
 /// A network as netpolicy writes it: a single address without its length.

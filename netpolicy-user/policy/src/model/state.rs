@@ -127,6 +127,8 @@ pub struct Policy {
     pub altered: Timestamp,
     /// An inactive policy governs nothing.
     pub active: bool,
+    /// An observed policy governs nothing either: what it would deny is counted.
+    pub mode: Mode,
     /// The scopes that it governs while active.
     pub bindings: BTreeSet<Binding>,
 }
@@ -215,9 +217,9 @@ impl State {
             .filter(move |policy| policy.bindings.contains(scope))
     }
 
-    /// The active policies that are bound to a scope: what governs it.
+    /// The active policies that are bound to a scope and not only observed: what governs it.
     pub fn governing<'a>(&'a self, scope: &'a Binding) -> impl Iterator<Item = &'a Policy> {
-        self.bound_to(scope).filter(|policy| policy.active)
+        self.bound_to(scope).filter(|policy| policy.is_enforced())
     }
 
     /// Rules in all lists, those of a named list once.
@@ -273,10 +275,22 @@ impl Policy {
         !self.except.is_empty() || !self.except_lists.is_empty()
     }
 
+    /// Whether it governs what it is bound to.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        self.active && self.mode == Mode::Enforce
+    }
+
     /// Whether it governs something.
     #[must_use]
     pub fn is_in_force(&self) -> bool {
-        self.active && !self.bindings.is_empty()
+        self.is_enforced() && !self.bindings.is_empty()
+    }
+
+    /// Whether it is only observed: active and bound, and not enforced.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.active && self.mode == Mode::Observe && !self.bindings.is_empty()
     }
 
     /// Rules in its own lists.
@@ -325,6 +339,17 @@ impl fmt::Display for OnDeny {
             Self::Drop => "drop",
             Self::Reset => "reset",
         })
+    }
+}
+
+impl Mode {
+    /// Whether it is left out where it is written.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands over a reference"
+    )]
+    pub(super) fn is_enforce(&self) -> bool {
+        *self == Self::Enforce
     }
 }
 

@@ -1,7 +1,7 @@
 //! When bans end: which are due, without a look at all of them.
 //!
-//! Bans are noted in buckets of a quarter of a second, those that end later than in some minutes
-//! in buckets of so many minutes first. A ban whose end was moved stays in the bucket of the
+//! Bans are noted in buckets of a quarter of a second, those that end later than in a minute in
+//! buckets of a minute first. A ban whose end was moved stays in the bucket of the
 //! former end until that comes, and is then looked at for nothing.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ pub(in crate::agent) const NEVER: i64 = i64::MAX;
 const FINE: i64 = 250;
 
 /// Milliseconds of a bucket of bans that end later.
-const COARSE: i64 = 600_000;
+const COARSE: i64 = 60_000;
 
 /// A ban: its scope's place in the table, and its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

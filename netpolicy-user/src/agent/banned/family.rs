@@ -1,10 +1,10 @@
 //! The bans of one scope and family, and what of them the kernel is to hold: networks, none of
 //! which lies in another.
 
-use std::collections::BTreeMap;
-
 use netpolicy_prefixes::{Address as _, Prefix, Prefixes};
 
+use super::chunked::ChunkedMap;
+use super::staged::{StagedBan, StagedFamily};
 use super::texts::TextId;
 
 /// Lengths that a prefix may have.
@@ -23,19 +23,19 @@ pub(in crate::agent) struct BanEntry {
 /// See the module.
 #[derive(Debug)]
 pub(in crate::agent) struct Family<P: Prefix> {
-    entries: BTreeMap<P, BanEntry>,
+    entries: ChunkedMap<P, BanEntry>,
     /// How many there are of each length.
     lengths: [u32; LENGTHS],
-    /// Those that lie in no other, as of the last [`Self::settle`].
+    /// Those that lie in no other, as of the last [`Self::take_settled`].
     outermost: Prefixes<P>,
-    /// What changed since.
+    /// What came or went since.
     touched: Vec<P>,
 }
 
 impl<P: Prefix> Default for Family<P> {
     fn default() -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: ChunkedMap::default(),
             lengths: [0; LENGTHS],
             outermost: Prefixes::default(),
             touched: Vec::new(),
@@ -70,9 +70,7 @@ impl<P: Prefix> Family<P> {
     /// All bans from a network on, in order.
     pub(in crate::agent) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, &BanEntry)> {
         let first = first.unwrap_or_else(|| P::new(P::Address::LOWEST, 0));
-        self.entries
-            .range(first..)
-            .map(|(net, entry)| (*net, entry))
+        self.entries.from(first).map(|(net, entry)| (*net, entry))
     }
 
     /// The bans that cover a network, the widest first.
@@ -85,13 +83,16 @@ impl<P: Prefix> Family<P> {
             })
     }
 
-    /// Networks that lie in no other.
-    pub(in crate::agent) fn settle(&mut self) -> &Prefixes<P> {
-        if self.touched.is_empty() {
-            return &self.outermost;
+    /// Networks that lie in no other, once staged changes are made.
+    pub(super) fn settled(&self, staged: &StagedFamily<P>) -> Prefixes<P> {
+        let comes_or_goes = |(_, ban): &(&P, &StagedBan)| ban.before.is_some() != ban.now.is_some();
+        let staged_nets = staged.iter().filter(comes_or_goes).map(|(net, _)| *net);
+        let mut touched = self.touched.clone();
+        touched.extend(staged_nets);
+        if touched.is_empty() {
+            return self.outermost.clone();
         }
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
+        touched.sort();
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         let mut seen: Option<P::Address> = None;
         for part in touched {
@@ -100,28 +101,64 @@ impl<P: Prefix> Family<P> {
                 continue;
             }
             seen = Some(part.last());
+            // A wider ban that came or went was looked at before what lies in it, so one that
+            // covered this part still does.
+            let covering = self.outermost.covering(part.first());
+            if covering.is_some_and(|wider| wider.length() < part.length()) {
+                continue;
+            }
             let held = self.outermost.range(part.first()..=part.last());
-            gone.extend(held.filter(|net| net.length() >= part.length()));
-            if self
-                .covering(part)
-                .next()
-                .is_some_and(|(wider, _)| wider.length() < part.length())
-            {
+            gone.extend(held);
+            if part.first() == part.last() {
+                new.extend(self.has(staged, part).then_some(part));
                 continue;
             }
             let mut end: Option<P::Address> = None;
-            for (net, _) in self.from(Some(part)) {
-                if net.first() > part.last() {
-                    break;
-                }
+            for net in self.within(staged, part) {
                 if end.is_none_or(|end| net.first() > end) {
                     end = Some(net.last());
                     new.push(net);
                 }
             }
         }
-        self.outermost = self.outermost.edit(&gone, &new);
-        &self.outermost
+        self.outermost.edit(&gone, &new)
+    }
+
+    /// Takes what [`Self::settled`] found, of changes that are made by now.
+    pub(super) fn take_settled(&mut self, outermost: Prefixes<P>) {
+        self.outermost = outermost;
+        self.touched.clear();
+    }
+
+    fn has(&self, staged: &StagedFamily<P>, net: P) -> bool {
+        match staged.get(&net) {
+            Some(ban) => ban.now.is_some(),
+            None => self.entries.get(&net).is_some(),
+        }
+    }
+
+    /// A network's ban and those that lie in it, in order, once staged changes are made.
+    fn within(&self, staged: &StagedFamily<P>, net: P) -> impl Iterator<Item = P> {
+        // No look at what is staged behind it: of many that end none is left to stop at.
+        let last = P::new(net.last(), P::Address::WIDTH);
+        let held = self.entries.from(net).map(|(net, _)| *net);
+        let mut held = held.take_while(move |net| *net <= last).peekable();
+        let mut staged = staged.range(net..=last).peekable();
+        std::iter::from_fn(move || {
+            loop {
+                let next = staged.peek().map(|(net, _)| **net);
+                if let Some(net) = held.peek().copied()
+                    && next.is_none_or(|next| net < next)
+                {
+                    return held.next();
+                }
+                let (net, ban) = staged.next()?;
+                held.next_if_eq(net);
+                if ban.now.is_some() {
+                    return Some(*net);
+                }
+            }
+        })
     }
 }
 
@@ -132,6 +169,8 @@ fn shortened<P: Prefix>(net: P, length: u8) -> P {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use netpolicy_prefixes::Prefix4;
     use proptest::prelude::*;
 
@@ -150,24 +189,66 @@ mod tests {
             .prop_map(|(address, len)| Prefix4::new((0x0a00_0000 + address).floor(32 - len), len))
     }
 
+    /// Networks and whether they are banned, step by step.
+    fn steps() -> impl Strategy<Value = Vec<(bool, Vec<(Prefix4, bool)>)>> {
+        let step = prop::collection::vec((net(), any::<bool>()), 0..6);
+        prop::collection::vec((any::<bool>(), step), 0..12)
+    }
+
+    fn staged(family: &Family<Prefix4>, step: &[(Prefix4, bool)]) -> BTreeMap<Prefix4, StagedBan> {
+        let ban = |(net, is_banned): &(Prefix4, bool)| {
+            let before = family.get(*net).copied();
+            let now = is_banned.then_some(ENTRY);
+            (*net, StagedBan { before, now })
+        };
+        step.iter().map(ban).collect()
+    }
+
+    /// With a look at all of them for each it would take minutes.
+    #[test]
+    fn many_networks_that_end_at_once_are_settled_in_one_pass() {
+        let mut family = Family::default();
+        let nets = (0..60_000).map(|at| Prefix4::new(at << 8, 24));
+        let staged_ends = nets.map(|net| {
+            family.set(net, Some(ENTRY));
+            let (before, now) = (Some(ENTRY), None);
+            (net, StagedBan { before, now })
+        });
+        let staged: BTreeMap<_, _> = staged_ends.collect();
+        let settled = family.settled(&BTreeMap::new());
+        assert_eq!(settled.len(), staged.len());
+        family.take_settled(settled);
+        let begin = std::time::Instant::now();
+        assert!(family.settled(&staged).is_empty());
+        assert!(begin.elapsed().as_secs() < 10);
+    }
+
     proptest! {
         #[test]
-        fn outermost_networks_are_those_that_lie_in_no_other(
-            steps in prop::collection::vec(
-                prop::collection::vec((net(), any::<bool>()), 0..6), 0..12)
-        ) {
+        fn outermost_networks_are_those_that_lie_in_no_other(steps in steps()) {
             let mut family = Family::default();
-            for step in steps {
-                for (net, is_banned) in step {
-                    family.set(net, is_banned.then_some(ENTRY));
+            for (is_direct, step) in steps {
+                let staged = match is_direct {
+                    true => BTreeMap::new(),
+                    false => staged(&family, &step),
+                };
+                if is_direct {
+                    for (net, is_banned) in step {
+                        family.set(net, is_banned.then_some(ENTRY));
+                    }
                 }
+                let settled = family.settled(&staged);
+                for (net, ban) in staged {
+                    family.set(net, ban.now);
+                }
+                let found: Vec<Prefix4> = settled.iter().copied().collect();
+                family.take_settled(settled);
                 let all: Vec<Prefix4> = family.from(None).map(|(net, _)| net).collect();
                 let is_inside = |net: &&Prefix4| {
                     !all.iter().any(|other| other != *net
                         && other.first() <= net.first() && net.last() <= other.last())
                 };
                 let expected: Vec<Prefix4> = all.iter().filter(is_inside).copied().collect();
-                let found: Vec<Prefix4> = family.settle().iter().copied().collect();
                 prop_assert_eq!(found, expected);
                 for net in &all {
                     let covering: Vec<Prefix4> =

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use ipnet::IpNet;
-use jiff::Timestamp;
 
 use super::ends::NEVER;
 use super::family::BanEntry;
@@ -12,9 +11,9 @@ use super::scale::ClockScale;
 use super::shared::{SharedBans, read, view};
 use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};
 use crate::agent::error::AgentError;
-use crate::api::{BanOrder, BansPage, BansQuery};
+use crate::api::{BanOrder, BanView, BansPage, BansQuery};
 use crate::clock::Clock;
-use crate::model::{Name, parse_source};
+use crate::model::{Containment, Name, parse_source};
 use crate::store::BanRow;
 
 /// What stands before the source in the place of a page's end.
@@ -203,28 +202,103 @@ fn in_order(table: &BanTable, after: Option<&BanPlace>, limit: usize) -> Vec<Ban
     places
 }
 
-/// A ban, where it is in the order of addresses, and when it ends.
-pub(in crate::agent) type Batched = (BanPlace, Option<Timestamp>);
-
-/// The first bans by address behind a place, for who goes through all of them without keeping
-/// the writer from its work.
+/// The bans that have an address of a network, the first `most` of them in the order of
+/// [`Containment::order`], and how many there are.
 #[must_use]
-pub(in crate::agent) fn batch(
+pub fn overlapping(
     bans: &SharedBans,
-    after: Option<&BanPlace>,
+    sought: IpNet,
+    most: usize,
+    clock: &Clock,
+) -> (Vec<(IpNet, BanView)>, u64) {
+    let table = read(bans);
+    let scale = ClockScale::of(clock);
+    let mut total = 0;
+    // The last one on top, so that an earlier one can take its place.
+    let mut first = BinaryHeap::new();
+    for scope in table.scopes() {
+        let wider = scope.covering(sought).map(|(net, _)| net);
+        let wider = wider.filter(|net| *net != sought);
+        for net in wider.chain(scope.within(sought)) {
+            let Some(relation) = Containment::of(&net, &sought) else {
+                continue;
+            };
+            total += 1;
+            first.push((relation.order(&net), scope.service.as_ref()));
+            if first.len() > most {
+                first.pop();
+            }
+        }
+    }
+    let found = first.into_sorted_vec().into_iter();
+    let views = found.filter_map(|((_, _, net), service)| {
+        let row = table.row_of(service, net)?;
+        Some((net, view(&row, scale)))
+    });
+    (views.collect(), total)
+}
+
+/// How far a reader of all bans has come.
+#[derive(Debug, Default)]
+pub(in crate::agent) struct BanCursor {
+    scope: usize,
+    is_v6: bool,
+    after: Option<IpNet>,
+}
+
+/// Bans of one scope: sources, and when they end by the wall clock, in milliseconds.
+pub(in crate::agent) struct BanPart {
+    /// `None`: the whole host.
+    pub(in crate::agent) service: Option<Name>,
+    pub(in crate::agent) bans: Vec<(IpNet, Option<i64>)>,
+}
+
+/// The next bans, for who goes through all of them without keeping the writer from its work;
+/// `None`: there are no more.
+#[must_use]
+pub(in crate::agent) fn part(
+    bans: &SharedBans,
+    cursor: &mut BanCursor,
     limit: usize,
     clock: &Clock,
-) -> Vec<Batched> {
+) -> Option<BanPart> {
     let scale = ClockScale::of(clock);
     let table = read(bans);
-    let places = in_order(&table, after, limit).into_iter();
-    places
-        .filter_map(|place| {
-            let entry = table.get(place.2.as_ref(), place.1)?;
-            let until = (entry.until != NEVER).then(|| scale.shown(entry.until));
-            Some((place, until))
-        })
-        .collect()
+    loop {
+        let scope = table.scopes().get(cursor.scope)?;
+        let after = cursor.after;
+        let is_next = |(net, _): &(IpNet, BanEntry)| Some(*net) != after;
+        let until = |(net, entry): (IpNet, BanEntry)| {
+            (net, (entry.until != NEVER).then(|| scale.wall(entry.until)))
+        };
+        let found: Vec<_> = if cursor.is_v6 {
+            let first = after.and_then(|net| match net {
+                IpNet::V6(net) => Some(prefix_v6(net)),
+                IpNet::V4(_) => None,
+            });
+            let v6 = scope.v6.from(first).map(|(net, e)| (net_v6(net), *e));
+            v6.filter(is_next).take(limit).map(until).collect()
+        } else {
+            let first = after.and_then(|net| match net {
+                IpNet::V4(net) => Some(prefix_v4(net)),
+                IpNet::V6(_) => None,
+            });
+            let v4 = scope.v4.from(first).map(|(net, e)| (net_v4(net), *e));
+            v4.filter(is_next).take(limit).map(until).collect()
+        };
+        if let Some((last, _)) = found.last() {
+            cursor.after = Some(*last);
+            return Some(BanPart {
+                service: scope.service.clone(),
+                bans: found,
+            });
+        }
+        cursor.after = None;
+        if cursor.is_v6 {
+            cursor.scope += 1;
+        }
+        cursor.is_v6 = !cursor.is_v6;
+    }
 }
 
 fn in_words((number, net, service): &BanPlace) -> String {

@@ -2,19 +2,21 @@
 //!
 //! Knows neither store nor kernel.
 
+mod chunked;
 mod ends;
 mod family;
 mod listing;
 mod scale;
 mod shared;
+mod staged;
 mod table;
 mod texts;
 
 pub(in crate::agent) use self::ends::NEVER;
-pub(in crate::agent) use self::listing::batch;
-pub use self::listing::{count, page};
+pub(in crate::agent) use self::listing::{BanCursor, BanPart, part};
+pub use self::listing::{count, overlapping, page};
 pub(in crate::agent) use self::scale::ClockScale;
 pub(in crate::agent) use self::shared::write;
 pub use self::shared::{SharedBans, ban_of, is_banned, next_end, read};
+pub(in crate::agent) use self::staged::{KnownBan, StagedBans};
 pub use self::table::BanTable;
-pub(in crate::agent) use self::table::Undo;

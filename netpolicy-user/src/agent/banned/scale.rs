@@ -26,9 +26,14 @@ impl ClockScale {
         wall.saturating_sub(self.step)
     }
 
+    /// By the wall clock, in milliseconds.
+    pub(in crate::agent) fn wall(self, time: i64) -> i64 {
+        time.saturating_add(self.step)
+    }
+
     /// As the wall clock shows it.
     pub(in crate::agent) fn shown(self, time: i64) -> Timestamp {
-        let shown = Timestamp::from_millisecond(time.saturating_add(self.step));
+        let shown = Timestamp::from_millisecond(self.wall(time));
         shown.unwrap_or(Timestamp::MAX)
     }
 }

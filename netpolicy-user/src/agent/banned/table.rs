@@ -1,14 +1,15 @@
 //! All bans, in memory: what is banned, until when, by what; and what of it the kernel is to
 //! hold. Pure: it neither reads a clock nor writes anywhere.
 
+use std::collections::HashMap;
+
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netpolicy_common::{HOST_SCOPE, ScopeId};
+use netpolicy_common::ScopeId;
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
 use super::ends::{BanEnds, NEVER, NotedBan};
 use super::family::{BanEntry, Family};
-use super::texts::Texts;
-use crate::compiler::PrefixSet;
+use super::texts::{TextId, Texts};
 use crate::datapath::BanLists;
 use crate::model::Name;
 use crate::store::{BanEdit, BanRow};
@@ -29,13 +30,15 @@ pub struct BanTable {
     scopes: Vec<ScopeBans>,
     texts: Texts,
     ends: BanEnds,
+    /// How many bans each origin has; those that have none are left out.
+    origins: HashMap<TextId, usize>,
     /// Counts changes.
     version: u64,
 }
 
-/// A change that can be undone: what was there before.
+/// What a change that was made replaced.
 #[derive(Debug)]
-pub(in crate::agent) struct Undo {
+pub(in crate::agent) struct ReplacedBan {
     scope: usize,
     net: IpNet,
     before: Option<BanEntry>,
@@ -47,6 +50,7 @@ impl Default for BanTable {
             scopes: vec![ScopeBans::default()],
             texts: Texts::default(),
             ends: BanEnds::default(),
+            origins: HashMap::new(),
             version: 0,
         }
     }
@@ -81,6 +85,10 @@ impl BanTable {
         &self.scopes
     }
 
+    pub(super) fn scopes_mut(&mut self) -> &mut [ScopeBans] {
+        &mut self.scopes
+    }
+
     /// The text of an entry.
     pub(in crate::agent) fn texts(&self) -> &Texts {
         &self.texts
@@ -100,76 +108,101 @@ impl BanTable {
         let Ok(service) = service.map(Name::exact).transpose() else {
             return;
         };
-        let undo = match edit {
+        let replaced = match edit {
             BanEdit::Put(row) => self.put(service.as_ref(), &row),
             BanEdit::Remove { source, .. } => match self.remove(service.as_ref(), source) {
-                Some(undo) => undo,
+                Some(replaced) => replaced,
                 None => return,
             },
         };
-        self.keep([undo]);
+        self.keep([replaced]);
     }
 
     /// Sets a ban.
-    pub(in crate::agent) fn put(&mut self, service: Option<&Name>, row: &BanRow<'_>) -> Undo {
-        let scope = self.place(service).unwrap_or_else(|| {
+    fn put(&mut self, service: Option<&Name>, row: &BanRow<'_>) -> ReplacedBan {
+        let scope = self.place_for(service);
+        let entry = self.entry_of(row);
+        self.set(scope, row.source, Some(entry))
+    }
+
+    /// Where the bans of a service, or of the host, are or will be.
+    pub(super) fn place_for(&mut self, service: Option<&Name>) -> usize {
+        self.place(service).unwrap_or_else(|| {
             self.scopes.push(ScopeBans {
                 service: service.cloned(),
                 ..ScopeBans::default()
             });
             self.scopes.len() - 1
-        });
-        let entry = BanEntry {
+        })
+    }
+
+    /// What is known of a ban, whose texts count as held from now on.
+    pub(super) fn entry_of(&mut self, row: &BanRow<'_>) -> BanEntry {
+        BanEntry {
             until: row.until.unwrap_or(NEVER),
             since: row.since,
             by: self.texts.take(row.by),
             reason: self.texts.take(row.reason),
-        };
-        self.set(scope, row.source, Some(entry))
+        }
     }
 
     /// Removes a ban; `None`: there is none.
-    pub(in crate::agent) fn remove(&mut self, service: Option<&Name>, net: IpNet) -> Option<Undo> {
+    fn remove(&mut self, service: Option<&Name>, net: IpNet) -> Option<ReplacedBan> {
         let scope = self.place(service)?;
         self.scopes[scope].get(net)?;
         Some(self.set(scope, net, None))
     }
 
-    fn set(&mut self, scope: usize, net: IpNet, entry: Option<BanEntry>) -> Undo {
+    pub(super) fn set(&mut self, scope: usize, net: IpNet, entry: Option<BanEntry>) -> ReplacedBan {
         self.version += 1;
         if let Some(entry) = entry {
             self.ends.note(entry.until, noted(scope, net));
         }
         let before = self.scopes[scope].set(net, entry);
-        Undo { scope, net, before }
-    }
-
-    /// Makes changes final, which are undone no more.
-    pub(in crate::agent) fn keep(&mut self, done: impl IntoIterator<Item = Undo>) {
-        for undo in done {
-            if let Some(before) = undo.before {
-                self.release(before);
+        if let Some(now) = entry {
+            *self.origins.entry(now.by).or_insert(0) += 1;
+        }
+        if let Some(before) = before
+            && let Some(count) = self.origins.get_mut(&before.by)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.origins.remove(&before.by);
             }
         }
+        ReplacedBan { scope, net, before }
+    }
+
+    /// How many bans each origin has; `None`: they name none.
+    pub fn by_origin(&self) -> impl Iterator<Item = (Option<&str>, usize)> {
+        let origins = self.origins.iter();
+        origins.map(|(by, count)| (self.texts.get(*by), *count))
+    }
+
+    /// Forgets what changes replaced.
+    pub(in crate::agent) fn keep(&mut self, made: impl IntoIterator<Item = ReplacedBan>) {
+        for replaced in made {
+            self.release_replaced(&replaced);
+        }
+        self.note_ends_if_unfit();
+    }
+
+    pub(super) fn release_replaced(&mut self, replaced: &ReplacedBan) {
+        if let Some(before) = replaced.before {
+            self.release(before);
+        }
+    }
+
+    pub(super) fn release(&mut self, entry: BanEntry) {
+        self.texts.release(entry.by);
+        self.texts.release(entry.reason);
+    }
+
+    pub(super) fn note_ends_if_unfit(&mut self) {
         let count = self.len();
         if self.ends.is_unfit(count) {
             self.note_again();
         }
-    }
-
-    /// Undoes changes.
-    pub(in crate::agent) fn undo(&mut self, done: Vec<Undo>) {
-        for undo in done.into_iter().rev() {
-            let now = self.set(undo.scope, undo.net, undo.before);
-            if let Some(entry) = now.before {
-                self.release(entry);
-            }
-        }
-    }
-
-    fn release(&mut self, entry: BanEntry) {
-        self.texts.release(entry.by);
-        self.texts.release(entry.reason);
     }
 
     fn note_again(&mut self) {
@@ -185,7 +218,7 @@ impl BanTable {
     }
 
     /// Removes the bans that have ended at `now`, and returns them.
-    pub(in crate::agent) fn expire(&mut self, now: i64) -> Vec<Undo> {
+    pub(in crate::agent) fn expire(&mut self, now: i64) -> Vec<ReplacedBan> {
         let scopes = &self.scopes;
         let until = |ban: NotedBan| match ban {
             NotedBan::V4(scope, net) => scopes[usize::from(scope)].v4.get(net).map(|e| e.until),
@@ -208,16 +241,19 @@ impl BanTable {
     }
 
     /// The service and network of a change.
-    pub(in crate::agent) fn place_of(&self, undo: &Undo) -> (Option<&str>, IpNet) {
+    pub(in crate::agent) fn place_of(&self, replaced: &ReplacedBan) -> (Option<&str>, IpNet) {
         let service = self
             .scopes
-            .get(undo.scope)
+            .get(replaced.scope)
             .and_then(|scope| scope.service.as_ref());
-        (service.map(Name::as_str), undo.net)
+        (service.map(Name::as_str), replaced.net)
     }
 
     /// Removes the bans of services for which `keep` says no.
-    pub(in crate::agent) fn forget_services(&mut self, keep: impl Fn(&Name) -> bool) -> Vec<Undo> {
+    pub(in crate::agent) fn forget_services(
+        &mut self,
+        keep: impl Fn(&Name) -> bool,
+    ) -> Vec<ReplacedBan> {
         let mut gone = Vec::new();
         for scope in 0..self.scopes.len() {
             let service = self.scopes[scope].service.as_ref();
@@ -231,36 +267,10 @@ impl BanTable {
         gone
     }
 
-    /// All bans of an origin.
-    pub(in crate::agent) fn of_origin(&self, by: &str) -> Vec<(Option<Name>, IpNet)> {
-        let Some(by) = self.texts.find(by) else {
-            return Vec::new();
-        };
-        let scopes = self.scopes.iter();
-        scopes
-            .flat_map(|scope| {
-                scope
-                    .entries()
-                    .filter(|(_, entry)| entry.by == by)
-                    .map(|(net, _)| (scope.service.clone(), net))
-            })
-            .collect()
-    }
-
     /// What the kernel is to hold. `id`: the scope of a service; `None`: it has none.
     pub(in crate::agent) fn lists(&mut self, id: impl Fn(&Name) -> Option<ScopeId>) -> BanLists {
-        let sets = self.scopes.iter_mut().filter_map(|scope| {
-            let id = match &scope.service {
-                None => HOST_SCOPE,
-                Some(name) => id(name)?,
-            };
-            let set = PrefixSet {
-                v4: scope.v4.settle().clone(),
-                v6: scope.v6.settle().clone(),
-            };
-            Some((id, set))
-        });
-        BanLists::new(sets)
+        let settled = self.settle();
+        self.lists_of(&settled, id)
     }
 
     /// All bans, as the store has them.
@@ -282,7 +292,12 @@ impl BanTable {
         Some(self.row(service.map(Name::as_str), net, entry))
     }
 
-    fn row<'a>(&'a self, service: Option<&'a str>, source: IpNet, entry: BanEntry) -> BanRow<'a> {
+    pub(super) fn row<'a>(
+        &'a self,
+        service: Option<&'a str>,
+        source: IpNet,
+        entry: BanEntry,
+    ) -> BanRow<'a> {
         BanRow {
             source,
             service,
@@ -309,7 +324,7 @@ impl BanTable {
     }
 
     /// Where the bans of a service, or of the host, are.
-    fn place(&self, service: Option<&Name>) -> Option<usize> {
+    pub(super) fn place(&self, service: Option<&Name>) -> Option<usize> {
         let mut scopes = self.scopes.iter();
         scopes.position(|scope| scope.service.as_ref() == service)
     }
@@ -330,7 +345,7 @@ impl ScopeBans {
         self.entries().map(|(net, _)| net)
     }
 
-    fn get(&self, net: IpNet) -> Option<BanEntry> {
+    pub(super) fn get(&self, net: IpNet) -> Option<BanEntry> {
         match net {
             IpNet::V4(net) => self.v4.get(prefix_v4(net)).copied(),
             IpNet::V6(net) => self.v6.get(prefix_v6(net)).copied(),
@@ -341,6 +356,26 @@ impl ScopeBans {
         match net {
             IpNet::V4(net) => self.v4.set(prefix_v4(net), entry),
             IpNet::V6(net) => self.v6.set(prefix_v6(net), entry),
+        }
+    }
+
+    /// The banned networks in a network, in order.
+    pub(in crate::agent) fn within(&self, net: IpNet) -> Box<dyn Iterator<Item = IpNet> + '_> {
+        match net {
+            IpNet::V4(net) => {
+                let within = self
+                    .v4
+                    .from(Some(prefix_v4(net)))
+                    .map(|(net, _)| net_v4(net));
+                Box::new(within.take_while(move |one| IpNet::V4(net).contains(one)))
+            }
+            IpNet::V6(net) => {
+                let within = self
+                    .v6
+                    .from(Some(prefix_v6(net)))
+                    .map(|(net, _)| net_v6(net));
+                Box::new(within.take_while(move |one| IpNet::V6(net).contains(one)))
+            }
         }
     }
 

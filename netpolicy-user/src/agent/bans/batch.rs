@@ -1,17 +1,18 @@
 //! A batch of requests: what each line comes to.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::never::Never;
+use super::outcome::JudgedBan;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
 use super::summary::BanSummary;
 use crate::agent::access::Requester;
-use crate::agent::banned::{BanTable, ClockScale, NEVER, Undo};
+use crate::agent::banned::{BanTable, ClockScale, KnownBan, NEVER, StagedBans};
 use crate::agent::error::AgentError;
-use crate::api::{BanOutcome, BanResult};
+use crate::api::BanResult;
 use crate::model::{Name, State};
 use crate::store::BanRow;
 
@@ -21,10 +22,10 @@ const MOST: usize = 1 << 20;
 /// What a batch of requests comes to, before it is stored.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) undo: Vec<Undo>,
-    /// Bans that are to be written, as they are now.
-    pub(super) changed: Vec<(Option<Name>, IpNet)>,
-    pub(super) answers: Vec<Result<Vec<BanOutcome>, AgentError>>,
+    pub(super) staged: StagedBans,
+    /// Of callers, by user id: the user database may take its time.
+    names: HashMap<u32, String>,
+    pub(super) answers: Vec<Result<Vec<JudgedBan>, AgentError>>,
 }
 
 /// One request, line by line.
@@ -39,7 +40,7 @@ pub(super) struct BatchedRequest<'a> {
 }
 
 impl BatchedRequest<'_> {
-    pub(super) fn carry_out(&mut self, work: BanWork) -> Vec<BanOutcome> {
+    pub(super) fn carry_out(&mut self, work: BanWork) -> Vec<JudgedBan> {
         let operator: Vec<IpAddr> = self.requester.origin.judged().collect();
         match work {
             BanWork::Ban(bans) => bans
@@ -48,7 +49,7 @@ impl BatchedRequest<'_> {
                 .collect(),
             BanWork::Unban(bans) => bans.into_iter().map(|ban| self.unban(ban)).collect(),
             BanWork::Replace { by, bans } => {
-                let before = self.table.of_origin(&by);
+                let before = self.table.of_origin_with(&self.batch.staged, &by);
                 let mut named = HashSet::with_capacity(bans.len());
                 let mut answers = Vec::with_capacity(bans.len());
                 for ban in bans {
@@ -61,7 +62,7 @@ impl BatchedRequest<'_> {
                 }
                 for (service, net) in before {
                     if !named.contains(&(service.clone(), net)) {
-                        self.remove(service, net);
+                        self.remove(service.as_ref(), net);
                     }
                 }
                 answers
@@ -69,16 +70,16 @@ impl BatchedRequest<'_> {
         }
     }
 
-    fn ban(&mut self, wanted: WantedBan, origin: Option<&str>, operator: &[IpAddr]) -> BanOutcome {
+    fn ban(&mut self, wanted: WantedBan, origin: Option<&str>, operator: &[IpAddr]) -> JudgedBan {
         let outcome = match self.try_ban(&wanted, origin, operator) {
-            Ok((net, result, until)) => BanOutcome {
-                source: net.to_string(),
+            Ok((net, result, until)) => JudgedBan {
+                source: Ok(net),
                 result,
                 until: (until != NEVER).then(|| self.scale.shown(until)),
                 detail: None,
             },
-            Err(why) => BanOutcome {
-                source: wanted.text,
+            Err(why) => JudgedBan {
+                source: Err(wanted.text),
                 result: BanResult::Refused,
                 until: None,
                 detail: Some(why),
@@ -108,7 +109,8 @@ impl BatchedRequest<'_> {
         if until <= self.scale.now {
             return Err("its end is in the past".to_owned());
         }
-        let before = self.table.get(service.as_ref(), net);
+        let known = self.known(service.as_ref(), net);
+        let before = known.entry();
         let is_earlier = before.is_some_and(|before| until <= before.until);
         // The whole set of an origin says when its bans end, and not when those of others do.
         let is_own = before
@@ -118,18 +120,16 @@ impl BatchedRequest<'_> {
         {
             return Ok((net, BanResult::Unchanged, before.until));
         }
-        if before.is_none() && self.table.len() >= MOST {
+        if before.is_none() && self.table.len_with(&self.batch.staged) >= MOST {
             return Err(format!(
                 "there are {MOST} bans, which is the most: end some, or ban networks"
             ));
         }
-        let own;
+        let Batch { staged, names, .. } = &mut *self.batch;
+        let caller = self.requester.caller;
         let by = match origin.or(wanted.by.as_deref()) {
             Some(by) => by,
-            None => {
-                own = self.requester.caller.name();
-                &own
-            }
+            None => names.entry(caller.uid).or_insert_with(|| caller.name()),
         };
         let row = BanRow {
             source: net,
@@ -139,9 +139,7 @@ impl BatchedRequest<'_> {
             by: Some(by),
             reason: wanted.reason.as_deref(),
         };
-        let undo = self.table.put(service.as_ref(), &row);
-        self.batch.undo.push(undo);
-        self.batch.changed.push((service, net));
+        self.table.stage(staged, known, service.as_ref(), &row);
         let result = match before {
             None => BanResult::Banned,
             Some(_) => BanResult::Extended,
@@ -149,7 +147,7 @@ impl BatchedRequest<'_> {
         Ok((net, result, until))
     }
 
-    fn unban(&mut self, wanted: WantedUnban) -> BanOutcome {
+    fn unban(&mut self, wanted: WantedUnban) -> JudgedBan {
         let net = wanted.net.and_then(|net| {
             let service = service(self.state, wanted.service.as_deref())?;
             Ok((net, service))
@@ -157,15 +155,15 @@ impl BatchedRequest<'_> {
         let (source, result, detail) = match net {
             Ok((net, service)) => {
                 let other = self.other_origin(service.as_ref(), net, wanted.by.as_deref());
-                let result = match other.is_none() && self.remove(service, net) {
+                let result = match other.is_none() && self.remove(service.as_ref(), net) {
                     true => BanResult::Unbanned,
                     false => BanResult::Absent,
                 };
-                (net.to_string(), result, other)
+                (Ok(net), result, other)
             }
-            Err(why) => (wanted.text, BanResult::Refused, Some(why)),
+            Err(why) => (Err(wanted.text), BanResult::Refused, Some(why)),
         };
-        let outcome = BanOutcome {
+        let outcome = JudgedBan {
             source,
             result,
             until: None,
@@ -178,7 +176,7 @@ impl BatchedRequest<'_> {
 
     /// That a ban is not of the origin that was named, if it is not.
     fn other_origin(&self, service: Option<&Name>, net: IpNet, by: Option<&str>) -> Option<String> {
-        let (wanted, entry) = (by?, self.table.get(service, net)?);
+        let (wanted, entry) = (by?, self.known(service, net).entry()?);
         let by = self.table.texts().get(entry.by);
         (by != Some(wanted)).then(|| match by {
             Some(by) => format!("it is banned by {by}: that ban stays"),
@@ -186,13 +184,13 @@ impl BatchedRequest<'_> {
         })
     }
 
-    fn remove(&mut self, service: Option<Name>, net: IpNet) -> bool {
-        let Some(undo) = self.table.remove(service.as_ref(), net) else {
-            return false;
-        };
-        self.batch.undo.push(undo);
-        self.batch.changed.push((service, net));
-        true
+    fn remove(&mut self, service: Option<&Name>, net: IpNet) -> bool {
+        let known = self.known(service, net);
+        self.table.stage_removal(&mut self.batch.staged, known)
+    }
+
+    fn known(&self, service: Option<&Name>, net: IpNet) -> KnownBan {
+        self.table.known(&self.batch.staged, service, net)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Care of what the store has of bans: audit summaries, and a log that is not much longer than
 //! what it says.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
 use super::{BanContext, Bans};
 use crate::agent::banned::read;
 use crate::agent::error::chain;
+use crate::agent::memory;
 use crate::model::Name;
 use crate::store::{BanEdit, StoreError};
 
@@ -19,6 +20,9 @@ const SLACK: u64 = 1 << 20;
 
 /// Differences that are named.
 const SHOWN: usize = 5;
+
+/// At least so long between two writes that say no more than that time has passed.
+const NOTED: Duration = Duration::from_secs(60);
 
 /// Bytes of the log that are written again at a time.
 const WRITTEN_AGAIN: u64 = 1 << 20;
@@ -63,12 +67,15 @@ impl Bans {
             self.restore(around);
         }
         self.record(around, false);
+        if std::mem::take(&mut self.is_to_be_trimmed) {
+            memory::give_back();
+        }
         let result = if self.is_unrescued {
             self.rescue(around)
         } else if self.is_to_be_rewritten {
             self.write_all(around)
         } else {
-            self.shorten(around)
+            self.shorten(around).and_then(|()| self.note_time(around))
         };
         if let Err(error) = result {
             tracing::warn!(
@@ -76,6 +83,22 @@ impl Bans {
                 "the store's log of bans stays as it is"
             );
         }
+    }
+
+    /// Lets the store know that bans have ended, whose end itself needs no write: once in a while.
+    fn note_time(&mut self, around: &mut BanContext<'_>) -> Result<(), StoreError> {
+        let is_early = |noted: Instant| noted.elapsed() < NOTED;
+        if !self.has_ended || self.noted.is_some_and(is_early) {
+            return Ok(());
+        }
+        let before = self.note;
+        let batch = around.store.note_time_of_bans(before)?;
+        self.log.retain(|known| Some(known.number) != before);
+        self.log.push_back(batch);
+        self.note = Some(batch.number);
+        self.noted = Some(Instant::now());
+        self.has_ended = false;
+        Ok(())
     }
 
     /// Puts into the audit log what waits for its minute, or all of it.
@@ -108,6 +131,7 @@ impl Bans {
             around.store.record_bans(&mut edits, &forget, &[])?
         };
         self.log = batches.into();
+        self.note = None;
         self.is_to_be_rewritten = false;
         self.is_unrescued = false;
         Ok(())
@@ -161,6 +185,7 @@ impl Bans {
             .record_bans(&mut rows.map(BanEdit::Put), &forget, &[])?;
         drop(table);
         self.log.drain(..forget.len());
+        self.note = self.note.filter(|note| !forget.contains(note));
         self.log.extend(written);
         Ok(())
     }

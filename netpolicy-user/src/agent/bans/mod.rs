@@ -6,7 +6,9 @@
 mod batch;
 mod log;
 mod never;
+mod outcome;
 mod request;
+mod stored;
 mod summary;
 
 use std::collections::VecDeque;
@@ -14,87 +16,32 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use ipnet::IpNet;
+use netpolicy_common::ScopeId;
 
+pub use self::outcome::{JudgedBan, written};
 pub use self::request::{BanJob, BanWork, WantedBan, WantedUnban};
+pub use self::stored::StoredBans;
 
 use self::batch::{Batch, BatchedRequest};
 use self::never::Never;
 use self::summary::BanSummary;
 use super::access::{Grants, Requester, rights};
-use super::banned::{BanTable, ClockScale, SharedBans, read, write};
+use super::banned::{BanTable, ClockScale, SharedBans, StagedBans, read, write};
 use super::error::{AgentError, EnforcerError, chain};
 use super::in_force::InForce;
 use super::kernel::KernelWriter;
 use super::upkeep::Upkeep;
+use crate::api::BanResult;
 use crate::clock::Clock;
-use crate::datapath::BanLists;
+use crate::datapath::{BanLists, PreparedBans};
 use crate::model::{Name, Privilege, State};
-use crate::store::{BanBatch, BanEdit, BanLog, Store, StoreError, Stored};
+use crate::store::{BanBatch, BanEdit, EncodedBans, Store, StoreError};
+
+/// Changes that another thread is worth.
+const MANY: usize = 4_096;
 
 /// Requests that wait for the writer.
 pub type BanQueue = Arc<Mutex<Vec<BanJob>>>;
-
-/// What is found in the store at start.
-#[derive(Debug)]
-pub struct StoredBans {
-    table: BanTable,
-    log: BanLog,
-    /// Whether the store has bans that lost their service.
-    has_orphans: bool,
-}
-
-impl StoredBans {
-    /// Reads the store's bans. Those that have ended are left out, and those that lost their
-    /// service, unless an unconfirmed change removed it.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn read(store: &mut dyn Store, stored: &Stored, clock: &Clock) -> Result<Self, StoreError> {
-        let mut table = BanTable::default();
-        let log = store.bans(&mut |edit| table.load(edit))?;
-        let ended = table.expire(clock.now().as_millisecond());
-        table.keep(ended);
-        let state = &stored.state;
-        let orphans = match stored.pending {
-            Some(_) => Vec::new(),
-            None => table.forget_services(|name| state.service(name.as_str()).is_some()),
-        };
-        let has_orphans = !orphans.is_empty();
-        table.keep(orphans);
-        Ok(Self {
-            table,
-            log,
-            has_orphans,
-        })
-    }
-
-    /// What the kernel is to hold.
-    pub fn lists(&mut self, state: &State) -> Arc<BanLists> {
-        Arc::new(lists(&mut self.table, state))
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.table.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
-    }
-
-    /// None at all.
-    #[must_use]
-    pub fn none() -> Self {
-        Self {
-            table: BanTable::default(),
-            log: BanLog::default(),
-            has_orphans: false,
-        }
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -107,8 +54,17 @@ pub struct Bans {
     is_to_be_rewritten: bool,
     /// Whether a rescued store lacks bans.
     is_unrescued: bool,
+    /// Whether many changes left memory behind that is to be given back to the system.
+    is_to_be_trimmed: bool,
+    /// Whether bans ended since the store last heard of the time.
+    has_ended: bool,
+    /// The batch of the store's log that says nothing but the time, and when it was written.
+    note: Option<u64>,
+    noted: Option<Instant>,
     never: Never,
     summary: BanSummary,
+    /// Bans that were made, without those that were extended.
+    made: u64,
     /// Why the kernel's may differ from them.
     fault: Option<String>,
 }
@@ -139,8 +95,13 @@ impl Bans {
             log: stored.log.batches.into(),
             is_to_be_rewritten: stored.log.is_of_another_boot || stored.has_orphans,
             is_unrescued: false,
+            is_to_be_trimmed: false,
+            has_ended: false,
+            note: None,
+            noted: None,
             never: Never::default(),
             summary: BanSummary::default(),
+            made: 0,
             fault: None,
         }
     }
@@ -149,6 +110,12 @@ impl Bans {
     #[must_use]
     pub fn shared(&self) -> SharedBans {
         Arc::clone(&self.table)
+    }
+
+    /// How many bans were made since the agent started.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.made
     }
 
     /// What is wrong with the kernel's.
@@ -204,20 +171,28 @@ impl Bans {
             batch.answers.push(answer);
             replies.push(reply);
         }
-        let lists = Arc::new(lists(&mut table, &around.now.state));
         drop(table);
         let Batch {
-            undo,
-            changed,
-            answers,
+            staged, answers, ..
         } = batch;
-        let done = self.store_and_enforce(&changed, lists, &mut summary, around);
+        let table = read(&self.table);
+        let settled = table.settled(&staged);
+        let lists = Arc::new(table.lists_of(&settled, id_in(&around.now.state)));
+        drop(table);
+        self.is_to_be_trimmed |= staged.len() >= MANY;
+        let done = self.store_and_enforce(&staged, lists, &mut summary, around);
+        // Readers see them when they are in force, and never if they are not.
+        let mut table = write(&self.table);
         if done.is_ok() {
             self.summary = summary;
-            write(&self.table).keep(undo);
+            let outcomes = answers.iter().flatten().flatten();
+            let made = outcomes.filter(|outcome| outcome.result == BanResult::Banned);
+            self.made += made.count() as u64;
+            table.make(staged, settled);
         } else {
-            write(&self.table).undo(undo);
+            table.discard(&staged);
         }
+        drop(table);
         for (reply, answer) in replies.into_iter().zip(answers) {
             let answer = match (&done, answer) {
                 (Err(failure), Ok(_)) => Err(failure.error()),
@@ -230,44 +205,24 @@ impl Bans {
 
     fn store_and_enforce(
         &mut self,
-        changed: &[(Option<Name>, IpNet)],
+        staged: &StagedBans,
         lists: Arc<BanLists>,
         summary: &mut BanSummary,
         around: &mut BanContext<'_>,
     ) -> Result<(), BatchFailure> {
         let audit = summary.take(Instant::now(), false, around.now.revision);
-        if changed.is_empty() && audit.is_empty() {
+        if staged.is_empty() && audit.is_empty() {
             return Ok(());
         }
-        let prepared = match lists == self.lists {
-            true => None,
-            false => Some(
-                around
-                    .kernel
-                    .prepare_bans(&lists)
-                    .map_err(|error| BatchFailure::kernel(&error)),
-            ),
-        };
+        let (prepared, encoded) = self.prepare(staged, &lists, around);
         let prepared = match prepared.transpose() {
             Ok(prepared) => prepared,
-            Err(failure) => {
+            Err(error) => {
                 self.restore(around);
-                return Err(failure);
+                return Err(BatchFailure::kernel(&error));
             }
         };
-        let table = read(&self.table);
-        let mut edits = changed.iter().map(|(service, source)| {
-            let row = table.row_of(service.as_ref(), *source);
-            row.map_or(
-                BanEdit::Remove {
-                    source: *source,
-                    service: service.as_ref().map(Name::as_str),
-                },
-                BanEdit::Put,
-            )
-        });
-        let written = around.store.record_bans(&mut edits, &[], &audit);
-        drop(table);
+        let written = around.store.record_encoded_bans(&encoded, &audit);
         match written {
             Ok(batches) => self.log.extend(batches),
             Err(error) => {
@@ -281,6 +236,32 @@ impl Bans {
             self.note(committed.err().map(|error| chain(&error)));
         }
         Ok(())
+    }
+
+    /// Makes the kernel ready for these lists, if they are others, and the changes for the store:
+    /// both at once where that takes a while.
+    fn prepare(
+        &self,
+        staged: &StagedBans,
+        lists: &Arc<BanLists>,
+        around: &mut BanContext<'_>,
+    ) -> (Option<Result<PreparedBans, EnforcerError>>, EncodedBans) {
+        let table = read(&self.table);
+        let (table, clock, kernel) = (&*table, around.clock, &mut *around.kernel);
+        let encode = || EncodedBans::of(clock, table.edits(staged));
+        let is_other = *lists != self.lists;
+        let mut prepare = || is_other.then(|| kernel.prepare_bans(lists));
+        if staged.len() < MANY {
+            return (prepare(), encode());
+        }
+        std::thread::scope(|scope| {
+            let encoded = scope.spawn(encode);
+            let prepared = prepare();
+            match encoded.join() {
+                Ok(encoded) => (prepared, encoded),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
     }
 
     /// Ends what is due at this time.
@@ -297,7 +278,8 @@ impl Bans {
         tracing::debug!(count = ended.len(), "bans ended");
         table.keep(ended);
         drop(table);
-        // The store needs no word of it: a restart ends them again.
+        // The store needs no word of each: a restart ends them again.
+        self.has_ended = true;
         self.enforce(around);
     }
 
@@ -319,7 +301,10 @@ impl Bans {
         self.enforce(around);
         if !gone.is_empty() {
             let table = read(&self.table);
-            let services: Vec<_> = gone.iter().map(|undo| table.place_of(undo)).collect();
+            let services: Vec<_> = gone
+                .iter()
+                .map(|replaced| table.place_of(replaced))
+                .collect();
             let mut edits = services.iter().map(|(service, source)| BanEdit::Remove {
                 source: *source,
                 service: *service,
@@ -408,7 +393,12 @@ impl BatchFailure {
 }
 
 fn lists(table: &mut BanTable, state: &State) -> BanLists {
-    table.lists(|name| state.service(name.as_str()).map(|service| service.id))
+    table.lists(id_in(state))
+}
+
+/// The scopes of a state's services.
+fn id_in(state: &State) -> impl Fn(&Name) -> Option<ScopeId> {
+    |name| state.service(name.as_str()).map(|service| service.id)
 }
 
 /// Whether the caller may ban and unban.
@@ -416,6 +406,9 @@ fn lists(table: &mut BanTable, state: &State) -> BanLists {
 /// # Errors
 /// [`AgentError::NotAllowed`].
 pub fn may(requester: Requester, grants: &Grants) -> Result<(), AgentError> {
+    if requester.caller.is_root() {
+        return Ok(());
+    }
     rights::require(requester.caller, grants, Privilege::Ban, "ban or unban")
 }
 

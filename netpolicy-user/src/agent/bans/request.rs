@@ -6,9 +6,10 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::outcome::JudgedBan;
 use crate::agent::access::Requester;
 use crate::agent::error::AgentError;
-use crate::api::{BanOutcome, BanRequest, UnbanRequest};
+use crate::api::{BanRequest, UnbanRequest};
 use crate::model::parse_source;
 
 /// Bytes of a reason.
@@ -154,7 +155,7 @@ pub struct BanJob {
     pub(super) requester: Requester,
     pub(super) work: BanWork,
     /// Where the answer goes: a line for each line, in order.
-    pub(super) reply: oneshot::Sender<Result<Vec<BanOutcome>, AgentError>>,
+    pub(super) reply: oneshot::Sender<Result<Vec<JudgedBan>, AgentError>>,
     /// Held until it is done: the memory that it counts for.
     #[expect(dead_code, reason = "held")]
     pub(super) held: Box<dyn Any + Send>,
@@ -167,7 +168,7 @@ impl BanJob {
         requester: Requester,
         work: BanWork,
         held: Box<dyn Any + Send>,
-    ) -> (Self, oneshot::Receiver<Result<Vec<BanOutcome>, AgentError>>) {
+    ) -> (Self, oneshot::Receiver<Result<Vec<JudgedBan>, AgentError>>) {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             requester,

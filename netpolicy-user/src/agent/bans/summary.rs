@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::outcome::JudgedBan;
 use crate::agent::access::{Requester, audit};
-use crate::api::{BanOutcome, BanResult};
+use crate::api::BanResult;
 use crate::store::{AuditEntry, Outcome};
 
 /// Time between two entries of one requester.
@@ -34,7 +35,7 @@ pub(super) struct BanSummary {
 
 impl BanSummary {
     /// Adds what became of a request.
-    pub(super) fn add(&mut self, requester: Requester, scope: &str, outcome: &BanOutcome) {
+    pub(super) fn add(&mut self, requester: Requester, scope: &str, outcome: &JudgedBan) {
         let since = self
             .by_user
             .entry(requester.caller.uid)
@@ -51,15 +52,23 @@ impl BanSummary {
             result => result.name(),
         };
         *since.counts.entry(name).or_default() += 1;
-        let BanOutcome { source, detail, .. } = outcome;
-        if outcome.result == BanResult::Refused {
-            if since.refusals.len() < NAMED {
-                let why = detail.as_deref().unwrap_or_default();
-                since
-                    .refusals
-                    .push(format!("{}: {why}", source.escape_debug()));
-            }
-        } else if since.changes.len() < NAMED {
+        let is_refused = outcome.result == BanResult::Refused;
+        let named = match is_refused {
+            true => &since.refusals,
+            false => &since.changes,
+        };
+        if named.len() >= NAMED {
+            return;
+        }
+        let source = match &outcome.source {
+            Ok(net) => net.to_string(),
+            Err(text) => text.clone(),
+        };
+        if is_refused {
+            let why = outcome.detail.as_deref().unwrap_or_default();
+            let refusal = format!("{}: {why}", source.escape_debug());
+            since.refusals.push(refusal);
+        } else {
             let until = outcome
                 .until
                 .map_or_else(String::new, |until| format!(", until {until}"));
@@ -116,9 +125,9 @@ mod tests {
     use super::*;
     use crate::agent::testing::ROOT;
 
-    fn outcome(source: &str, result: BanResult) -> BanOutcome {
-        BanOutcome {
-            source: source.into(),
+    fn outcome(source: &str, result: BanResult) -> JudgedBan {
+        JudgedBan {
+            source: Ok(source.parse().unwrap()),
             result,
             until: None,
             detail: None,

@@ -27,7 +27,8 @@ fn try_carry_out(
 ) -> Result<Vec<BanOutcome>, AgentError> {
     let (job, mut answer) = BanJob::new(requester, work, Box::new(()));
     bench.writer.bans_now(vec![job]);
-    answer.try_recv().unwrap()
+    let judged = answer.try_recv().unwrap()?;
+    Ok(judged.iter().map(BanOutcome::from).collect())
 }
 
 fn ban(bench: &mut Bench, requests: &[BanRequest]) -> Vec<BanResult> {
@@ -98,6 +99,59 @@ fn bans_are_stored_before_they_are_in_force_and_requests_share_both() {
         assert_eq!(outcomes[0].result, BanResult::Banned);
     }
     assert_eq!(enforced(&bench).len(), 20);
+}
+
+/// Readers wait for nothing, and see what the kernel holds.
+#[test]
+fn bans_are_listed_once_they_are_in_force_and_as_long_as_they_are() {
+    let mut bench = Bench::new();
+    let bans = Arc::clone(&bench.snapshot().bans);
+    let kernel = bench.kernel.clone();
+    let listed = || {
+        let table = read(&bans);
+        let sources = table.rows().map(|row| row.source.to_string());
+        sources.collect::<Vec<_>>()
+    };
+    ban(&mut bench, &[request("10.0.0.1", None)]);
+    let held = kernel.lock();
+    let writer = std::thread::spawn(move || {
+        ban(&mut bench, &[request("10.0.0.2", None)]);
+        unban(&mut bench, "10.0.0.1");
+        bench
+    });
+    // As far as it comes without the kernel.
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(listed(), ["10.0.0.1/32"]);
+    drop(held);
+    let bench = writer.join().unwrap();
+    assert_eq!(listed(), ["10.0.0.2/32"]);
+    assert_eq!(enforced(&bench), ["0 10.0.0.2/32"]);
+}
+
+#[test]
+fn ended_bans_stay_ended_where_the_wall_clock_is_behind_after_a_reboot() {
+    let mut bench = Bench::new();
+    let bans = [
+        request("10.0.0.1", Some(3600)),
+        request("10.0.0.2", Some(3 * 3600)),
+    ];
+    ban(&mut bench, &bans);
+    bench.clock.pass(HOUR + Duration::from_secs(1));
+    bench.writer.expire_bans();
+    bench.writer.reconcile();
+    let notes = bench.kernel.journal();
+    let is_note = |note: &&String| *note == "note time of bans";
+    assert_eq!(notes.iter().filter(is_note).count(), 1);
+    bench.clock.reboot(Duration::from_secs(60));
+    bench.clock.set_wall(-30 * 86_400);
+    let mut bench = bench.restart(&["eth7"]);
+    let moment = Duration::from_millis(250);
+    bench.clock.pass(moment);
+    bench.writer.expire_bans();
+    assert_eq!(enforced(&bench), ["0 10.0.0.2/32"]);
+    bench.clock.pass(HOUR * 2);
+    bench.writer.expire_bans();
+    assert!(enforced(&bench).is_empty());
 }
 
 #[test]

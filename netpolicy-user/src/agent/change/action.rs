@@ -17,6 +17,9 @@ pub(super) fn describe(change: &Change) -> String {
             name,
             active: false,
         } => with_name("policy deactivate", name),
+        Change::SetMode { policy, mode } => {
+            format!("{} {mode}", with_name("policy mode", policy))
+        }
         Change::Bind { policy, service } => scoped("bind", policy, service.as_deref()),
         Change::Unbind { policy, service } => scoped("unbind", policy, service.as_deref()),
         Change::SetOwner { policy, owner } => {
@@ -38,6 +41,8 @@ pub(super) fn describe(change: &Change) -> String {
             },
             name,
         ),
+        Change::CreateFeed { name, .. } => with_name("feed create", name),
+        Change::AlterFeed { name, .. } => with_name("feed alter", name),
         Change::SetListOwner { list, owner } => {
             format!("{} to {}", with_name("list owner", list), shown(owner))
         }

@@ -97,6 +97,7 @@ impl Situation<'_> {
             plan,
             effects: Vec::new(),
             clients: None,
+            seen: None,
             operator: None,
             opens: None,
             pending: None,
@@ -141,6 +142,9 @@ impl Situation<'_> {
             self.note_edits(&mut candidate);
             self.check_impact(&mut candidate, requester, options)?;
             self.check_opened(&mut candidate, options)?;
+            if options.dry_run {
+                self.rehearse(&mut candidate);
+            }
         }
         Ok(candidate)
     }

@@ -173,12 +173,13 @@ fn join(found: &mut Vec<Opening>, more: Vec<Opening>) {
     }
 }
 
-/// Lists of [`SHRINK_FROM`] entries or more that lose more than half of them. A feed has guards of
-/// its own.
+/// Lists of [`SHRINK_FROM`] entries or more that lose more than half of them, and those that lose
+/// more than their own limit. A feed has guards of its own.
 fn shrinks(old: &State, new: &State) -> Vec<Shrink> {
     let mut found = Vec::new();
-    let mut look = |list: &dyn Fn() -> String, before: usize, after: usize| {
-        if before >= SHRINK_FROM && has_shrunk(after, before, 50) {
+    let mut look = |list: &dyn Fn() -> String, limit: Option<u8>, before: usize, after: usize| {
+        let is_long = limit.is_some() || before >= SHRINK_FROM;
+        if is_long && has_shrunk(after, before, limit.unwrap_or(50)) {
             let list = list();
             found.push(Shrink {
                 list,
@@ -190,7 +191,7 @@ fn shrinks(old: &State, new: &State) -> Vec<Shrink> {
     for new in new.lists.iter().filter(|list| list.feed.is_none()) {
         if let Some(old) = old.lists.iter().find(|old| old.name == new.name) {
             let list = || format!("list {}", new.name);
-            look(&list, old.len(), new.len());
+            look(&list, new.max_shrink, old.len(), new.len());
         }
     }
     for new in &new.policies {
@@ -198,10 +199,10 @@ fn shrinks(old: &State, new: &State) -> Vec<Shrink> {
             continue;
         };
         let list = |kind: &'static str| move || format!("the {kind} list of policy {}", new.name);
-        look(&list("block"), old.block.len(), new.block.len());
+        look(&list("block"), None, old.block.len(), new.block.len());
         // An allow part that is left out is no list that shrank.
         if let (Some(old), Some(new)) = (old.allow_list(), new.allow_list()) {
-            look(&list("allow"), old.len(), new.len());
+            look(&list("allow"), None, old.len(), new.len());
         }
     }
     found

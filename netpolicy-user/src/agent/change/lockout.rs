@@ -71,7 +71,7 @@ mod tests {
     use crate::agent::change::{ChangeOptions, Consent};
     use crate::agent::error::AgentError;
     use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, create};
-    use crate::api::{BanRequest, BypassRequest};
+    use crate::api::{BanOutcome, BanRequest, BypassRequest};
     use crate::model::{Change, Mode};
 
     fn at(address: &str) -> Requester {
@@ -174,7 +174,7 @@ mod tests {
         let (job, mut answer) = BanJob::new(ROOT, work, Box::new(()));
         bench.writer.bans_now(vec![job]);
         let outcomes = answer.try_recv().unwrap().unwrap();
-        assert_eq!(outcomes[0].detail, None);
+        assert_eq!(BanOutcome::from(&outcomes[0]).detail, None);
     }
 
     #[track_caller]

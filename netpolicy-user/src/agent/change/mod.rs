@@ -12,6 +12,7 @@ pub(in crate::agent) mod lockout;
 pub mod options;
 pub(in crate::agent) mod preflight;
 pub mod proposal;
+mod seen;
 pub mod situation;
 mod tested;
 pub(in crate::agent) mod warnings;

@@ -1,7 +1,7 @@
 //! Proposals: requested changes of the desired state.
 
 use super::action;
-use crate::model::{Applied, Change};
+use crate::model::{Applied, Change, EndedRules, State};
 use crate::store::Pending;
 
 /// What is to become of the desired state.
@@ -27,6 +27,13 @@ pub enum Proposal {
     },
     /// The state before the unconfirmed change.
     Unconfirmed(Pending),
+    /// The state without the rules whose end is over.
+    Ended {
+        /// What it is then.
+        state: State,
+        /// The rules.
+        rules: EndedRules,
+    },
 }
 
 impl From<Change> for Proposal {
@@ -45,6 +52,7 @@ impl Proposal {
             Self::Unconfirmed(pending) => {
                 format!("rollback {}: not confirmed", pending.base)
             }
+            Self::Ended { rules, .. } => format!("expire {}", rules.in_words()),
         }
     }
 
@@ -52,15 +60,26 @@ impl Proposal {
     pub(in crate::agent) fn replaces_by_files(&self) -> bool {
         match self {
             Self::Change(change) => change.replaces_by_files(),
-            Self::Applied { .. } | Self::Rollback { .. } | Self::Unconfirmed(_) => false,
+            Self::Applied { .. }
+            | Self::Rollback { .. }
+            | Self::Unconfirmed(_)
+            | Self::Ended { .. } => false,
         }
+    }
+
+    /// Whether the agent itself requests it, whatever the state is at.
+    pub(in crate::agent) fn is_of_agent(&self) -> bool {
+        matches!(self, Self::Unconfirmed(_) | Self::Ended { .. })
     }
 
     /// Bytes of text in it.
     pub(in crate::agent) fn text_len(&self) -> usize {
         match self {
             Self::Change(change) => change.text_len(),
-            Self::Applied { .. } | Self::Rollback { .. } | Self::Unconfirmed(_) => 0,
+            Self::Applied { .. }
+            | Self::Rollback { .. }
+            | Self::Unconfirmed(_)
+            | Self::Ended { .. } => 0,
         }
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::clients::{Side, Sockets};
 use crate::agent::in_force::InForce;
 use crate::agent::progress::ProgressReporter;
+use crate::agent::rehearsal::SeenSources;
 use crate::agent::snapshot::Snapshot;
 use crate::api::Changed;
 use crate::compiler::Compilation;
@@ -22,6 +23,8 @@ pub struct Situation<'a> {
     pub grants: &'a [Grant],
     /// The host's sockets.
     pub sockets: &'a dyn Sockets,
+    /// The sources that came.
+    pub seen: &'a dyn SeenSources,
     /// Interfaces to filter.
     pub interfaces: &'a [String],
     /// How much a host takes.

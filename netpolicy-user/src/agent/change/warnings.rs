@@ -41,7 +41,7 @@ fn closed(state: &State, effect: &Effect) -> Option<String> {
     let service = state.services.iter().find(|s| s.id == effect.scope);
     let scopes = service.map(|service| Binding::Service(service.name.clone()));
     let scopes: Vec<Binding> = scopes.into_iter().chain([Binding::Host]).collect();
-    let governs = |scope| state.bound_to(scope).filter(|policy| policy.active);
+    let governs = |scope| state.governing(scope);
     let mut governing = scopes.iter().flat_map(governs);
     if governing.any(|policy| matches!(policy.allow, AllowPart::Only(_))) {
         return None;

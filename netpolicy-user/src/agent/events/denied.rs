@@ -14,7 +14,7 @@ use crate::agent::banned;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{DeniedEvent, EventLine};
 use crate::clock::since_boot;
-use crate::model::{State, evaluate};
+use crate::model::{Binding, Combine, State, evaluate};
 
 /// Look-ups that are remembered.
 const CACHE: usize = 16_384;
@@ -42,10 +42,12 @@ pub fn name_events(
     }
 }
 
-fn denied(event: &Event, snapshot: &Snapshot, rules: &mut RuleNames) -> Option<DeniedEvent> {
+/// What the API says of an event; `None`: it is none of a denied attempt.
+pub fn denied(event: &Event, snapshot: &Snapshot, rules: &mut RuleNames) -> Option<DeniedEvent> {
     let reason = Reason::from_u8(event.reason)?;
     let source = address(event.family, event.source)?;
     let destination = address(event.family, event.destination)?;
+    let denying = rules.find(snapshot, event.scope, reason, source);
     Some(DeniedEvent {
         time: wall_time(event.time_ns),
         source,
@@ -57,8 +59,15 @@ fn denied(event: &Event, snapshot: &Snapshot, rules: &mut RuleNames) -> Option<D
         reason: reason.into(),
         action: reason.action().into(),
         generation: event.generation,
-        rule: rules.find(snapshot, event.scope, reason, source),
+        rule: denying.rule,
+        policies: denying.policies,
     })
+}
+
+/// The source of an event.
+#[must_use]
+pub fn source(event: &Event) -> Option<IpAddr> {
+    address(event.family, event.source)
 }
 
 fn address(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
@@ -77,43 +86,59 @@ fn interface_name(index: u32) -> String {
 }
 
 /// The wall time of an instant of `CLOCK_BOOTTIME`, by how long ago it was.
-fn wall_time(boot_ns: u64) -> Timestamp {
+#[must_use]
+pub fn wall_time(boot_ns: u64) -> Timestamp {
     let now = Timestamp::now();
     let ago = since_boot().saturating_sub(Duration::from_nanos(boot_ns));
     now.checked_sub(ago).unwrap_or(now)
 }
 
+/// What denied an attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Denying {
+    /// "office block 10.0.0.0/8", "office block @bad-hosts 10.0.0.0/8"; `None`: no rule denied
+    /// it, or time did not suffice.
+    rule: Option<String>,
+    /// The policy of the rule, or those whose allow lists do not hold the source.
+    policies: Vec<String>,
+}
+
 /// Which rule denied which attempt, as far as there was time to find out.
 #[derive(Default)]
-struct RuleNames {
+pub struct RuleNames {
     revision: u64,
-    known: HashMap<(ScopeId, IpAddr), Option<String>>,
+    known: HashMap<(ScopeId, IpAddr), Denying>,
     second: Option<Instant>,
     spent: Duration,
 }
 
 impl RuleNames {
-    /// "office block 10.0.0.0/8", "office block @bad-hosts 10.0.0.0/8"; `None`: no rule denied it, or time did not suffice.
     fn find(
         &mut self,
         snapshot: &Snapshot,
         scope: ScopeId,
         reason: Reason,
         source: IpAddr,
-    ) -> Option<String> {
+    ) -> Denying {
         if matches!(reason, Reason::Banned | Reason::ObservedBanned) {
-            return ban(snapshot, scope, source);
+            return Denying {
+                rule: ban(snapshot, scope, source),
+                policies: Vec::new(),
+            };
         }
         // What is on no allow list was denied by no rule.
         if matches!(reason, Reason::NotAllowed | Reason::ObservedNotAllowed) {
-            return None;
+            return Denying {
+                rule: None,
+                policies: allowing_only(&snapshot.state, scope),
+            };
         }
         if self.revision != snapshot.revision || self.known.len() >= CACHE {
             self.known.clear();
             self.revision = snapshot.revision;
         }
-        if let Some(rule) = self.known.get(&(scope, source)) {
-            return rule.clone();
+        if let Some(denying) = self.known.get(&(scope, source)) {
+            return denying.clone();
         }
         if self
             .second
@@ -123,14 +148,37 @@ impl RuleNames {
             self.spent = Duration::ZERO;
         }
         if self.spent >= BUDGET {
-            return None;
+            return Denying::default();
         }
         let started = Instant::now();
-        let rule = denying_rule(&snapshot.state, scope, source);
+        let denying = denying_rule(&snapshot.state, scope, source).unwrap_or_default();
         self.spent += started.elapsed();
-        self.known.insert((scope, source), rule.clone());
-        rule
+        self.known.insert((scope, source), denying.clone());
+        denying
     }
+}
+
+/// The policies that let through only what they allow, of those that govern a scope. Without a
+/// look at their lists: where a service's and the host's both have to pass, either may be meant.
+fn allowing_only(state: &State, scope: ScopeId) -> Vec<String> {
+    let service = state.services.iter().find(|service| service.id == scope);
+    let only = |scope: &Binding| -> Vec<String> {
+        let policies = state.policies.iter();
+        let policies = policies.filter(|p| p.active && p.bindings.contains(scope));
+        let only = policies.filter(|p| p.allow_list().is_some());
+        only.map(|policy| policy.name.to_string()).collect()
+    };
+    let own = service.map(|service| Binding::Service(service.name.clone()));
+    let governs = own
+        .as_ref()
+        .is_some_and(|own| state.governing(own).next().is_some());
+    let mut names = own.as_ref().map(only).unwrap_or_default();
+    if !governs || service.is_some_and(|service| service.combine == Combine::And) {
+        names.extend(only(&Binding::Host));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// "ban 203.0.113.0/24 by fail2ban: failed log-ins"; `None`: it has ended since.
@@ -148,7 +196,7 @@ fn ban(snapshot: &Snapshot, scope: ScopeId, source: IpAddr) -> Option<String> {
     ))
 }
 
-fn denying_rule(state: &State, scope: ScopeId, source: IpAddr) -> Option<String> {
+fn denying_rule(state: &State, scope: ScopeId, source: IpAddr) -> Option<Denying> {
     let service = match scope {
         HOST_SCOPE => None,
         id => Some(state.services.iter().find(|s| s.id == id)?),
@@ -159,13 +207,13 @@ fn denying_rule(state: &State, scope: ScopeId, source: IpAddr) -> Option<String>
     let (policy, text) = (&rule.policy.name, rule.rule.text());
     let comment = rule.rule.comment();
     let comment = comment.map(|text| format!(" ({text})")).unwrap_or_default();
-    Some(match rule.named {
-        Some(named) => format!(
-            "{policy} {} {} {text}{comment}",
-            found.list,
-            named.reference()
-        ),
-        None => format!("{policy} {} {text}{comment}", found.list),
+    let list = match rule.named {
+        Some(named) => format!("{} {}", found.list, named.reference()),
+        None => found.list.to_string(),
+    };
+    Some(Denying {
+        rule: Some(format!("{policy} {list} {text}{comment}")),
+        policies: vec![policy.to_string()],
     })
 }
 
@@ -206,6 +254,7 @@ pub(in crate::agent) mod tests {
         assert_eq!(named.reason.as_str(), "blocked");
         assert_eq!(named.action.as_str(), "drop");
         assert_eq!(named.rule.as_deref(), Some("office block 10.0.0.0/8"));
+        assert_eq!(named.policies, ["office"]);
     }
 
     #[test]
@@ -216,6 +265,7 @@ pub(in crate::agent) mod tests {
         let named = denied(&event, &snapshot(), &mut RuleNames::default()).unwrap();
         assert_eq!(named.rule, None);
         assert_eq!(named.scope, "service 9 (removed)");
+        assert_eq!(named.policies, ["office"]);
     }
 
     #[test]

@@ -1,39 +1,56 @@
-//! From the kernel's ring buffer to the listeners.
+//! From the kernel's ring buffer to the listeners and to the memory of sources.
 //!
-//! The buffer is always drained, so that it never fills up with unread events;
-//! names and rules are looked up only while there is a listener, on a thread of their
-//! own ([`super::denied`]).
+//! The buffer is always drained, so that it never fills up with unread events. The program wakes
+//! no reader: with 20,000 events a second each wake-up would cost more than its event, so the
+//! buffer is looked into every tenth of a second, more often while there is a listener. Names and
+//! rules for listeners are looked up on a thread of their own ([`super::denied`]).
 
-use std::io;
-use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use netpolicy_common::Event;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use netpolicy_common::{Event, Reason};
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use super::meter::{GRANT_EVERY, Meter};
+use super::recent::Recent;
 use crate::agent::error::chain;
 use crate::agent::kernel::{Allowance, EventSource, Inspector};
 use crate::api::EventLine;
+use crate::datapath::CounterSnapshot;
 
 /// Lines that a listener may be behind before it loses some.
 const BACKLOG: usize = 4096;
 
-/// Time between two allowances.
-const GRANT_EVERY: Duration = Duration::from_millis(100);
+/// Time between two looks into the buffer while there is a listener; else it is looked into at
+/// each allowance.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Time between two looks at how many events were lost.
+/// Time between two looks at the counters.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-/// Where listeners subscribe.
+/// An attempt is counted before it is reported: so long after the counters were read, all that
+/// they count is reported.
+const IN_FLIGHT: Duration = Duration::from_millis(5);
+
+/// Attempts of each kind reported in a second when there are more than the memory takes: enough
+/// to tell which sources they come from.
+const SAMPLE: u32 = 2000;
+
+/// Where listeners subscribe, and what happened lately.
 #[derive(Clone, Debug)]
-pub struct EventHub(broadcast::Sender<EventLine>);
+pub struct EventHub {
+    listeners: broadcast::Sender<EventLine>,
+    recent: Arc<Mutex<Recent>>,
+}
 
 impl Default for EventHub {
     fn default() -> Self {
-        Self(broadcast::Sender::new(BACKLOG))
+        Self {
+            listeners: broadcast::Sender::new(BACKLOG),
+            recent: Arc::default(),
+        }
     }
 }
 
@@ -41,20 +58,63 @@ impl EventHub {
     /// Everything from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<EventLine> {
-        self.0.subscribe()
+        self.listeners.subscribe()
     }
 
     /// Whether there is a listener.
     #[must_use]
     pub fn is_heard(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.listeners.receiver_count() > 0
     }
 
     /// To all who listen, if any.
     pub fn send(&self, line: EventLine) {
         // It is no error that there is no listener.
-        let _ = self.0.send(line);
+        let _ = self.listeners.send(line);
     }
+
+    /// Remembers what happened.
+    pub fn keep(&self, event: Event) {
+        self.recent().keep(event);
+    }
+
+    /// What is remembered.
+    pub fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is to be reported, by the configuration in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reporting {
+    /// Denied attempts a second that listeners are told of.
+    pub listeners: u32,
+    /// Attempts a second, of those denied and of those that pass, up to which the memory of
+    /// sources is told of each; 0: it is told of none.
+    pub memory: u32,
+    /// See [`Allowance::resets_per_second`].
+    pub resets_per_second: u64,
+}
+
+/// What the kernel reported since the last time.
+#[derive(Debug)]
+pub struct Reported {
+    /// Attempts, denied ones and others.
+    pub events: Vec<Event>,
+    /// What was counted of all that was judged, read before the events: whatever is counted in
+    /// it and was reported is among these events or earlier ones. Not each time.
+    pub counters: Option<CounterSnapshot>,
+}
+
+/// Where events go.
+#[derive(Debug)]
+pub struct Outlets {
+    /// Listeners.
+    pub hub: EventHub,
+    /// Denied attempts that are to be named for them.
+    pub raw: mpsc::Sender<Event>,
+    /// The memory of sources. What it has no room for it learns of by the counters.
+    pub memory: SyncSender<Reported>,
 }
 
 /// What each CPU may report in a tenth of a second, for `per_second` on all `cpus`
@@ -67,74 +127,122 @@ pub fn allowance(per_second: u32, cpus: usize) -> u64 {
     }
 }
 
-/// Drains the latest of `sources` for good and grants what each CPU may report and answer. While there is a
-/// listener, events go into `raw`; those that do not fit are lost. Ends with `sources`.
+/// Drains the latest of `sources` for good and grants what each of the CPUs may report and answer.
+/// Ends with `sources`.
 pub async fn pump(
     mut sources: mpsc::UnboundedReceiver<Box<dyn EventSource>>,
-    allowance: impl Fn() -> Allowance,
-    hub: EventHub,
-    raw: mpsc::Sender<Event>,
+    reporting: impl Fn() -> Reporting,
+    cpus: usize,
+    outlets: Outlets,
 ) {
     let mut source = sources.recv().await;
     while let Some(current) = source {
         tokio::select! {
             next = sources.recv() => source = next,
-            result = pump_one(current, &allowance, &hub, &raw) => {
-                if let Err(error) = result {
-                    tracing::error!(%error, "no events: the ring buffer cannot be polled");
-                }
-                source = sources.recv().await;
-            }
+            () = pump_one(current, &reporting, cpus, &outlets) => return,
         }
     }
 }
 
 async fn pump_one(
     mut source: Box<dyn EventSource>,
-    allowance: &impl Fn() -> Allowance,
-    hub: &EventHub,
-    raw: &mpsc::Sender<Event>,
-) -> io::Result<()> {
-    let descriptor = source.as_fd().try_clone_to_owned()?;
-    // SAFETY: an `OwnedFd` is open and the same one as long as it exists, and nothing
-    // takes it out of the `AsyncFd`.
-    let readable = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
-    let mut grants = interval(GRANT_EVERY);
-    grants.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    reporting: &impl Fn() -> Reporting,
+    cpus: usize,
+    outlets: &Outlets,
+) {
+    let start = Instant::now();
+    let (mut granted, mut counted) = (None::<Instant>, None::<Instant>);
+    let is_due = |last: Option<Instant>, every, now: Instant| {
+        last.is_none_or(|last| now.duration_since(last) >= every)
+    };
+    let mut meters = [Meter::new(start), Meter::new(start)];
+    let mut told = 0;
+    // For the memory, which is told at each grant.
+    let mut waiting = Vec::new();
     let mut grant_failed = false;
     loop {
-        tokio::select! {
-            _ = grants.tick() => {
-                let result = source.grant(allowance());
-                if let Err(error) = &result && !grant_failed {
-                    tracing::warn!(error = chain(error), "events may be missing");
-                }
-                grant_failed = result.is_err();
-                drain(&mut *source, hub, raw);
-            }
-            ready = readable.readable() => {
-                let mut ready = ready?;
-                // Cleared first: what comes in while draining makes it ready again.
-                ready.clear_ready();
-                drain(&mut *source, hub, raw);
-                // A flood of events must not keep the thread from other work.
-                tokio::task::coop::consume_budget().await;
+        let now = Instant::now();
+        let wanted = reporting();
+        let mut counters = None;
+        if is_due(counted, COUNT_EVERY, now) {
+            counted = Some(now);
+            counters = Some(source.counters());
+            sleep(IN_FLIGHT).await;
+        }
+        let events = drain(&mut *source, outlets, &mut told);
+        let mut is_sent = counters.is_some();
+        let [denied, passed] = &mut meters;
+        for event in &events {
+            match is_denial(event) {
+                true => denied.see(),
+                false => passed.see(),
             }
         }
+        if is_due(granted, GRANT_EVERY, now) {
+            granted = Some(now);
+            is_sent = true;
+            told = u64::from(wanted.listeners).div_ceil(10);
+            let least = allowance(wanted.listeners, cpus);
+            let few = allowance(SAMPLE, cpus);
+            let (denied, passed) = match wanted.memory {
+                0 => (least, 0),
+                most => (
+                    denied.next(most.max(wanted.listeners), few.max(least), now),
+                    passed.next(most, few, now),
+                ),
+            };
+            let result = source.grant(Allowance {
+                denied,
+                passed,
+                resets_per_second: wanted.resets_per_second,
+            });
+            if let Err(error) = &result
+                && !grant_failed
+            {
+                tracing::warn!(error = chain(error), "events may be missing");
+            }
+            grant_failed = result.is_err();
+        }
+        if wanted.memory > 0 {
+            waiting.extend(events);
+        }
+        if is_sent && (!waiting.is_empty() || (wanted.memory > 0 && counters.is_some())) {
+            let events = std::mem::take(&mut waiting);
+            let reported = Reported { events, counters };
+            if let Err(TrySendError::Disconnected(_)) = outlets.memory.try_send(reported) {
+                tracing::debug!("the memory of sources has stopped");
+            }
+        }
+        let is_heard = outlets.hub.is_heard();
+        sleep(if is_heard { LOOK_EVERY } else { GRANT_EVERY }).await;
     }
 }
 
-fn drain(source: &mut dyn EventSource, hub: &EventHub, raw: &mpsc::Sender<Event>) {
-    let heard = hub.is_heard();
+fn is_denial(event: &Event) -> bool {
+    Reason::from_u8(event.reason).is_none_or(Reason::is_denial)
+}
+
+/// Empties the buffer. Listeners get `told` denied attempts more, as long as there is room.
+fn drain(source: &mut dyn EventSource, outlets: &Outlets, told: &mut u64) -> Vec<Event> {
+    let heard = outlets.hub.is_heard();
+    let mut events = Vec::new();
     let mut lost = 0;
     while let Some(event) = source.next() {
-        if heard && raw.try_send(event).is_err() {
-            lost += 1;
+        if is_denial(&event) {
+            outlets.hub.keep(event);
+            if heard {
+                match *told > 0 && outlets.raw.try_send(event).is_ok() {
+                    true => *told -= 1,
+                    false => lost += 1,
+                }
+            }
         }
+        events.push(event);
     }
     if lost > 0 {
-        hub.send(EventLine::Lost { count: lost });
+        outlets.hub.send(EventLine::Lost { count: lost });
     }
+    events
 }
 
 /// Tells listeners how many events the kernel left out, once a second.
@@ -166,8 +274,9 @@ pub async fn count_lost(inspector: Arc<dyn Inspector>, hub: EventHub) {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::os::fd::{AsFd, BorrowedFd};
-    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    use netpolicy_common::{EventStats, HOST_SCOPE, ResetStats};
 
     use super::*;
     use crate::agent::error::EnforcerError;
@@ -180,18 +289,9 @@ mod tests {
         assert_eq!(allowance(0, 2), 0);
     }
 
-    /// A source with some events in it; readable when its stream is.
     struct FakeSource {
-        stream: UnixStream,
-        _peer: UnixStream,
         events: VecDeque<Event>,
         granted: mpsc::UnboundedSender<Allowance>,
-    }
-
-    impl AsFd for FakeSource {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            self.stream.as_fd()
-        }
     }
 
     impl EventSource for FakeSource {
@@ -203,49 +303,98 @@ mod tests {
             self.granted.send(allowance).unwrap();
             Ok(())
         }
+
+        fn counters(&mut self) -> CounterSnapshot {
+            CounterSnapshot {
+                rows: vec![(HOST_SCOPE, Reason::Blocked, 7)],
+                events: EventStats::default(),
+                resets: ResetStats::default(),
+                since: None,
+            }
+        }
     }
 
     fn source(events: usize) -> (FakeSource, mpsc::UnboundedReceiver<Allowance>) {
         let (granted, grants) = mpsc::unbounded_channel();
         let event = crate::agent::events::denied::tests::event();
-        let (stream, peer) = UnixStream::pair().unwrap();
         let source = FakeSource {
-            stream,
-            _peer: peer,
             events: vec![event; events].into(),
             granted,
         };
         (source, grants)
     }
 
-    #[tokio::test]
-    async fn allowance_is_granted_and_events_without_a_listener_are_drained() {
+    fn outlets(room: usize) -> (Outlets, mpsc::Receiver<Event>, Receiver<Reported>) {
+        let (raw, named) = mpsc::channel(room);
+        let (memory, reported) = sync_channel(8);
+        let hub = EventHub::default();
+        let outlets = Outlets { hub, raw, memory };
+        (outlets, named, reported)
+    }
+
+    const REPORTING: Reporting = Reporting {
+        listeners: 1000,
+        memory: 30_000,
+        resets_per_second: 9,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn allowance_is_granted_and_memory_gets_events_without_a_listener() {
         let (source, mut grants) = source(3);
         let (sources, receiver) = mpsc::unbounded_channel::<Box<dyn EventSource>>();
         assert!(sources.send(Box::new(source)).is_ok());
-        let (raw, mut received) = mpsc::channel(8);
-        const ALLOWANCE: Allowance = Allowance {
-            events: 7,
+        let (outlets, mut named, reported) = outlets(8);
+        let pump = tokio::spawn(pump(receiver, || REPORTING, 2, outlets));
+        let exact = Allowance {
+            denied: 9000,
+            passed: 9000,
             resets_per_second: 9,
         };
-        let pump = tokio::spawn(pump(receiver, || ALLOWANCE, EventHub::default(), raw));
-        assert_eq!(grants.recv().await, Some(ALLOWANCE));
-        assert_eq!(grants.recv().await, Some(ALLOWANCE), "and again");
-        assert!(received.try_recv().is_err());
+        assert_eq!(grants.recv().await, Some(exact));
+        assert_eq!(grants.recv().await, Some(exact), "and again");
+        let first = reported.try_recv().unwrap();
+        assert_eq!(first.events.len(), 3);
+        assert_eq!(first.counters.unwrap().rows.len(), 1);
+        assert!(named.try_recv().is_err(), "for listeners alone");
+        drop(sources);
+        pump.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_memory_only_what_listeners_get_is_reported() {
+        let (source, mut grants) = source(3);
+        let (sources, receiver) = mpsc::unbounded_channel::<Box<dyn EventSource>>();
+        assert!(sources.send(Box::new(source)).is_ok());
+        let (outlets, _named, reported) = outlets(8);
+        let reporting = || Reporting {
+            memory: 0,
+            ..REPORTING
+        };
+        let pump = tokio::spawn(pump(receiver, reporting, 2, outlets));
+        let granted = grants.recv().await.unwrap();
+        assert_eq!((granted.denied, granted.passed), (50, 0));
+        assert!(reported.try_recv().is_err());
         drop(sources);
         pump.await.unwrap();
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_is_counted() {
-        let (mut source, _grants) = source(5);
-        let hub = EventHub::default();
-        let mut lines = hub.subscribe();
-        let (raw, mut received) = mpsc::channel(2);
-        drain(&mut source, &hub, &raw);
-        assert!(received.try_recv().is_ok());
-        assert!(received.try_recv().is_ok());
-        assert!(received.try_recv().is_err());
+    async fn what_listeners_do_not_get_is_counted() {
+        let (mut fake, _grants) = source(5);
+        let (outlets, mut named, _reported) = outlets(2);
+        let mut lines = outlets.hub.subscribe();
+        let mut told = 100;
+        assert_eq!(drain(&mut fake, &outlets, &mut told).len(), 5);
+        assert!(named.try_recv().is_ok());
+        assert!(named.try_recv().is_ok());
+        assert!(named.try_recv().is_err());
         assert_eq!(lines.try_recv(), Ok(EventLine::Lost { count: 3 }));
+
+        let (mut fake, _grants) = source(5);
+        let mut told = 1;
+        drain(&mut fake, &outlets, &mut told);
+        assert!(named.try_recv().is_ok());
+        assert!(named.try_recv().is_err());
+        assert_eq!(lines.try_recv(), Ok(EventLine::Lost { count: 4 }));
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 
 use ipnet::IpNet;
 
-use crate::model::{MAX_COMMENT, Note, Rule, Spelling};
+use crate::model::{MAX_COMMENT, Note, Rule};
 
 /// What separates a network from its comment.
 const COMMENT: &str = " # ";
@@ -84,9 +84,8 @@ pub fn parse(text: &str, limit: usize) -> Result<FeedContent, ContentError> {
                     return Err(ContentError::Comment { line });
                 }
                 Note {
-                    spelling: Spelling::Canonical,
-                    name: None,
                     comment: Some(comment.into()),
+                    ..Note::default()
                 }
                 .share()
             }

@@ -1,5 +1,7 @@
 //! Which callers are admitted: root, and users and groups with a grant.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, Method};
 use axum::middleware::Next;
@@ -14,15 +16,50 @@ use crate::agent::error::AgentError;
 /// reverse proxy before the console says. It selects no rights.
 const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-netpolicy-on-behalf-of");
 
-/// Who is at the other end of a connection, as the kernel says.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub Option<Caller>);
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// As the kernel says.
+    pub caller: Option<Caller>,
+    origin: PeerOrigin,
+}
+
+impl Peer {
+    /// The peer of a connection that was just made.
+    #[must_use]
+    pub fn new(caller: Option<Caller>) -> Self {
+        Self {
+            caller,
+            origin: PeerOrigin::default(),
+        }
+    }
+}
+
+/// Where the peer of a connection was started from, once that was looked for: it takes two files
+/// of each of the process's parents.
+#[derive(Clone, Debug, Default)]
+pub struct PeerOrigin(Arc<OnceLock<OperatorOrigin>>);
+
+impl PeerOrigin {
+    /// The peer as a requester. The first time not for an async task's thread.
+    pub(in crate::agent::http) fn requester(&self, caller: Caller) -> Requester {
+        Requester {
+            caller,
+            origin: *self.0.get_or_init(|| OperatorOrigin::of(caller)),
+        }
+    }
+
+    /// Whether it was looked for.
+    pub(in crate::agent::http) fn is_known(&self) -> bool {
+        self.0.get().is_some()
+    }
+}
 
 /// Middleware: admits callers that may see anything, with a [`Caller`] and a [`Standing`] for
 /// what follows, and refuses other callers before anything of a request's body is read.
 pub async fn authorize(
     State(app): State<App>,
-    ConnectInfo(Peer(caller)): ConnectInfo<Peer>,
+    ConnectInfo(Peer { caller, origin }): ConnectInfo<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -36,6 +73,7 @@ pub async fn authorize(
     if let Some(standing) = found.filter(|found| found.may_use(request.uri().path())) {
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(standing);
+        request.extensions_mut().insert(origin);
         return next.run(request).await;
     }
     let who = caller.name();
@@ -43,9 +81,13 @@ pub async fn authorize(
     tracing::warn!(%who, path, "refused: no privileges for it");
     let error = match found {
         None => AgentError::NoRights { who },
-        Some(_) => AgentError::NotAllowed {
+        Some(standing) => AgentError::NotAllowed {
             lacks: vec![format!(
-                "{who} may refresh feeds and nothing else: that requires another privilege"
+                "{who} may {} and nothing else: that requires another privilege",
+                match standing {
+                    Standing::Watcher => "read metrics and notices",
+                    _ => "refresh feeds",
+                }
             )],
         },
     };

@@ -7,9 +7,12 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::quota::Quota;
+use crate::agent::connected::Connected;
 use crate::agent::error::AgentError;
 use crate::agent::events::EventHub;
 use crate::agent::kernel::{Inspector, KillSwitch};
+use crate::agent::observed::Observations;
+use crate::agent::rates::Rates;
 use crate::agent::reload::Running;
 use crate::agent::writer::Supervisor;
 
@@ -26,8 +29,14 @@ pub struct App {
     pub marker: PathBuf,
     /// What of the configuration is in force.
     pub running: watch::Receiver<Arc<Running>>,
+    /// Who is connected.
+    pub connected: Arc<Connected>,
+    /// What was dropped in the last minute.
+    pub rates: Arc<Rates>,
     /// Events.
     pub hub: EventHub,
+    /// The memory of sources.
+    pub observations: Observations,
     /// Becomes `true` when the agent stops; streams end then.
     pub stopping: watch::Receiver<bool>,
     /// When the agent started.

@@ -152,7 +152,7 @@ impl Incoming {
         caller: Caller,
         standing: Standing,
     ) -> Result<Self, HttpError> {
-        let is_trial = request.uri().path() == "/v1/diff"
+        let is_trial = matches!(request.uri().path(), "/v1/diff" | "/v1/evaluate")
             || Query::<Trial>::try_from_uri(request.uri()).is_ok_and(|query| query.dry_run);
         let limit = standing.body_limit(is_trial);
         let announced = request.headers().get(CONTENT_LENGTH);

@@ -133,7 +133,7 @@ pub async fn serve(
             }
         };
         let peer = peer(&stream);
-        let uid = peer.0.map_or(UNKNOWN, |caller| caller.uid);
+        let uid = peer.caller.map_or(UNKNOWN, |caller| caller.uid);
         match quota.take(uid, 1, limits.of(uid)) {
             Ok(share) => {
                 let (router, stopping) = (router.clone(), stopping.clone());
@@ -157,7 +157,7 @@ pub async fn serve(
 }
 
 fn peer(stream: &UnixStream) -> Peer {
-    Peer(stream.peer_cred().ok().map(|c| Caller {
+    Peer::new(stream.peer_cred().ok().map(|c| Caller {
         uid: c.uid(),
         gid: c.gid(),
         pid: c.pid(),
@@ -175,7 +175,7 @@ async fn connection(
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(ConnectInfo(peer.clone()));
         router.clone().call(request)
     });
     let mut connection = http1::Builder::new()

@@ -8,6 +8,9 @@ use crate::model::{Privilege, Rights, State};
 /// What a [`Standing::Feeder`] may use.
 const FEEDS: &str = "/v1/feeds";
 
+/// What a [`Standing::Watcher`] may use.
+const WATCHED: [&str; 2] = ["/metrics", "/v1/notices"];
+
 const MIB: usize = 1024 * 1024;
 
 /// Bytes of the largest body that anyone may send: room for the largest policy file with
@@ -22,6 +25,8 @@ pub const BODIES: usize = 64 * MIB;
 pub enum Standing {
     /// May hand over the content of feeds, and see which there are.
     Feeder,
+    /// May read metrics and notices.
+    Watcher,
     /// May see everything and change nothing.
     Reader,
     /// May make some changes: holds a privilege for it, or owns a policy or a
@@ -33,7 +38,7 @@ pub enum Standing {
 
 impl Standing {
     /// The standing that comes with rights; `None`: the caller may not even read. Who has other
-    /// rights than the privilege `feed` has the standing of those.
+    /// rights than the privileges `feed` and `metrics` has the standing of those.
     #[must_use]
     pub fn of(rights: &Rights, state: &State) -> Option<Self> {
         let edits = [
@@ -43,10 +48,16 @@ impl Standing {
             Privilege::Ban,
             Privilege::Feed,
         ];
+        let narrow = [
+            (Privilege::Feed, Self::Feeder),
+            (Privilege::Metrics, Self::Watcher),
+        ];
         if rights.has(Privilege::Admin) {
             Some(Self::Admin)
         } else if !rights.may_read(state) {
-            rights.has(Privilege::Feed).then_some(Self::Feeder)
+            let mut narrow = narrow.into_iter();
+            let found = narrow.find(|(privilege, _)| rights.has(*privilege));
+            found.map(|(_, standing)| standing)
         } else if edits.into_iter().any(|privilege| rights.has_any(privilege))
             || state.policies.iter().any(|policy| rights.owns(policy))
             || state.lists.iter().any(|list| rights.owns_list(list))
@@ -60,7 +71,11 @@ impl Standing {
     /// Whether a path is one of the caller's at all.
     #[must_use]
     pub fn may_use(self, path: &str) -> bool {
-        self != Self::Feeder || path == FEEDS || path.starts_with("/v1/feeds/")
+        match self {
+            Self::Feeder => path == FEEDS || path.starts_with("/v1/feeds/"),
+            Self::Watcher => WATCHED.contains(&path),
+            Self::Reader | Self::Editor | Self::Admin => true,
+        }
     }
 
     /// Bytes of one body. A reader's change can only be tried (`dry_run`): of any other
@@ -69,7 +84,7 @@ impl Standing {
     pub fn body_limit(self, is_dry_run: bool) -> usize {
         match self {
             Self::Reader if is_dry_run => 4 * MIB,
-            Self::Reader => MIB / 16,
+            Self::Reader | Self::Watcher => MIB / 16,
             Self::Feeder | Self::Editor => 32 * MIB,
             Self::Admin => BODY_LIMIT,
         }
@@ -80,7 +95,7 @@ impl Standing {
     pub fn bodies(self) -> Bound {
         Bound {
             each: match self {
-                Self::Reader => 4 * MIB,
+                Self::Reader | Self::Watcher => 4 * MIB,
                 Self::Feeder | Self::Editor => 32 * MIB,
                 Self::Admin => 2 * BODY_LIMIT,
             },

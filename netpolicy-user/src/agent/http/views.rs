@@ -21,6 +21,7 @@ pub fn policy(policy: &Policy) -> PolicyView {
     PolicyView {
         name: policy.name.to_string(),
         active: policy.active,
+        mode: policy.mode,
         bindings: policy.bindings.iter().map(binding).collect(),
         allow_count: match &policy.allow {
             AllowPart::Any => None,
@@ -66,6 +67,7 @@ pub fn list(state: &State, list: &NamedList) -> ListView {
         entries: None,
         network_rule: list.rule.clone(),
         feed: list.feed.as_deref().cloned(),
+        max_shrink: list.max_shrink,
         comment: list.comment.clone(),
         owner: list.owner.clone(),
         created: list.created,
@@ -149,12 +151,14 @@ fn rules(list: &RuleList) -> Vec<RuleView> {
     list.iter().map(|r| rule(list, r)).collect()
 }
 
-fn rule(list: &RuleList, rule: &Rule) -> RuleView {
+/// A rule of a list.
+pub fn rule(list: &RuleList, rule: &Rule) -> RuleView {
     RuleView {
         text: rule.text().into_owned(),
         cidr: rule.net.to_string(),
         name: rule.name().map(str::to_owned),
         comment: rule.comment().map(str::to_owned),
+        expires: rule.expires(),
         place: list.place(rule).map(|place| place.to_string()),
     }
 }
@@ -278,11 +282,23 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
         kernel_error: None,
         agrees: true,
         other_rules_in_force: false,
+        revision: None,
     }
 }
 
 /// Says that a ban decides, before the policies.
 pub fn banned(view: &mut ExplainView, ban: BanView) {
+    view.sentence = ban_in_words(&ban, view.enforced);
+    view.policies.sentence.clone_from(&view.sentence);
+    view.consulted.clear();
+    // The program answers what lists deny.
+    view.answered = false;
+    view.ban = Some(ban);
+}
+
+/// What a ban does, in a sentence; `enforced`: in a scope that drops what it denies.
+#[must_use]
+pub fn ban_in_words(ban: &BanView, enforced: bool) -> String {
     let by = ban.by.as_deref().map(|by| format!(" by {by}"));
     let until = ban.until.map_or_else(
         || "without end".to_owned(),
@@ -293,21 +309,16 @@ pub fn banned(view: &mut ExplainView, ban: BanView) {
         service => format!(" on service {service}"),
     };
     let reason = ban.reason.as_deref().map(|reason| format!(": {reason}"));
-    let observed = match view.enforced {
+    let observed = match enforced {
         true => "",
         false => "; only observed, so it passes",
     };
-    view.sentence = format!(
+    format!(
         "{} is banned{scope}{} {until}{}{observed}",
         ban.source,
         by.unwrap_or_default(),
         reason.unwrap_or_default(),
-    );
-    view.policies.sentence.clone_from(&view.sentence);
-    view.consulted.clear();
-    // The program answers what lists deny.
-    view.answered = false;
-    view.ban = Some(ban);
+    )
 }
 
 /// What the sender of an attempt gets that is denied in a scope.
@@ -325,7 +336,8 @@ pub fn not_enforced(view: &mut ExplainView, verdict: Verdict, reason: Cause, why
     view.sentence = why;
 }
 
-fn matched(state: &State, found: RuleRef) -> Option<MatchView> {
+/// The rule that decided.
+pub fn matched(state: &State, found: RuleRef) -> Option<MatchView> {
     let matched = found.resolve(state)?;
     Some(MatchView {
         policy: matched.policy.name.to_string(),

@@ -248,8 +248,12 @@ impl EventSource for EventReader {
     }
 
     fn grant(&mut self, allowance: Allowance) -> Result<(), EnforcerError> {
-        EventReader::grant(self, allowance.events);
+        EventReader::grant(self, allowance.denied, allowance.passed);
         self.limit_resets(allowance.resets_per_second);
         Ok(())
+    }
+
+    fn counters(&mut self) -> CounterSnapshot {
+        EventReader::counters(self)
     }
 }

@@ -4,7 +4,6 @@
 //! tested without a kernel; [`super::datapath`] is what they are in real life.
 
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
@@ -229,8 +228,8 @@ pub trait KillSwitch: Send + Sync + 'static {
     fn detach_all(&self) -> Result<Vec<String>, EnforcerError>;
 }
 
-/// The ring buffer of events; its descriptor is readable while it holds some.
-pub trait EventSource: AsFd + Send + 'static {
+/// The ring buffer of events.
+pub trait EventSource: Send + 'static {
     /// The next event, if there is one.
     fn next(&mut self) -> Option<Event>;
 
@@ -239,13 +238,19 @@ pub trait EventSource: AsFd + Send + 'static {
     /// # Errors
     /// The map cannot be written.
     fn grant(&mut self, allowance: Allowance) -> Result<(), EnforcerError>;
+
+    /// What is counted of all that is judged, whether it is reported or not. What an event was
+    /// written for before is counted in it.
+    fn counters(&mut self) -> CounterSnapshot;
 }
 
 /// What a CPU's programs may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// Events until the next allowance.
-    pub events: u64,
+    /// Events of denied attempts until the next allowance.
+    pub denied: u64,
+    /// Events of attempts that pass until the next allowance.
+    pub passed: u64,
     /// Resets a second; this holds on without an agent.
     pub resets_per_second: u64,
 }

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
 use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason, ResetStats};
@@ -140,7 +138,7 @@ impl Enforcer for FakeKernel {
     }
 
     fn events(&mut self) -> Result<Box<dyn EventSource>, EnforcerError> {
-        Ok(Box::new(NoEvents(UnixStream::pair().unwrap().0)))
+        Ok(Box::new(NoEvents))
     }
 
     fn links(&self) -> Arc<dyn LinkSet> {
@@ -334,6 +332,7 @@ impl Inspector for FakeKernel {
                 limited: 1,
                 ..ResetStats::default()
             },
+            since: Some(std::time::SystemTime::UNIX_EPOCH),
         })
     }
 
@@ -370,13 +369,7 @@ impl KillSwitch for FakeKernel {
 }
 
 /// Never has any.
-pub(in crate::agent) struct NoEvents(UnixStream);
-
-impl AsFd for NoEvents {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
+pub(in crate::agent) struct NoEvents;
 
 impl EventSource for NoEvents {
     fn next(&mut self) -> Option<Event> {
@@ -385,5 +378,14 @@ impl EventSource for NoEvents {
 
     fn grant(&mut self, _: Allowance) -> Result<(), EnforcerError> {
         Ok(())
+    }
+
+    fn counters(&mut self) -> CounterSnapshot {
+        CounterSnapshot {
+            rows: Vec::new(),
+            events: EventStats::default(),
+            resets: ResetStats::default(),
+            since: None,
+        }
     }
 }

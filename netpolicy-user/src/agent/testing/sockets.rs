@@ -1,11 +1,15 @@
 //! Fake clients.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::agent::change::clients::Sockets;
-use crate::sockets::{Connection, Ended, Forwarded, Left, Session, SocketsError, TcpState as Open};
+use crate::agent::connected::SocketReader;
+use crate::sockets::{
+    Connection, Ended, Forwarded, Left, Session, SessionIdentity, SocketsError, TcpState as Open,
+};
 
 /// Fake sessions, and the requests to close them.
 #[derive(Clone, Default)]
@@ -17,6 +21,7 @@ struct MadeUp {
     /// Sources whose sessions cannot be ended.
     stuck: Vec<(IpAddr, Left)>,
     syn_cookies: u64,
+    listening: BTreeMap<u16, BTreeSet<IpAddr>>,
     /// Of how many sources it was asked where they come in, each time.
     routed: Vec<usize>,
     fail: bool,
@@ -60,6 +65,13 @@ impl FakeSockets {
         self.0.lock().unwrap().stuck.push((source, why));
     }
 
+    /// Something listens on an address and port.
+    pub(in crate::agent) fn listen(&self, address: &str, port: u16) {
+        let address = address.parse().unwrap();
+        let mut made_up = self.0.lock().unwrap();
+        made_up.listening.entry(port).or_default().insert(address);
+    }
+
     /// That many SYN cookies were sent.
     pub(in crate::agent) fn send_syn_cookies(&self, sent: u64) {
         self.0.lock().unwrap().syn_cookies = sent;
@@ -83,6 +95,36 @@ fn made_up(source: &str, port: u16) -> Connection {
         false => "2001:db8:ff::1".parse().unwrap(),
     };
     Connection::made_up((local, port).into(), remote, Open::Established)
+}
+
+impl SocketReader for FakeSockets {
+    fn sessions(&self, ports: &dyn Fn(u16) -> bool) -> Result<Vec<Session>, SocketsError> {
+        self.inbound(ports)
+    }
+
+    fn arriving(
+        &self,
+        sources: HashSet<IpAddr>,
+        _: &[String],
+    ) -> Result<HashSet<IpAddr>, SocketsError> {
+        Ok(sources)
+    }
+
+    fn idle_times(&self) -> Result<HashMap<SessionIdentity, Duration>, SocketsError> {
+        let open = self.0.lock().unwrap().open.clone();
+        let own = open.iter().filter(|session| !session.is_forwarded());
+        Ok(own
+            .map(|s| (s.identity(), Duration::from_millis(1500)))
+            .collect())
+    }
+
+    fn listening(&self) -> Result<BTreeMap<u16, BTreeSet<IpAddr>>, SocketsError> {
+        let made_up = self.0.lock().unwrap();
+        if made_up.fail {
+            return Err(SocketsError::NoDiag);
+        }
+        Ok(made_up.listening.clone())
+    }
 }
 
 impl Sockets for FakeSockets {

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::kernel::FakeKernel;
 use crate::model::{Bypass, Grant, Name, State};
 use crate::store::{
-    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, FeedUpdate, Past, Pruned, Rescued,
-    RevisionMeta, SqliteStore, Store, StoreError, Stored, Whole,
+    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, EncodedBans, Extras, FeedUpdate, Past,
+    Pruned, Rescued, RevisionMeta, SqliteStore, Store, StoreError, Stored, Whole,
 };
 
 /// The real store, with a note in the kernel's journal of each commit.
@@ -108,6 +108,25 @@ impl Store for NotedStore {
             });
         }
         self.0.record_bans(edits, forget, audit)
+    }
+
+    fn record_encoded_bans(
+        &mut self,
+        encoded: &EncodedBans,
+        audit: &[AuditEntry],
+    ) -> Result<Vec<BanBatch>, StoreError> {
+        self.1.note("store bans");
+        if self.1.lock().fail_commit {
+            return Err(StoreError::Full {
+                path: "/full".into(),
+            });
+        }
+        self.0.record_encoded_bans(encoded, audit)
+    }
+
+    fn note_time_of_bans(&mut self, before: Option<u64>) -> Result<BanBatch, StoreError> {
+        self.1.note("note time of bans");
+        self.0.note_time_of_bans(before)
     }
 
     fn put_feed(

@@ -1,9 +1,12 @@
 //! Bans, as the writer has them done.
 
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use super::core::Writer;
 use crate::agent::bans::{BanJob, BanQueue};
+use crate::agent::notices::notice;
+use crate::api::{NoticeTopic, NoticeView};
 
 impl Writer {
     /// Where requests of bans wait.
@@ -25,8 +28,10 @@ impl Writer {
     /// Does these, together.
     pub fn bans_now(&mut self, jobs: Vec<BanJob>) {
         let had_fault = self.bans.fault().is_some();
+        let before = self.bans.made();
         let (bans, mut around) = self.bans();
         bans.carry_out(jobs, &mut around);
+        self.count_bans(self.bans.made() - before);
         self.publish_ban_fault(had_fault);
     }
 
@@ -69,6 +74,19 @@ impl Writer {
     pub(super) fn record_bans(&mut self) {
         let (bans, mut around) = self.bans();
         bans.record(&mut around, true);
+    }
+
+    /// Counts new bans, and notices a burst of them.
+    fn count_bans(&mut self, made: u64) {
+        self.tally.bans_made.add(made);
+        let most = self.settings.ban_burst;
+        if let Some(made) = self.ban_burst.add(made, most, Instant::now()) {
+            let text = format!("{made} bans were made within a minute; burst is {most}");
+            self.notices.send(NoticeView {
+                bans: Some(made),
+                ..notice(NoticeTopic::BanBurst, &text)
+            });
+        }
     }
 
     /// Many changes of bans a second are not many snapshots: readers share the table.

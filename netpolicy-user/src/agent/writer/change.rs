@@ -73,13 +73,12 @@ impl Writer {
     ) -> Result<Changed, AgentError> {
         let actor = self.actor(&proposal, requester);
         let now = Timestamp::now();
-        let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
-        let is_back = matches!(
-            proposal,
-            Proposal::Rollback { .. } | Proposal::Unconfirmed(_)
-        );
-        // A rollback ends the waiting, or waits in its stead.
-        let awaits = match is_back {
+        let is_agent = proposal.is_of_agent();
+        let is_unconfirmed = matches!(proposal, Proposal::Unconfirmed(_));
+        let is_ended = matches!(proposal, Proposal::Ended { .. });
+        let is_back = is_unconfirmed || matches!(proposal, Proposal::Rollback { .. });
+        // A rollback ends the waiting, or waits in its stead; rules end while another change waits.
+        let awaits = match is_back || is_ended {
             true => Ok(()),
             false => self.confirmation.must_not_wait(&self.settings.clock),
         };
@@ -98,7 +97,8 @@ impl Writer {
         }
         let started = Instant::now();
         self.phase(Phase::Checking);
-        let applied = self.applied(proposal, action, requester, options, now)?;
+        let mut applied = self.applied(proposal, action, requester, options, now)?;
+        self.leave_out_ended(&mut applied, now);
         let candidate = self.situation(&self.in_force).candidate(
             applied,
             started,
@@ -122,7 +122,7 @@ impl Writer {
             let situation = self.situation(&self.in_force);
             situation.cut(situation.side(), true, &mut changed);
             // Only a confirmation confirms, and who rolled back to what there is gave none.
-            if is_agent {
+            if is_unconfirmed {
                 self.confirmation.end(
                     requester,
                     action,
@@ -154,14 +154,20 @@ impl Writer {
             actor: actor.clone(),
             action: action.to_owned(),
         };
-        let waiting = options.confirm_within.filter(|_| !is_agent);
-        let waiting = waiting.map(|within| Pending {
-            revision: 0,
-            base,
-            made: self.now(),
-            within,
-            actor: actor.clone(),
-        });
+        let waiting = match is_ended {
+            // What waited goes on waiting, as it was.
+            true => self.confirmation.pending().cloned(),
+            false => {
+                let within = options.confirm_within.filter(|_| !is_agent);
+                within.map(|within| Pending {
+                    revision: 0,
+                    base,
+                    made: self.now(),
+                    within,
+                    actor: actor.clone(),
+                })
+            }
+        };
         let extras = Extras {
             audit: Some(audit::change(requester, &actor, action, &changed)),
             pending: match &waiting {
@@ -174,7 +180,7 @@ impl Writer {
         let stored = match stored {
             // An unconfirmed change goes, also where that cannot be stored: it may be what
             // keeps the operator out. A rescue stores it.
-            Err(error @ StoreError::Lost { .. }) if is_agent => {
+            Err(error @ StoreError::Lost { .. }) if is_unconfirmed => {
                 tracing::error!(%error, "rolled back in the kernel alone");
                 Ok(self.in_force.revision + 1)
             }
@@ -241,10 +247,13 @@ impl Writer {
         let (old, new) = (&self.in_force.state, prepared.state());
         let renumbered = is_renumbered(old, new);
         self.upkeep.revision_made();
+        self.tally.changes.add(1);
+        self.made = Some(Timestamp::now());
         self.leftovers
             .rules(old.rule_count().abs_diff(new.rule_count()));
-        self.removed.replace(old, new);
+        self.counted.replace(old, new, self.settings.clock.wall());
         self.feeds.follow(old, new);
+        self.rule_ends.follow(new, &self.settings.clock);
         let now = self.settings.clock.now();
         self.confirmation.replace(waiting, old, now);
         // Bypasses of services that are no more go first: the flip may give their scopes to
@@ -286,6 +295,7 @@ impl Writer {
             }
             Proposal::Applied { applied, .. } => return Ok(applied),
             Proposal::Rollback { revision } => self.state_at(revision)?,
+            Proposal::Ended { state, .. } => state,
             Proposal::Unconfirmed(pending) => match self.confirmation.base() {
                 Some(base) => State::clone(base),
                 None => self.state_at(pending.base)?,
@@ -299,7 +309,7 @@ impl Writer {
 
     fn actor(&self, proposal: &Proposal, requester: Requester) -> String {
         match proposal {
-            Proposal::Unconfirmed(_) => "agent".to_owned(),
+            Proposal::Unconfirmed(_) | Proposal::Ended { .. } => "agent".to_owned(),
             _ => requester.caller.name(),
         }
     }

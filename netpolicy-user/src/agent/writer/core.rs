@@ -4,7 +4,7 @@
 //! `change.rs`. What changes together is a group of its own, with its own methods.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,10 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use super::burst::BanBurst;
+use super::counted::CountedServices;
 use super::leftovers::Leftovers;
-use super::removed::Removed;
+use super::rule_ends::RuleEnds;
 use crate::agent::access::Grants;
 use crate::agent::bans::{self, BanQueue, Bans, StoredBans};
 use crate::agent::bypasses::{Around, Bypasses};
@@ -27,14 +29,17 @@ use crate::agent::held::StoreHold;
 use crate::agent::in_force::InForce;
 use crate::agent::kernel::attach::SharedAttacher;
 use crate::agent::kernel::{Enforcer, EventSource, KernelWriter};
+use crate::agent::notices::Notices;
 use crate::agent::progress::ProgressReporter;
+use crate::agent::rehearsal::{NothingSeen, SeenSources};
 use crate::agent::snapshot::Snapshot;
+use crate::agent::tally::WorkTally;
 use crate::agent::upkeep::{Upkeep, unrecorded};
-use crate::api::{Phase, ProgressView, RevisionView};
+use crate::api::{FaultKind, Phase, ProgressView, RevisionView};
 use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::model::{Limits, State};
-use crate::store::{Past, Revision, Store, Stored};
+use crate::store::{Past, Revision, Store, Stored, Window};
 
 /// What the writer starts from.
 #[derive(Debug)]
@@ -51,6 +56,8 @@ pub struct Settings {
     pub clock: Clock,
     /// Sources that are never banned, as configured.
     pub never_banned: Vec<IpNet>,
+    /// Bans within a minute that are noticed as a burst; 0: none are.
+    pub ban_burst: u64,
     /// The agent's own arguments, for the guard of a change that waits for its
     /// confirmation; `None`: none is left.
     pub guard: Option<Vec<OsString>>,
@@ -70,12 +77,20 @@ pub struct Writer {
     pub(super) feeds: Feeds,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
-    pub(super) removed: Removed,
+    pub(super) counted: CountedServices,
+    pub(super) rule_ends: RuleEnds,
     pub(super) faults: Faults,
     pub(super) leftovers: Leftovers,
     pub(super) progress: ProgressReporter,
+    /// When the revision in force was made, as far as that is known.
+    pub(super) made: Option<Timestamp>,
+    pub(super) tally: Arc<WorkTally>,
+    pub(super) notices: Notices,
+    pub(super) ban_burst: BanBurst,
     /// The host's sockets.
     sockets: Box<dyn Sockets>,
+    /// The sources that came.
+    seen: Arc<dyn SeenSources>,
     /// Interfaces that are to be filtered, as published last.
     interfaces: Vec<String>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -98,6 +113,8 @@ impl Writer {
         let lists = bans.lists(&state);
         let mut bans = Bans::new(bans, lists);
         bans.configure(std::mem::take(&mut settings.never_banned));
+        let directory = settings.marker.parent().unwrap_or(Path::new("."));
+        let counted = CountedServices::load(directory, &state);
         let mut writer = Self {
             bans,
             ban_queue: BanQueue::default(),
@@ -109,17 +126,23 @@ impl Writer {
                 sources,
             ),
             store,
-            in_force: InForce::new(state, stored.revision, compiled, digest, 0),
+            in_force: InForce::new(state.clone(), stored.revision, compiled, digest, 0),
             bypasses: Bypasses::new(stored.bypasses),
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
-            removed: Removed::default(),
+            counted,
+            rule_ends: RuleEnds::of(&state, &settings.clock),
             faults: Faults::default(),
             leftovers: Leftovers::default(),
             progress: ProgressReporter::default(),
+            made: None,
+            tally: Arc::default(),
+            notices: Notices::default(),
+            ban_burst: BanBurst::default(),
             sockets: Box::new(KernelSockets),
+            seen: Arc::new(NothingSeen),
             interfaces: Vec::new(),
             published,
             settings,
@@ -151,6 +174,10 @@ impl Writer {
         self.kernel.take_over_interfaces();
         self.record_unrecorded();
         self.leave_guard();
+        let past = self.store.past().ok();
+        let newest = past.and_then(|past| past.revisions(&Window::newest(1)).ok());
+        let newest = newest.and_then(|mut newest| newest.items.pop());
+        self.made = newest.map(|newest| newest.meta.created);
         self.publish();
         Ok(())
     }
@@ -161,8 +188,10 @@ impl Writer {
         limits: Limits,
         verify_interval: Duration,
         never_banned: Vec<IpNet>,
+        ban_burst: u64,
     ) {
         self.bans.configure(never_banned);
+        self.settings.ban_burst = ban_burst;
         self.settings.limits = limits;
         self.settings.verify_interval = verify_interval;
         self.kernel.set_verify_interval(verify_interval);
@@ -215,6 +244,7 @@ impl Writer {
             bypasses: &self.bypasses,
             grants: &self.grants,
             sockets: &*self.sockets,
+            seen: &*self.seen,
             interfaces: &self.interfaces,
             limits: self.settings.limits,
             now: self.now(),
@@ -260,6 +290,12 @@ impl Writer {
         self.published.subscribe()
     }
 
+    /// What hooks are run for.
+    #[must_use]
+    pub fn notices(&self) -> Notices {
+        self.notices.clone()
+    }
+
     /// What the writer is doing.
     pub fn progress(&self) -> watch::Receiver<ProgressView> {
         self.progress.subscribe()
@@ -298,23 +334,34 @@ impl Writer {
         snapshot.grants = self.grants.to_vec();
         snapshot.feeds = self.feeds.clone();
         snapshot.pending = self.confirmation.pending().cloned();
-        snapshot.removed.clone_from(self.removed.names());
+        snapshot.removed = self.counted.removed(&now.state);
+        snapshot.counted_since = self.counted.since();
+        snapshot.next_rule_end = self.rule_ends.next();
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
-        snapshot.faults = self.faults.lines(self.bypasses.fault());
-        snapshot.faults.extend(self.bans.fault().cloned());
+        let mut faults = self.faults.lines(self.bypasses.fault());
+        let mut add = |kind, texts: &mut dyn Iterator<Item = String>| {
+            faults.extend(texts.map(|text| (kind, text)));
+        };
+        add(FaultKind::Bans, &mut self.bans.fault().cloned().into_iter());
         let wall = self.settings.clock.wall();
-        snapshot.faults.extend(self.feeds.faults(&now.state, wall));
-        snapshot.faults.extend(self.upkeep.held_store(now.revision));
+        let feeds = self.feeds.faults(&now.state, wall);
+        add(FaultKind::Feeds, &mut feeds.into_iter());
+        let held = self.upkeep.held_store(now.revision);
+        add(FaultKind::Store, &mut held.into_iter());
         snapshot.held = self.upkeep.held();
-        snapshot.faults.extend(self.kernel.private_pins());
-        if snapshot.interfaces.is_empty() {
-            snapshot.faults.push(
-                "no interface is configured, so nothing is filtered: name one with --interface or \
-                 in the configuration file"
-                    .to_owned(),
-            );
-        }
+        let private = self.kernel.private_pins();
+        add(FaultKind::Kernel, &mut private.into_iter());
+        let none = snapshot.interfaces.is_empty().then(|| {
+            "no interface is configured, so nothing is filtered: name one with --interface or \
+             in the configuration file"
+                .to_owned()
+        });
+        add(FaultKind::Interfaces, &mut none.into_iter());
+        (snapshot.fault_kinds, snapshot.faults) = faults.into_iter().unzip();
+        snapshot.made = self.made;
+        self.tally.drift_repaired.add(self.faults.take_repairs());
+        snapshot.tally = Arc::clone(&self.tally);
         self.published.send_replace(Arc::new(snapshot));
     }
 
@@ -348,6 +395,11 @@ impl Writer {
             })
     }
 
+    /// What remembers the sources that came; nothing does at first.
+    pub fn set_seen(&mut self, seen: Arc<dyn SeenSources>) {
+        self.seen = seen;
+    }
+
     /// Other sockets than the host's.
     #[cfg(test)]
     pub(in crate::agent) fn set_sockets(&mut self, sockets: Box<dyn Sockets>) {
@@ -368,6 +420,7 @@ impl From<Revision> for RevisionView {
             created: revision.meta.created,
             actor: revision.meta.actor,
             action: revision.meta.action,
+            changes: Vec::new(),
         }
     }
 }

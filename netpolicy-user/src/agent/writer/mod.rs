@@ -4,14 +4,17 @@
 //! Knows no HTTP.
 
 mod banning;
+mod burst;
 mod change;
 pub mod core;
+mod counted;
+mod ending;
 mod feeds;
 mod leftovers;
 mod reads;
 mod reconcile;
-mod removed;
 mod requests;
+mod rule_ends;
 mod storekeeping;
 pub mod supervisor;
 mod turns;

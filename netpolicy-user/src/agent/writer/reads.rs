@@ -8,7 +8,7 @@ use crate::agent::access::{Caller, audit};
 use crate::agent::error::AgentError;
 use crate::api::{AuditView, Paged, RevisionView};
 use crate::model::State;
-use crate::store::{Listed, Past, StoreError, Window};
+use crate::store::{HistoryWindow, Listed, Past, PastChange, StoreError, Window};
 
 /// The nice value of long reads; see sched(7).
 const NICE: i32 = 10;
@@ -45,12 +45,16 @@ impl Supervisor {
     pub async fn revisions(
         &self,
         caller: Caller,
-        window: Window,
+        of: HistoryWindow,
     ) -> Result<Paged<RevisionView>, AgentError> {
-        let read = move |past: &dyn Past| past.revisions(&window).map(|listed| (listed, window));
-        let (listed, window) = self.read(caller, "cannot list revisions", read).await?;
-        Ok(page(listed, &window, |revision| {
-            (revision.revision, revision.into())
+        let read = move |past: &dyn Past| past.history(&of).map(|listed| (listed, of));
+        let (listed, of) = self.read(caller, "cannot list revisions", read).await?;
+        Ok(page(listed, &of.window, |past: PastChange| {
+            let view = RevisionView {
+                changes: past.changes,
+                ..past.revision.into()
+            };
+            (view.revision, view)
         }))
     }
 

@@ -8,7 +8,10 @@ use crate::agent::bypasses::{self, Revocation};
 use crate::agent::change::Consent;
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
-use crate::api::{BypassRequest, BypassView, GrantRequest, GrantView, Opens, PendingView};
+use crate::agent::notices::notice;
+use crate::api::{
+    BypassRequest, BypassView, GrantRequest, GrantView, NoticeTopic, NoticeView, Opens, PendingView,
+};
 use crate::store::Outcome;
 
 impl Writer {
@@ -178,6 +181,15 @@ impl Writer {
 
     /// Appends to the audit log what was refused or failed.
     pub fn audit_refusal(&mut self, requester: Requester, action: &str, error: &AgentError) {
+        self.tally.refused(error.code());
+        if matches!(error, AgentError::Lockout { .. }) {
+            let actor = requester.caller.name();
+            let text = format!("{actor}: {action}: refused: {error}");
+            self.notices.send(NoticeView {
+                actor: Some(actor),
+                ..notice(NoticeTopic::Lockout, &text)
+            });
+        }
         let entry = audit::refusal(requester, action, error, self.in_force.revision);
         audit::append(&mut *self.store, &entry);
     }

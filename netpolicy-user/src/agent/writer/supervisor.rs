@@ -14,10 +14,11 @@ use super::core::Writer;
 use super::turns::{Turn, Turns};
 use crate::agent::access::notes::Notes;
 use crate::agent::access::{Caller, Requester};
-use crate::agent::bans::{BanJob, BanQueue, BanWork};
+use crate::agent::bans::{BanJob, BanQueue, BanWork, JudgedBan};
 use crate::agent::error::AgentError;
+use crate::agent::notices::Notices;
 use crate::agent::snapshot::Snapshot;
-use crate::api::{BanOutcome, ProgressView};
+use crate::api::ProgressView;
 
 /// Work that may wait: all that has its turn, and as much again for what the agent itself
 /// asks for.
@@ -43,7 +44,9 @@ pub struct Supervisor {
     bans: BanQueue,
     bans_wait: Arc<AtomicBool>,
     expiry_waits: Arc<AtomicBool>,
+    rule_ends_wait: Arc<AtomicBool>,
     notes: Arc<Notes>,
+    notices: Notices,
 }
 
 impl Supervisor {
@@ -65,7 +68,9 @@ impl Supervisor {
             bans: writer.ban_queue(),
             bans_wait: Arc::default(),
             expiry_waits: Arc::default(),
+            rule_ends_wait: Arc::default(),
             notes: Arc::default(),
+            notices: writer.notices(),
         };
         let notes = supervisor.notes.clone();
         std::thread::Builder::new()
@@ -87,6 +92,12 @@ impl Supervisor {
     #[must_use]
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.clone()
+    }
+
+    /// What hooks are run for.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// What the writer is doing.
@@ -129,7 +140,7 @@ impl Supervisor {
         requester: Requester,
         work: BanWork,
         held: Box<dyn Any + Send>,
-    ) -> Result<Vec<BanOutcome>, AgentError> {
+    ) -> Result<Vec<JudgedBan>, AgentError> {
         let (job, answer) = BanJob::new(requester, work, held);
         self.wait_for_writer(job);
         // The one that is first to wait asks for all that do until its turn comes.
@@ -162,6 +173,11 @@ impl Supervisor {
     /// Ends the bans whose time is over, unless that waits already.
     pub fn expire_bans(&self) {
         self.once(&self.expiry_waits, Writer::expire_bans);
+    }
+
+    /// Ends the rules whose time is over, unless that waits already.
+    pub fn end_rules(&self) {
+        self.once(&self.rule_ends_wait, Writer::end_rules);
     }
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.

@@ -1,7 +1,7 @@
 //! Examples of `netpolicy feed`.
 
 /// As [`EXAMPLES`](super::EXAMPLES).
-pub(super) static FEED: [(&str, [&str; 2]); 6] = [
+pub(super) static FEED: [(&str, [&str; 2]); 9] = [
     (
         "feed",
         [
@@ -12,6 +12,27 @@ pub(super) static FEED: [(&str, [&str; 2]); 6] = [
     (
         "feed list",
         ["netpolicy feed list", "netpolicy feed list -o json"],
+    ),
+    (
+        "feed create",
+        [
+            "netpolicy feed create drop https://www.spamhaus.org/drop/drop_v4.json --interval 6h",
+            "netpolicy feed create jobs /var/lib/lists/jobs.txt --comment \"batch jobs\"",
+        ],
+    ),
+    (
+        "feed alter",
+        [
+            "netpolicy feed alter drop --max-shrink 50% --stale-after 2d",
+            "netpolicy feed alter drop --comment \"Spamhaus\" --dry-run",
+        ],
+    ),
+    (
+        "feed drop",
+        [
+            "netpolicy feed drop drop --dry-run",
+            "netpolicy feed drop drop --confirm-within 60s",
+        ],
     ),
     (
         "feed show",

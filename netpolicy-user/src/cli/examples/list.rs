@@ -27,7 +27,7 @@ pub(super) static LIST: [(&str, [&str; 2]); 10] = [
         "list add",
         [
             "netpolicy list add bad-hosts 198.51.100.7 --existing cut",
-            "netpolicy list add offices 198.51.100.0/25,2001:db8:b::/64",
+            "netpolicy list add offices 198.51.100.0/25,2001:db8:b::/64 --for 7d",
         ],
     ),
     (

@@ -1,7 +1,7 @@
 //! Examples of the commands on policies, services and the host.
 
 /// As [`EXAMPLES`](super::EXAMPLES).
-pub(super) static POLICY: [(&str, [&str; 2]); 22] = [
+pub(super) static POLICY: [(&str, [&str; 2]); 24] = [
     (
         "policy",
         [
@@ -20,7 +20,7 @@ pub(super) static POLICY: [(&str, [&str; 2]); 22] = [
         "policy alter",
         [
             "netpolicy policy alter office --add-allow 203.0.113.9 --confirm-within 60s",
-            "netpolicy policy alter abuse --set-block-file bad-hosts.txt --existing cut",
+            "netpolicy policy alter abuse --add-block 198.51.100.7 --for 4h --rule-comment scanner",
         ],
     ),
     (
@@ -59,6 +59,20 @@ pub(super) static POLICY: [(&str, [&str; 2]); 22] = [
         ],
     ),
     (
+        "policy evaluate",
+        [
+            "netpolicy policy evaluate office --since 7d",
+            "netpolicy policy evaluate -f policy.toml --output json",
+        ],
+    ),
+    (
+        "policy recommend",
+        [
+            "netpolicy policy recommend --service postgres --aggregate 24 > postgres.toml",
+            "netpolicy policy recommend --since 90d --stayed 1d --observe",
+        ],
+    ),
+    (
         "policy list",
         [
             "netpolicy policy list",
@@ -68,8 +82,8 @@ pub(super) static POLICY: [(&str, [&str; 2]); 22] = [
     (
         "policy show",
         [
-            "netpolicy policy show office",
             "netpolicy policy show abuse --covers 198.51.100.7",
+            "netpolicy policy show office --hits",
         ],
     ),
     (

@@ -1,7 +1,7 @@
 //! Examples of the commands that run, watch and keep the agent.
 
 /// As [`EXAMPLES`](super::EXAMPLES).
-pub(super) static UPKEEP: [(&str, [&str; 2]); 20] = [
+pub(super) static UPKEEP: [(&str, [&str; 2]); 21] = [
     (
         "agent",
         [
@@ -34,6 +34,10 @@ pub(super) static UPKEEP: [(&str, [&str; 2]); 20] = [
     (
         "counters",
         ["netpolicy counters", "netpolicy counters --output json"],
+    ),
+    (
+        "top",
+        ["netpolicy top", "netpolicy top --once --output json"],
     ),
     (
         "monitor",

@@ -54,8 +54,12 @@ pub(super) async fn send(
     };
     let mut rest = request.clone();
     let mut done = Vec::new();
+    // Statements that were carried out already, and only set variables for what follows.
+    let mut repeated = 0;
     loop {
         let mut response = show_progress(cx.client.sql(&rest, &query), cx).await?;
+        let again = repeated.min(response.results.len());
+        response.results.drain(..again);
         let asks = |failure: &&mut SqlFailure| failure.opens.is_some() && cx.can_ask();
         let Some(failure) = response.error.as_mut().filter(asks) else {
             response.results.splice(0..0, done);
@@ -70,8 +74,12 @@ pub(super) async fn send(
         }
         query.opens = failure.opens.take().map(|opens| opens.key);
         if !rest.atomic {
-            let kept = variables::places(&rest.text, rest.dialect);
-            rest.text = from_place(&rest.text, (failure.line, failure.column), &kept);
+            let place = (failure.line, failure.column);
+            let mut kept = variables::places(&rest.text, rest.dialect);
+            let end = offset(&rest.text, place);
+            kept.retain(|range| range.start < end);
+            repeated = kept.len();
+            rest.text = from_place(&rest.text, place, &kept);
             rest.dialect = response.dialect.or(rest.dialect);
             done.append(&mut response.results);
         }
@@ -126,6 +134,20 @@ fn may_close(request: &SqlRequest) -> bool {
     statements.map_while(Result::ok).any(|statement| {
         statement.dialect == Dialect::Snowflake && makes_revisions(&statement.verb)
     })
+}
+
+/// Where a place is in a text, in bytes.
+fn offset(text: &str, place: (u32, u32)) -> usize {
+    let mut at = (1, 1);
+    let found = text.char_indices().find(|(_, c)| {
+        let is_there = at >= place;
+        at = match c {
+            '\n' => (at.0 + 1, 1),
+            _ => (at.0, at.1 + 1),
+        };
+        is_there
+    });
+    found.map_or(text.len(), |(index, _)| index)
 }
 
 /// The text from a place on, where all that stands before it is blank, so that places stay
@@ -357,6 +379,16 @@ mod tests {
         assert_eq!(from_place(text, (1, 1), &[]), text);
         assert_eq!(from_place(text, (2, 5), &[]), "    \n    c\nd");
         assert_eq!(from_place(text, (3, 1), &[]), "    \n     \nd");
+    }
+
+    #[test]
+    fn place_in_a_text_has_an_offset() {
+        let text = "é a;\n b";
+        let at = |place| &text[offset(text, place)..];
+        assert_eq!(at((1, 1)), text);
+        assert_eq!(at((1, 2)), " a;\n b");
+        assert_eq!(at((2, 2)), "b");
+        assert_eq!(at((9, 1)), "");
     }
 
     #[test]

@@ -128,27 +128,28 @@ fn exceptions_and_notes_of_rules_are_sent() {
 }
 
 #[test]
-fn rule_with_an_end_is_refused_with_what_has_one() {
-    for line in [
-        &[
-            "policy",
-            "alter",
-            "abuse",
-            "--add-block",
-            "10.0.0.1",
-            "--for",
-            "4h",
-        ][..],
-        &["list", "add", "bad", "10.0.0.1", "--for", "4h"],
+fn end_of_rules_is_sent_with_the_rules_that_are_added() {
+    let line = ["policy", "alter", "abuse", "--add-block", "10.0.0.1"];
+    let change = sends(&[&line[..], &["--until", "2999-01-31T12:00:00Z"]].concat());
+    assert_eq!(change["block"]["add"]["expires"], "2999-01-31T12:00:00Z");
+    assert!(change["block"]["remove"].get("expires").is_none());
+    let before = jiff::Timestamp::now();
+    let change = sends(&["list", "add", "bad", "10.0.0.1", "--for", "4h"]);
+    let end = change["entries"]["add"]["expires"].as_str().unwrap();
+    let end: jiff::Timestamp = end.parse().unwrap();
+    let left = end.duration_since(before).as_secs();
+    assert!((14_400..14_460).contains(&left), "{left}");
+    let ran = run(&["policy", "alter", "abuse", "--clear-block", "--for", "4h"]);
+    assert_eq!(ran.exit, Exit::Usage);
+    let now = "2020-01-31T12:00:00Z";
+    let later = "2999-01-31T12:00:00Z";
+    for end in [
+        &["--for", "0s"][..],
+        &["--until", now],
+        &["--for", "4h", "--until", later],
     ] {
-        let ran = run(line);
-        assert_eq!(ran.exit, Exit::Usage);
-        assert_eq!(
-            ran.err,
-            "error: --for: a rule has no end; it stays until it is removed\n\
-             hint: `netpolicy ban SRC --for 4h` denies a source for a time, `netpolicy bypass \
-             grant SRC --minutes N` exempts one\n"
-        );
+        let line = [&["netpolicy", "list", "add", "bad", "10.0.0.1"], end].concat();
+        assert!(Cli::try_parse_from(line).is_err(), "{end:?}");
     }
 }
 

@@ -324,6 +324,7 @@ fn invalid_command_lines_are_usage_errors() {
     usage(&["sql", "-e", "x", "-f", "y"]);
     usage(&["sql", "--dialect", "postgres"]);
     assert!(usage(&["host", "set", "--failsafe-ports", ""]).contains("or `none`"));
-    assert!(usage(&["explain", "10.0.0.0/8"]).contains("not a CIDR"));
-    assert!(usage(&["explain", "155.548.2.98"]).contains("an IPv4 or IPv6 address was expected"));
+    assert!(usage(&["explain", "10.0.0.0/33"]).contains("as in 192.0.2.7 or 192.0.2.0/24"));
+    assert!(usage(&["explain", "155.548.2.98"]).contains("expected an address or CIDR"));
+    assert!(usage(&["explain", "10.0.0.1:0"]).contains("invalid port 0"));
 }

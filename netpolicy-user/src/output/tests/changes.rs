@@ -22,6 +22,7 @@ fn changed() -> Changed {
         ],
         effects: Vec::new(),
         clients: None,
+        seen: None,
         operator: None,
         opens: None,
         pending: None,
@@ -135,6 +136,7 @@ fn denied() -> DeniedEvent {
         action: "drop".into(),
         generation: 7,
         rule: Some("office block 203.0.113.0/24".into()),
+        policies: vec!["office".into()],
     }
 }
 

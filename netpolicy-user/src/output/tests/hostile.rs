@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::terminal::steers;
 use super::*;
+use netpolicy_log::steers;
 
 /// Begins a line that pretends to be the program's own.
 const FORGED: &str = "\nFORGED";
@@ -78,6 +78,7 @@ fn everything(text: &str) -> usize {
             reason: "blocked".into(),
             action: "drop".into(),
             packets: 1,
+            since: None,
         }],
         events_sent: 1,
         events_limited: 0,
@@ -136,6 +137,7 @@ fn text_of_other_users_neither_steers_a_terminal_nor_forges_a_line() {
         action: "drop".into(),
         generation: 1,
         rule: Some("office block 10.0.0.0/8".into()),
+        policies: vec!["office".into()],
     };
     for event in spoilt(&EventLine::Denied(denied), &format!("x{bad}{FORGED}")) {
         harmless(&sent(

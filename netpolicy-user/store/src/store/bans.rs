@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! batch: version 1 byte; the boot's id, 1 byte of length before it; wall clock minus boot clock
-//!        in that boot, milliseconds, 8; number of texts 4, each 2 bytes of length before it;
+//!        in that boot, milliseconds, 8; when it was written, 8, since version 2;
+//!        number of texts 4, each 2 bytes of length before it;
 //!        number of changes 4, each:
 //!        what there is 1 (bits of `Field`), address 4 or 16, prefix length 1, service 4,
 //!        since 8, until 8, by 4, reason 4: as far as there are these
@@ -23,7 +24,12 @@ use ipnet::IpNet;
 
 use crate::clock::Clock;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Without the time of writing.
+const FIRST_VERSION: u8 = 1;
+
+/// Bytes of a batch, after which another one begins: what is written again at a time.
+pub(super) const BATCH_BYTES: usize = 256 << 10;
 
 /// A ban as it is stored. Times are milliseconds on the scale of the [`Clock`], from 1970 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +79,15 @@ pub struct BanLog {
     /// Whether a batch was written in another boot: then all is to be written again, or a wall
     /// clock that is set back would prolong bans at each start.
     pub is_of_another_boot: bool,
+}
+
+/// When a boot is known to have gone on at least: its newest batch was written then. A wall clock
+/// that is behind after the next boot cannot give bans time back that had passed by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LastWrite {
+    boot: String,
+    /// Milliseconds of that boot's clock.
+    at: i64,
 }
 
 /// What there is of a change.
@@ -189,6 +204,12 @@ impl<'a> Encoder<'a> {
         self.changes.extend(number.to_le_bytes());
     }
 
+    pub(super) fn with_digest(self) -> (Vec<u8>, blake3::Hash) {
+        let bytes = self.finish();
+        let digest = blake3::hash(&bytes);
+        (bytes, digest)
+    }
+
     pub(super) fn finish(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.changes.len() + 64);
         bytes.push(VERSION);
@@ -197,6 +218,7 @@ impl<'a> Encoder<'a> {
             bytes.extend(self.boot.as_bytes());
         }
         bytes.extend(self.scale.wall.to_le_bytes());
+        bytes.extend((self.scale.now - self.scale.origin).to_le_bytes());
         let texts = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
         bytes.extend(texts.to_le_bytes());
         for text in &self.texts {
@@ -211,24 +233,77 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// Reads a batch; whether it was written in this boot.
+/// Changes as batches of the log, with their digests: made apart from the store, which is only to
+/// write them.
+#[derive(Clone, Debug, Default)]
+pub struct EncodedBans(pub(super) Vec<(Vec<u8>, blake3::Hash)>);
+
+impl EncodedBans {
+    /// These changes, in as many batches as they need.
+    #[must_use]
+    pub fn of<'a>(clock: &Clock, edits: impl Iterator<Item = BanEdit<'a>>) -> Self {
+        let mut batches = Vec::new();
+        let mut encoder = Encoder::new(clock);
+        for edit in edits {
+            encoder.push(&edit);
+            if encoder.len() >= BATCH_BYTES {
+                let full = std::mem::replace(&mut encoder, Encoder::new(clock));
+                batches.push(full.with_digest());
+            }
+        }
+        if !encoder.is_empty() {
+            batches.push(encoder.with_digest());
+        }
+        Self(batches)
+    }
+}
+
+/// What a batch begins with.
+struct BatchHeader<'a> {
+    boot: &'a str,
+    /// The wall clock minus the boot clock in that boot.
+    wall: i64,
+    written: Option<i64>,
+}
+
+impl<'a> BatchHeader<'a> {
+    fn read(rest: &mut Bytes<'a>) -> Result<Self, String> {
+        let version = rest.u8()?;
+        if version != VERSION && version != FIRST_VERSION {
+            return Err(format!("it has version {version}, expected {VERSION}"));
+        }
+        let length = rest.u8()?;
+        Ok(Self {
+            boot: rest.text(usize::from(length))?,
+            wall: rest.i64()?,
+            written: (version != FIRST_VERSION).then(|| rest.i64()).transpose()?,
+        })
+    }
+}
+
+/// When a batch was written, if it says so.
+pub(super) fn last_write(bytes: &[u8]) -> Option<LastWrite> {
+    let header = BatchHeader::read(&mut Bytes(bytes)).ok()?;
+    Some(LastWrite {
+        boot: header.boot.to_owned(),
+        at: header.written?,
+    })
+}
+
+/// Reads a batch; whether it was written in this boot. `last`: the newest batch's.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(super) fn decode(
     clock: &Clock,
+    last: Option<&LastWrite>,
     bytes: &[u8],
     visit: &mut dyn FnMut(BanEdit<'_>),
 ) -> Result<bool, String> {
     let mut rest = Bytes(bytes);
-    let version = rest.u8()?;
-    if version != VERSION {
-        return Err(format!("it has version {version}, expected {VERSION}"));
-    }
-    let length = rest.u8()?;
-    let boot = rest.text(usize::from(length))?;
+    let BatchHeader { boot, wall, .. } = BatchHeader::read(&mut rest)?;
     let is_current = !boot.is_empty() && boot == clock.boot();
-    let wall = rest.i64()?;
+    let known = last.filter(|last| last.boot == boot).map(|last| last.at);
     let scale = BatchScale::of(clock);
     let mut texts = Vec::new();
     for _ in 0..rest.u32()? {
@@ -262,7 +337,7 @@ pub(super) fn decode(
             let on_scale = |time: i64| time.saturating_add(scale.origin);
             (on_scale(since), until.map(on_scale))
         } else {
-            after_reboot(since, until, wall, scale)
+            after_reboot(since, until, wall, known, scale)
         };
         visit(BanEdit::Put(BanRow {
             source,
@@ -279,12 +354,14 @@ pub(super) fn decode(
     }
 }
 
-/// After a reboot a ban gets what the wall clock leaves of it, and never more than the whole.
-/// `wall`: the wall clock minus the boot clock in the boot that stored it.
+/// After a reboot a ban gets what the wall clock leaves of it, never more than the whole, and
+/// never more than was left at `known`, a time of the boot that stored it.
+/// `wall`: the wall clock minus the boot clock in that boot.
 fn after_reboot(
     since: i64,
     until: Option<i64>,
     wall: i64,
+    known: Option<i64>,
     scale: BatchScale,
 ) -> (i64, Option<i64>) {
     let to_scale = |time: i64| time.saturating_add(wall) + scale.origin - scale.wall;
@@ -292,7 +369,8 @@ fn after_reboot(
         return (to_scale(since), None);
     };
     let whole = until.saturating_sub(since).max(0);
-    let left = (to_scale(until) - scale.now).clamp(0, whole);
+    let most = known.map_or(whole, |known| until.saturating_sub(known).clamp(0, whole));
+    let left = (to_scale(until) - scale.now).clamp(0, most);
     let until = scale.now + left;
     (until - whole, Some(until))
 }

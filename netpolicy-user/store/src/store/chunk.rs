@@ -10,7 +10,10 @@
 //! A chunk has [`CHUNK_BYTES`](crate::model::list::CHUNK_BYTES) at the most. Earlier versions
 //! bounded the rules alone: what they wrote may be larger, and is divided again when it is read.
 
+use std::sync::Arc;
+
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Rule;
@@ -53,12 +56,43 @@ struct StoredNote<'a> {
     comment: Option<&'a str>,
 }
 
-/// A [`Spelling`].
+/// A [`Spelling`], and the rule's end in seconds since 1970 if it has one. Rules without an end
+/// are stored as they were before there were ends.
 #[derive(Serialize, Deserialize)]
 enum StoredSpelling<'a> {
     Canonical,
     WithLength,
     Text(&'a str),
+    CanonicalUntil(i64),
+    WithLengthUntil(i64),
+    TextUntil(&'a str, i64),
+}
+
+impl<'a> StoredSpelling<'a> {
+    fn of(note: &'a Note) -> Self {
+        let end = note.expires.map(Timestamp::as_second);
+        match (&note.spelling, end) {
+            (Spelling::Canonical, None) => Self::Canonical,
+            (Spelling::WithLength, None) => Self::WithLength,
+            (Spelling::Text(text), None) => Self::Text(text),
+            (Spelling::Canonical, Some(end)) => Self::CanonicalUntil(end),
+            (Spelling::WithLength, Some(end)) => Self::WithLengthUntil(end),
+            (Spelling::Text(text), Some(end)) => Self::TextUntil(text, end),
+        }
+    }
+
+    fn read(self) -> Result<(Spelling, Option<Timestamp>), String> {
+        let (spelling, end) = match self {
+            Self::Canonical => (Spelling::Canonical, None),
+            Self::WithLength => (Spelling::WithLength, None),
+            Self::Text(text) => (Spelling::Text(text.into()), None),
+            Self::CanonicalUntil(end) => (Spelling::Canonical, Some(end)),
+            Self::WithLengthUntil(end) => (Spelling::WithLength, Some(end)),
+            Self::TextUntil(text, end) => (Spelling::Text(text.into()), Some(end)),
+        };
+        let end = end.map(Timestamp::from_second).transpose();
+        Ok((spelling, end.map_err(|error| error.to_string())?))
+    }
 }
 
 /// Writes a chunk's body over what `body` holds, and its anchors over `anchors`.
@@ -96,11 +130,7 @@ pub(super) fn encode(
             source: u16::try_from(index).map_err(|_| postcard::Error::SerializeBufferFull)?,
             below: i64::from(rule.line) - i64::from(before),
             note: rule.note.as_deref().map(|note| StoredNote {
-                spelling: match &note.spelling {
-                    Spelling::Canonical => StoredSpelling::Canonical,
-                    Spelling::WithLength => StoredSpelling::WithLength,
-                    Spelling::Text(text) => StoredSpelling::Text(text),
-                },
+                spelling: StoredSpelling::of(note),
                 name: note.name.as_deref(),
                 comment: note.comment.as_deref(),
             }),
@@ -143,21 +173,21 @@ pub(super) fn decode(
             net: net.map_err(|error| error.to_string())?,
             source: anchor.source,
             line: *line,
-            note: stored.note.and_then(|note| {
-                let note = Note {
-                    spelling: match note.spelling {
-                        StoredSpelling::Canonical => Spelling::Canonical,
-                        StoredSpelling::WithLength => Spelling::WithLength,
-                        StoredSpelling::Text(text) => Spelling::Text(text.into()),
-                    },
-                    name: note.name.map(Into::into),
-                    comment: note.comment.map(Into::into),
-                };
-                note.share()
-            }),
+            note: stored.note.map(read_note).transpose()?.flatten(),
         });
     }
     Ok(())
+}
+
+fn read_note(stored: StoredNote<'_>) -> Result<Option<Arc<Note>>, String> {
+    let (spelling, expires) = stored.spelling.read()?;
+    let note = Note {
+        spelling,
+        name: stored.name.map(Into::into),
+        comment: stored.comment.map(Into::into),
+        expires,
+    };
+    Ok(note.share())
 }
 
 #[cfg(test)]
@@ -227,11 +257,13 @@ mod tests {
 
     #[test]
     fn a_chunk_is_read_back_as_it_was() {
-        let note = |spelling, name: Option<&str>| {
+        let end: Option<Timestamp> = Some("2030-01-31T12:00:00Z".parse().unwrap());
+        let note = |spelling, name: Option<&str>, end| {
             Note {
                 spelling,
                 name: name.map(Into::into),
                 comment: Some("über".into()),
+                expires: end,
             }
             .share()
         };
@@ -249,20 +281,20 @@ mod tests {
             Rule {
                 source: 3,
                 line: 5,
-                note: note(Spelling::Canonical, None),
+                note: note(Spelling::Canonical, None, end),
                 ..rule(3)
             },
             Rule {
                 source: 1,
                 line: 1,
-                note: note(Spelling::WithLength, Some("n")),
+                note: note(Spelling::WithLength, Some("n"), None),
                 ..rule(4)
             },
             Rule {
                 net: "2001:db8::/32".parse().unwrap(),
                 source: u16::MAX,
                 line: 9,
-                note: note(Spelling::Text("2001:db8::1/32".into()), Some("")),
+                note: note(Spelling::Text("2001:db8::1/32".into()), Some(""), end),
             },
         ];
         let (mut body, mut anchors, mut read) = Default::default();
@@ -318,6 +350,7 @@ mod tests {
                         spelling,
                         name,
                         comment,
+                        expires: Some(Timestamp::MAX),
                     };
                     rules.push(Rule {
                         net: net.parse().unwrap(),
@@ -362,8 +395,7 @@ mod tests {
         let (mut body, mut anchors) = Default::default();
         let note = Note {
             spelling: Spelling::Text("x".into()),
-            name: None,
-            comment: None,
+            ..Note::default()
         };
         let six = "2001:db8::/32".parse().unwrap();
         let rules = [

@@ -4,6 +4,8 @@
 //! model can change without old revisions becoming unreadable. A change of
 //! meaning is a new [`FORMAT`], and the old one is still read.
 
+mod format;
+mod hex_id;
 mod policy_test;
 mod ports;
 
@@ -11,6 +13,8 @@ use jiff::Timestamp;
 use netpolicy_common::ScopeId;
 use serde::{Deserialize, Serialize};
 
+use self::format::{FORMAT, LATEST, format_of};
+use self::hex_id::HexId;
 use self::policy_test::StoredTest;
 use self::ports::{items, ports};
 use super::StoreError;
@@ -19,15 +23,6 @@ use crate::model::{
     AllowPart, Binding, Combine, Feed, Host, HostCompat, Mode, Name, NamedList, NetworkRule,
     OnDeny, Policy, PolicyCompat, RuleList, Service, State,
 };
-
-/// The format of states without named lists, which earlier versions read as well.
-const FORMAT: u32 = 1;
-/// The format of states with named lists.
-const WITH_LISTS: u32 = 2;
-/// The format of states with exceptions or policy tests.
-const WITH_EXCEPTIONS: u32 = 3;
-/// The format of states with feeds, whose content is elsewhere.
-const WITH_FEEDS: u32 = 4;
 
 /// A state without its rules.
 #[derive(Serialize, Deserialize)]
@@ -64,6 +59,11 @@ fn is_drop(on_deny: &OnDeny) -> bool {
     *on_deny == OnDeny::Drop
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_enforce(mode: &Mode) -> bool {
+    *mode == Mode::Enforce
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredService {
@@ -89,6 +89,8 @@ struct StoredNamedList {
     network_rule: Option<NetworkRule>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     feed: Option<Feed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_shrink: Option<u8>,
     comment: Option<String>,
     owner: String,
     created: Timestamp,
@@ -123,30 +125,10 @@ struct StoredPolicy {
     created: Timestamp,
     altered: Timestamp,
     active: bool,
+    #[serde(default, skip_serializing_if = "is_enforce")]
+    mode: Mode,
     on_host: bool,
     services: Vec<String>,
-}
-
-/// An object's id as text.
-#[derive(Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-#[derive(Clone)]
-struct HexId(ObjectId);
-
-impl TryFrom<String> for HexId {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        ObjectId::from_hex(&text)
-            .map(Self)
-            .ok_or("expected 64 hexadecimal digits")
-    }
-}
-
-impl From<HexId> for String {
-    fn from(id: HexId) -> Self {
-        id.0.to_string()
-    }
 }
 
 impl Document {
@@ -165,6 +147,7 @@ impl Document {
                 every,
                 rule,
                 feed,
+                max_shrink,
                 comment,
                 owner,
                 created,
@@ -182,6 +165,7 @@ impl Document {
                 },
                 network_rule: rule.clone(),
                 feed: feed.as_deref().cloned(),
+                max_shrink: *max_shrink,
                 comment: comment.clone(),
                 owner: owner.clone(),
                 created: *created,
@@ -208,6 +192,7 @@ impl Document {
                 created,
                 altered,
                 active,
+                mode,
                 bindings,
                 ..
             } = policy;
@@ -231,6 +216,7 @@ impl Document {
                 created: *created,
                 altered: *altered,
                 active: *active,
+                mode: *mode,
                 on_host: bindings.contains(&Binding::Host),
                 services: bindings
                     .iter()
@@ -303,9 +289,9 @@ impl Document {
             format: u32,
         }
         let head: FormatHead = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if !(FORMAT..=WITH_FEEDS).contains(&head.format) {
+        if !(FORMAT..=LATEST).contains(&head.format) {
             return Err(format!(
-                "its format is {}, expected {FORMAT} to {WITH_FEEDS}",
+                "its format is {}, expected {FORMAT} to {LATEST}",
                 head.format
             ));
         }
@@ -349,6 +335,7 @@ impl Document {
                 },
                 rule: stored.network_rule,
                 feed: stored.feed.map(Box::new),
+                max_shrink: stored.max_shrink,
                 comment: stored.comment,
                 owner: stored.owner,
                 created: stored.created,
@@ -398,6 +385,7 @@ impl Document {
                 created: stored.created,
                 altered: stored.altered,
                 active: stored.active,
+                mode: stored.mode,
             })
         });
         let policies = policies.collect::<Result<_, String>>()?;
@@ -426,20 +414,6 @@ impl Document {
             lists,
             tests: tests.collect::<Result<_, String>>()?,
         })
-    }
-}
-
-/// The first format that has room for what a state holds: earlier versions read what they can.
-fn format_of(state: &State) -> u32 {
-    let mut policies = state.policies.iter();
-    if state.lists.iter().any(|list| list.feed.is_some()) {
-        WITH_FEEDS
-    } else if policies.any(Policy::has_exceptions) || !state.tests.is_empty() {
-        WITH_EXCEPTIONS
-    } else if state.lists.is_empty() {
-        FORMAT
-    } else {
-        WITH_LISTS
     }
 }
 

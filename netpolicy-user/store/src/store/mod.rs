@@ -24,6 +24,7 @@ mod error;
 mod feed;
 mod list;
 mod objects;
+mod observed;
 mod pending;
 mod rescue;
 mod sqlite;
@@ -39,17 +40,21 @@ use jiff::Timestamp;
 
 pub use self::audit::{AuditDetail, AuditEntry};
 pub use self::backup::{Archivist, Backup, ReplacedDatabase, Restorable, Summary};
-pub use self::bans::{BanBatch, BanEdit, BanLog, BanRow};
+pub use self::bans::{BanBatch, BanEdit, BanLog, BanRow, EncodedBans};
 pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
 pub use self::feed::{FeedRecord, FeedUpdate, NamedFeedRecord};
+pub use self::observed::{
+    EachRecord, ObservationRecord, ObservationStore, discard_observations, observations_bytes,
+    open_observations,
+};
 pub use self::pending::{Pending, PendingEdit};
 pub use self::rescue::{Rescued, Whole, by_rescue};
 /// For tests.
 #[doc(hidden)]
 pub use self::sqlite::SqliteStore;
 pub use self::sqlite::{directory, discard_restore, is_filled, prepare_restore, reset, restore};
-pub use self::window::{Listed, Window};
+pub use self::window::{HistoryWindow, Listed, PastChange, Window};
 pub use crate::begin_without_policy;
 use crate::clock::Clock;
 pub use crate::model::Outcome;
@@ -142,6 +147,12 @@ pub trait Past: Send {
     /// # Errors
     /// Failures to read.
     fn revisions(&self, window: &Window) -> Result<Listed<Revision>, StoreError>;
+
+    /// Revisions by what they changed, who made them and since when, the newest first.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn history(&self, of: &HistoryWindow) -> Result<Listed<PastChange>, StoreError>;
 
     /// Entries of the audit log with their numbers, the newest first; [`Window::text`] is
     /// looked for in all of an entry but its time.
@@ -272,6 +283,24 @@ pub trait Store: Send {
         forget: &[u64],
         audit: &[AuditEntry],
     ) -> Result<Vec<BanBatch>, StoreError>;
+
+    /// Appends changes of bans, and to the audit log, all or nothing. Durable when this returns.
+    /// The batches that were written.
+    ///
+    /// # Errors
+    /// Failures to write, such as [`StoreError::Full`].
+    fn record_encoded_bans(
+        &mut self,
+        encoded: &EncodedBans,
+        audit: &[AuditEntry],
+    ) -> Result<Vec<BanBatch>, StoreError>;
+
+    /// Stores that bans which have ended by now are over, whatever the wall clock says after the
+    /// next boot; in place of the note `before`. The batch that says so.
+    ///
+    /// # Errors
+    /// Failures to write, such as [`StoreError::Full`].
+    fn note_time_of_bans(&mut self, before: Option<u64>) -> Result<BanBatch, StoreError>;
 
     /// Stores a feed's new content, or that the present one is current, in no revision. The
     /// newest state must have the feed.

@@ -267,6 +267,7 @@ fn long_lists() -> State {
         block: hosts(block),
         comment: None,
         inactive: false,
+        mode: Default::default(),
         services: vec![],
         unbound: false,
         replace: false,

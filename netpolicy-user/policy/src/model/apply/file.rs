@@ -209,6 +209,7 @@ impl Worker<'_> {
             entries,
             rule,
             feed,
+            max_shrink,
             comment,
         } = new;
         let old = self.state.lists.iter().find(|old| old.name == name);
@@ -226,6 +227,7 @@ impl Worker<'_> {
                 .unwrap_or_default(),
             rule,
             feed,
+            max_shrink,
             comment,
             owner: old
                 .as_ref()
@@ -314,6 +316,7 @@ impl Worker<'_> {
             compat,
             comment,
             active,
+            mode,
             bindings,
         } = new;
         let allow_lists = self.join_references(&allow_lists, state);
@@ -324,6 +327,7 @@ impl Worker<'_> {
         if let Some(old) = old {
             unchanged = old.comment == comment
                 && old.active == active
+                && old.mode == mode
                 && old.bindings == bindings
                 && old.compat == compat
                 && old.allow_lists == allow_lists
@@ -362,6 +366,7 @@ impl Worker<'_> {
             created: old.map_or(now, |old| old.created),
             altered: old.filter(|_| unchanged).map_or(now, |old| old.altered),
             active,
+            mode,
             bindings,
         }
     }

@@ -1,6 +1,7 @@
 //! Carries out a [`Change`] on a [`State`], or says everything that is wrong with it.
 
 mod edit;
+mod feed;
 mod file;
 mod named;
 mod policy;
@@ -120,6 +121,7 @@ impl Worker<'_> {
                 except,
                 comment,
                 inactive,
+                mode,
                 services,
                 unbound,
                 replace,
@@ -132,6 +134,7 @@ impl Worker<'_> {
                     except,
                     comment: comment.as_deref(),
                     active: !inactive,
+                    mode: *mode,
                     services,
                     unbound: *unbound,
                     replace: *replace,
@@ -162,7 +165,18 @@ impl Worker<'_> {
                 comment: comment.as_deref(),
                 replace: *replace,
                 rule: network_rule.as_ref(),
+                feed: None,
             }),
+            Change::CreateFeed {
+                name,
+                settings,
+                comment,
+            } => self.create_feed(name, settings, comment.as_deref()),
+            Change::AlterFeed {
+                name,
+                settings,
+                comment,
+            } => self.alter_feed(name, settings, comment.as_deref()),
             Change::AlterList {
                 name,
                 entries,
@@ -183,6 +197,7 @@ impl Worker<'_> {
             Change::RenamePolicy { name, to } => self.rename_policy(name, to),
             Change::DropPolicy { name } => self.drop_policy(name),
             Change::SetActive { name, active } => self.set_active(name, *active),
+            Change::SetMode { policy, mode } => self.set_mode(policy, *mode),
             Change::Bind { policy, service } => self.bind(policy, service.as_deref()),
             Change::Unbind { policy, service } => self.unbind(policy, service.as_deref()),
             Change::AddService {

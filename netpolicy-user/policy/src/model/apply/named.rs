@@ -13,7 +13,7 @@ use crate::model::name::list_name;
 use crate::model::named::MAX_LISTS;
 use crate::model::reader::{ListReader, Reference};
 use crate::model::{
-    AllowPart, Name, NamedList, NetworkRule, Policy, Rule, RuleList, State, reference,
+    AllowPart, Feed, Name, NamedList, NetworkRule, Policy, Rule, RuleList, State, reference,
 };
 
 /// A list to be made.
@@ -23,6 +23,7 @@ pub(super) struct NewList<'a> {
     pub(super) comment: Option<&'a str>,
     pub(super) replace: bool,
     pub(super) rule: Option<&'a NetworkRule>,
+    pub(super) feed: Option<Box<Feed>>,
 }
 
 impl Worker<'_> {
@@ -56,7 +57,8 @@ impl Worker<'_> {
             entries: RuleList::default(),
             every: RuleList::default(),
             rule: new.rule.cloned(),
-            feed: None,
+            feed: new.feed.clone(),
+            max_shrink: replaced.as_ref().and_then(|old| old.max_shrink),
             comment,
             owner: self.cx.actor.to_owned(),
             created: now,
@@ -231,7 +233,7 @@ impl Worker<'_> {
     }
 
     /// The index of a list that must exist, by its name with or without `@`.
-    fn list(&mut self, name: &str) -> Option<usize> {
+    pub(super) fn list(&mut self, name: &str) -> Option<usize> {
         let name = name.strip_prefix('@').unwrap_or(name);
         let mut lists = self.state.lists.iter();
         lists.position(|list| list.name.matches(name)).or_else(|| {
@@ -366,7 +368,7 @@ impl Worker<'_> {
     }
 
     /// Puts an altered list in its place; one that is as it was does not count as altered.
-    fn replace_list(&mut self, index: usize, mut list: NamedList) {
+    pub(super) fn replace_list(&mut self, index: usize, mut list: NamedList) {
         if list != self.state.lists[index] {
             list.altered = self.cx.now;
             self.state.lists[index] = list;

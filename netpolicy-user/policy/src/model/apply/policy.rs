@@ -6,7 +6,7 @@ use super::{Noun, Problem, Worker, check_free};
 use crate::model::change::{Change, ListEdit, ListInput};
 use crate::model::evaluate::ListKind;
 use crate::model::reader::{ListReader, Reference};
-use crate::model::{AllowPart, Binding, Name, Policy, PolicyCompat, RuleList};
+use crate::model::{AllowPart, Binding, Mode, Name, Policy, PolicyCompat, RuleList};
 
 /// A policy to be made.
 pub(super) struct NewPolicy<'a> {
@@ -16,6 +16,7 @@ pub(super) struct NewPolicy<'a> {
     pub(super) except: &'a ListInput,
     pub(super) comment: Option<&'a str>,
     pub(super) active: bool,
+    pub(super) mode: Mode,
     pub(super) services: &'a [String],
     pub(super) unbound: bool,
     pub(super) replace: bool,
@@ -76,6 +77,7 @@ impl Worker<'_> {
             created: self.cx.now,
             altered: self.cx.now,
             active: new.active,
+            mode: new.mode,
             bindings,
         };
         self.refer(&mut policy, ListKind::Allow, allow_lists);
@@ -151,6 +153,30 @@ impl Worker<'_> {
                 policy.name
             ));
         }
+        if active && policy.mode == Mode::Observe {
+            self.report.warn(format!(
+                "policy '{0}' is only observed and denies nothing until `netpolicy policy alter {0} \
+                 --mode enforce`",
+                policy.name
+            ));
+        }
+        self.replace(index, policy);
+        Some(())
+    }
+
+    pub(super) fn set_mode(&mut self, name: &str, mode: Mode) -> Option<()> {
+        let index = self.policy(name)?;
+        let policy = Policy {
+            mode,
+            ..self.state.policies[index].clone()
+        };
+        if !policy.active {
+            self.report.warn(format!(
+                "policy '{0}' is inactive: it is neither enforced nor observed until `netpolicy \
+                 policy activate {0}`",
+                policy.name
+            ));
+        }
         self.replace(index, policy);
         Some(())
     }
@@ -202,12 +228,13 @@ impl Worker<'_> {
         for index in 0..self.state.policies.len() {
             let mut policy = self.state.policies[index].clone();
             if Some(index) == chosen {
-                // What an inactive policy was bound to must not begin to count by this.
-                if !policy.active {
+                // What a policy was bound to without effect must not begin to count by this.
+                if !policy.is_enforced() {
                     policy.bindings.clear();
                 }
                 policy.bindings.insert(binding.clone());
                 policy.active = true;
+                policy.mode = Mode::Enforce;
             } else if policy.bindings.remove(&binding) && policy.bindings.is_empty() {
                 policy.active = false;
             }

@@ -26,6 +26,7 @@ fn create(name: &str, allow: Option<&[&str]>, block: &[&str]) -> Change {
         block: items(block),
         comment: None,
         inactive: false,
+        mode: Default::default(),
         services: vec![],
         unbound: false,
         replace: false,

@@ -29,6 +29,7 @@ fn create(name: &str, inactive: bool) -> Change {
         },
         comment: None,
         inactive,
+        mode: Default::default(),
         services: Vec::new(),
         unbound: false,
         replace: false,
@@ -70,6 +71,12 @@ fn new_policy_requires_create_and_activation_requires_attach() {
     };
     assert!(lacks(&of_group, &state, &activate).is_empty());
     assert_eq!(lacks(&alice, &state, &activate).len(), 1);
+    let observe = Change::SetMode {
+        policy: "office".into(),
+        mode: Mode::Observe,
+    };
+    assert!(lacks(&of_group, &state, &observe).is_empty());
+    assert_eq!(lacks(&alice, &state, &observe).len(), 1);
 }
 
 #[test]
@@ -180,10 +187,8 @@ fn principals_and_privileges_read_back_as_written() {
         );
     }
     let error = "owner".parse::<Privilege>().unwrap_err().to_string();
-    assert!(
-        error.contains("admin, create, attach, bypass, read"),
-        "{error}"
-    );
+    let all = Privilege::ALL.map(|privilege| privilege.to_string());
+    assert!(error.contains(&all.join(", ")), "{error}");
 }
 
 #[test]

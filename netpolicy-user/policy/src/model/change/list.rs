@@ -1,5 +1,6 @@
 //! What changes say of lists: where rules come from, and how lists are edited.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -23,6 +24,10 @@ pub struct ListInput {
     /// A comment for each of these rules that has none in its file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// When each of these rules ends; without it, none has an end, also where it is on the
+    /// list already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// Leave out bad lines of files, with a warning, instead of refusing.
     #[serde(default)]
     pub skip_invalid: bool,

@@ -22,9 +22,9 @@ pub enum ListProblem {
         /// The reference.
         name: Excerpt,
     },
-    /// A reference with a name or comment of its own.
+    /// A reference with a name, a comment or an end of its own.
     #[error(
-        "{name} refers to a list and has no name or comment of its own; comment on the list instead"
+        "{name} refers to a list and has no name, comment or end of its own; give them to the list or its entries instead"
     )]
     ReferenceNoted {
         /// The reference.
@@ -66,6 +66,12 @@ pub enum ListProblem {
         "the entries of '{list}' come from its feed; make a list of its own for others, and let policies refer to both"
     )]
     FeedEdited {
+        /// The list.
+        list: String,
+    },
+    /// Settings of a feed for a list that is none.
+    #[error("list '{list}' is no feed; `netpolicy list alter` alters it")]
+    NoFeed {
         /// The list.
         list: String,
     },

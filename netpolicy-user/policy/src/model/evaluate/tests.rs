@@ -290,3 +290,27 @@ fn exception_does_not_allow() {
     assert_eq!(host(toml, "10.1.3.3"), Reason::Blocked);
     assert_eq!(host(toml, "192.0.2.1"), Reason::NotAllowed);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn many_sources_are_judged_as_each_alone(
+        state in crate::model::arbitrary::state(),
+        more in proptest::collection::vec(proptest::prelude::any::<IpAddr>(), 8),
+    ) {
+        let mut sources: Vec<_> = crate::model::arbitrary::boundaries(&state).into_iter().collect();
+        sources.extend(more);
+        // In no order, and some twice.
+        let third = sources.len() / 3;
+        sources.rotate_left(third);
+        sources.extend(sources.first().copied());
+        let scopes = std::iter::once(None).chain(state.services.iter().map(Some));
+        for service in scopes {
+            let verdicts = evaluate_all(&state, service, &sources);
+            for (source, verdict) in sources.iter().zip(verdicts) {
+                proptest::prop_assert_eq!(verdict, evaluate(&state, service, *source), "{}", source);
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Typed access to parsed TOML, which reports what does not fit.
 
+use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
@@ -129,6 +130,27 @@ impl<'d> TomlTable<'d> {
             DeValue::String(text) => Some((text, value.span().start)),
             _ => self.wrong_type(key, value, expected, report),
         }
+    }
+
+    /// An instant, as a string or as TOML's own date and time.
+    pub(super) fn time(&self, key: &'static str, report: &mut Report) -> Option<Timestamp> {
+        const EXPECTED: &str = "a time with its zone, as in \"2030-01-31T12:00:00Z\"";
+        let value = self.get(key)?;
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Datetime(time) => time.to_string(),
+            _ => return self.wrong_type(key, value, EXPECTED, report),
+        };
+        let found = text.parse().ok();
+        if found.is_none() {
+            let problem = Problem::WrongValue {
+                key,
+                found: Excerpt::new(&text),
+                expected: EXPECTED,
+            };
+            report.error_at(Some(self.document.place(value.span().start)), problem);
+        }
+        found
     }
 
     /// A text that must be there.

@@ -6,8 +6,8 @@ use super::feeds;
 use super::lists::NETWORK_RULE;
 use super::policy_tests;
 use crate::model::{
-    Binding, Feed, Name, NamedList, NetworkRule, OnDeny, Policy, PolicyCompat, Rule, RuleList,
-    State, TestedAttempt, reference,
+    Binding, Feed, Mode, Name, NamedList, NetworkRule, OnDeny, Policy, PolicyCompat, Rule,
+    RuleList, State, TestedAttempt, reference,
 };
 
 /// Rules up to this many stand on one line.
@@ -131,6 +131,9 @@ fn named_list(list: &NamedList) -> Section<'_> {
     let mut head = Out::table("[[list]]");
     head.line(format!("name = {}", quoted(&list.name.to_written_list())));
     head.comment(list.comment.as_deref());
+    if let Some(share) = list.max_shrink {
+        head.line(format!("max_shrink = \"{share}%\""));
+    }
     if let Some(rule) = &list.rule {
         head.line(format!("{NETWORK_RULE} = {}", network_rule(rule)));
     }
@@ -195,6 +198,10 @@ fn policy(policy: &Policy) -> Section<'_> {
     if !policy.active {
         head.line("active = false".to_owned());
     }
+    // Left out at its default, so that earlier versions read the file.
+    if policy.mode != Mode::default() {
+        head.line(format!("mode = \"{}\"", policy.mode));
+    }
     let mut parts = vec![SectionPart::Lines("head", head.0)];
     let allow = policy.allow_list();
     parts.extend(allow.map(|list| rules("allow", &policy.allow_lists, list)));
@@ -256,7 +263,7 @@ fn rules<'s>(key: &'static str, lists: &[Name], list: &'s RuleList) -> SectionPa
 }
 
 fn is_plain(rule: &Rule) -> bool {
-    rule.name().is_none() && rule.comment().is_none()
+    rule.name().is_none() && rule.comment().is_none() && rule.expires().is_none()
 }
 
 fn rule(rule: &Rule) -> String {
@@ -265,7 +272,12 @@ fn rule(rule: &Rule) -> String {
         return address;
     }
     let mut table = format!("{{ address = {address}");
-    for (key, value) in [("name", rule.name()), ("comment", rule.comment())] {
+    let expires = rule.expires().map(|end| end.to_string());
+    for (key, value) in [
+        ("name", rule.name()),
+        ("comment", rule.comment()),
+        ("expires", expires.as_deref()),
+    ] {
         if let Some(value) = value {
             let _ = write!(table, ", {key} = {}", quoted(value));
         }

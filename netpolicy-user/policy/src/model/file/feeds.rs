@@ -8,6 +8,7 @@ use super::FileList;
 use super::document::TomlTable;
 use super::read::{FileReader, Repeated};
 use crate::model::error::{Excerpt, ListProblem, Problem};
+use crate::model::feed::{bytes, percent};
 use crate::model::name::list_name;
 use crate::model::{Feed, FeedFilter, RuleList, SpecialRanges};
 
@@ -70,6 +71,7 @@ impl FileReader<'_, '_> {
                 entries: RuleList::default(),
                 rule: None,
                 feed: Some(Box::new(feed)),
+                max_shrink: None,
                 comment,
             });
         }
@@ -111,7 +113,7 @@ impl FileReader<'_, '_> {
         let timeout = time("timeout").unwrap_or(usual.timeout);
         let stale_after = time("stale_after").unwrap_or(interval.saturating_mul(3));
         let max_bytes = self.sized(table, "max_bytes", SIZE, bytes);
-        let max_shrink = self.sized(table, "max_shrink", PERCENT, percent);
+        let max_shrink = self.max_shrink(table);
         let min_entries = self.sized(table, "min_entries", NUMBER, |_| None);
         let special = table.choice("special_ranges", SPECIALS, SPECIAL, self.report);
         let mut words = |key| {
@@ -145,10 +147,7 @@ impl FileReader<'_, '_> {
             max_bytes: max_bytes.unwrap_or(usual.max_bytes),
             format: format.map(|(text, _)| text.to_owned()),
             min_entries: min_entries.unwrap_or(usual.min_entries),
-            // The check refuses whatever is beyond 100.
-            max_shrink: max_shrink.map_or(usual.max_shrink, |percent| {
-                u8::try_from(percent).unwrap_or(u8::MAX)
-            }),
+            max_shrink: max_shrink.unwrap_or(usual.max_shrink),
             special_ranges: special.unwrap_or_default(),
             filter,
             ..usual
@@ -166,6 +165,20 @@ impl FileReader<'_, '_> {
             Ok(time) => Some(time.as_secs()),
             Err(_) => {
                 self.wrong_value(key, text, TIME, at);
+                None
+            }
+        }
+    }
+
+    /// By how much a list may shrink, percent.
+    pub(super) fn max_shrink(&mut self, table: &TomlTable<'_>) -> Option<u8> {
+        const KEY: &str = "max_shrink";
+        let share = self.sized(table, KEY, PERCENT, percent)?;
+        match u8::try_from(share) {
+            Ok(share) if share <= 100 => Some(share),
+            _ => {
+                let at = table.get(KEY).map_or(0, |value| value.span().start);
+                self.wrong_value(KEY, &share.to_string(), "0% to 100%", at);
                 None
             }
         }
@@ -205,20 +218,6 @@ impl FileReader<'_, '_> {
         let place = self.document.place(at);
         self.report.error_at(Some(place), problem);
     }
-}
-
-/// "64MiB", "512 KiB" in bytes.
-fn bytes(text: &str) -> Option<u64> {
-    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    units.iter().find_map(|(unit, shift)| {
-        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
-        number.checked_mul(1 << shift)
-    })
-}
-
-/// "30%" as 30; more than 100 is kept, and refused later.
-fn percent(text: &str) -> Option<u64> {
-    text.strip_suffix('%')?.trim_end().parse().ok()
 }
 
 /// The lines of a feed in the policy file, without those that say what is usual.

@@ -19,6 +19,7 @@ impl FileReader<'_, '_> {
             "entries",
             "file",
             "allow_empty",
+            "max_shrink",
             NETWORK_RULE,
         ];
         let mut lists = Vec::new();
@@ -37,6 +38,7 @@ impl FileReader<'_, '_> {
                 .unwrap_or_default();
             let comment = self.comment(&table);
             let rule = self.network_rule(&table);
+            let max_shrink = self.max_shrink(&table);
             let Some((name, place)) = name else { continue };
             if !seen.is_new(&name, &place, self.report) {
                 continue;
@@ -46,6 +48,7 @@ impl FileReader<'_, '_> {
                 entries,
                 rule,
                 feed: None,
+                max_shrink,
                 comment,
             });
         }

@@ -7,6 +7,7 @@
 mod choices;
 mod document;
 mod export;
+mod export_files;
 mod feeds;
 mod items;
 mod lists;
@@ -31,6 +32,7 @@ use super::{
 
 pub use export::export;
 pub(super) use export::{Section, SectionPart, feed_lines, sections};
+pub use export_files::export_files;
 pub(super) use policy_tests::FileTest;
 
 /// A policy file that was read.
@@ -66,6 +68,7 @@ pub(super) struct FileList {
     pub(super) entries: RuleList,
     pub(super) rule: Option<NetworkRule>,
     pub(super) feed: Option<Box<Feed>>,
+    pub(super) max_shrink: Option<u8>,
     pub(super) comment: Option<String>,
 }
 
@@ -83,6 +86,7 @@ pub(super) struct FilePolicy {
     pub(super) compat: PolicyCompat,
     pub(super) comment: Option<String>,
     pub(super) active: bool,
+    pub(super) mode: Mode,
     pub(super) bindings: BTreeSet<Binding>,
 }
 

@@ -208,6 +208,7 @@ impl FileReader<'_, '_> {
             "allow_empty",
             "bind",
             "active",
+            "mode",
             "comment",
         ];
         let table = table.with_keys(KEYS, self.report);
@@ -238,6 +239,7 @@ impl FileReader<'_, '_> {
         let (except, except_lists) = except.unwrap_or_default();
         let bindings = self.bindings(&table, services);
         let active = table.boolean("active", self.report).unwrap_or(true);
+        let mode = table.mode(self.report);
         let comment = self.comment(&table);
         let compat = self.compat(&table, &allow);
         let Some((name, place)) = name else {
@@ -257,6 +259,7 @@ impl FileReader<'_, '_> {
             compat,
             comment,
             active,
+            mode,
             bindings,
         });
         Some(())

@@ -8,7 +8,7 @@ use toml::de::{DeArray, DeValue};
 use super::document::TomlTable;
 use super::items::ArrayItem;
 use super::text::TomlDocument;
-use crate::model::reader::{ListReader, RuleSpot};
+use crate::model::reader::{GivenNote, ListReader, RuleSpot};
 
 /// Reads the array of a key into a list.
 pub(super) struct Inline<'a, 'r> {
@@ -96,7 +96,7 @@ impl<'a, 'r> Inline<'a, 'r> {
     }
 }
 
-/// Reads `{ address = "…", name = "…", comment = "…" }`.
+/// Reads `{ address = "…", name = "…", comment = "…", expires = "…" }`.
 fn rule_table<'d>(
     reader: &mut ListReader<'_>,
     spot: RuleSpot,
@@ -106,18 +106,25 @@ fn rule_table<'d>(
 ) {
     let report = reader.report();
     let DeValue::Table(entries) = item.get_ref() else {
-        let expected = "a string or { address = \"…\", name = \"…\", comment = \"…\" }";
+        let expected =
+            "a string or { address = \"…\", name = \"…\", comment = \"…\", expires = \"…\" }";
         let _: Option<()> = parent.wrong_type(key, item, expected, report);
         return;
     };
     let table = parent.inner(entries, "a rule", item);
-    let table = table.with_keys(&["address", "name", "comment"], report);
+    let table = table.with_keys(&["address", "name", "comment", "expires"], report);
     let address = table.required("address", "\"10.0.0.0/8\"", report);
     let mut text = |key| table.string(key, "a string", report).map(|(text, _)| text);
     let (name, comment) = (text("name"), text("comment"));
+    let expires = table.time("expires", report);
     if let Some((address, _)) = address {
         let some = |text: &&str| !text.is_empty();
-        reader.item(spot, address, name.filter(some), comment.filter(some));
+        let given = GivenNote {
+            name: name.filter(some),
+            comment: comment.filter(some),
+            expires,
+        };
+        reader.item(spot, address, given);
     }
 }
 

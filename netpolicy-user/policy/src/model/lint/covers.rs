@@ -70,7 +70,7 @@ fn lists(state: &State) -> Vec<PolicyGroup> {
     let services = state.services.iter();
     let services = services.map(|service| Binding::Service(service.name.clone()));
     for scope in std::iter::once(Binding::Host).chain(services) {
-        let governs = |policy: &Policy| policy.active && policy.bindings.contains(&scope);
+        let governs = |policy: &Policy| policy.is_enforced() && policy.bindings.contains(&scope);
         let governing: Vec<_> = policies().filter(|(_, policy)| governs(policy)).collect();
         let members: Vec<_> = governing.iter().map(|(at, _)| *at).collect();
         let is_known = lists.iter().any(|known| known.members == members);

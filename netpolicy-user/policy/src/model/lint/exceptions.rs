@@ -90,8 +90,8 @@ pub(super) fn findings<A: Bits>(
         let exceptions = ranges::<A>(state, policy, ListKind::Except);
         let with = |(_, other): &(usize, &Policy)| {
             other.name != policy.name
-                && other.active
-                && policy.active
+                && other.is_enforced()
+                && policy.is_enforced()
                 && !other.bindings.is_disjoint(&policy.bindings)
         };
         let others = state.policies.iter().enumerate().filter(with);

@@ -110,6 +110,8 @@ pub enum Code {
     HostBits,
     /// A policy without any rule that restricts.
     RestrictsNothing,
+    /// An allow list all of whose rules end: then it allows no source.
+    AllowListEnds,
     /// A policy bound to nothing.
     NotBound,
     /// An inactive policy that is bound.
@@ -148,6 +150,7 @@ impl Code {
             Self::SpecialRange => "special-range",
             Self::HostBits => "host-bits",
             Self::RestrictsNothing => "restricts-nothing",
+            Self::AllowListEnds => "allow-list-ends",
             Self::NotBound => "not-bound",
             Self::Inactive => "inactive",
             Self::Ungoverned => "ungoverned",
@@ -200,6 +203,7 @@ impl Code {
             | Self::BlocksHalf
             | Self::MissingFamily
             | Self::RestrictsNothing
+            | Self::AllowListEnds
             | Self::NotBound
             | Self::Inactive
             | Self::Ungoverned

@@ -1,10 +1,12 @@
 //! Findings about whole policies, about the scopes that they govern, and about names.
 
+use jiff::Timestamp;
+
 use super::families::{FamilySummary, family, passes_both};
 use super::finding::{Code, Finding, Severity};
 use super::sweep::{Group, Ranks, RuleEntry};
 use super::{Findings, State};
-use crate::model::{AllowPart, Binding, Combine, Policy};
+use crate::model::{AllowPart, Binding, Combine, ListKind, Policy};
 
 /// The blocked part of a family from which on there is a finding.
 const HALF: f64 = 0.5;
@@ -34,12 +36,12 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
     let governed = bindings.iter().map(|scope| GoverningPolicies {
         scope: Some(scope),
         members: policies()
-            .filter(|(_, policy)| policy.active && policy.bindings.contains(scope))
+            .filter(|(_, policy)| policy.is_enforced() && policy.bindings.contains(scope))
             .map(|(at, _)| at)
             .collect(),
     });
     let idle = policies()
-        .filter(|(_, policy)| !policy.active || policy.bindings.is_empty())
+        .filter(|(_, policy)| !policy.is_in_force())
         .map(|(at, _)| GoverningPolicies {
             scope: None,
             members: vec![at],
@@ -91,7 +93,7 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
 }
 
 fn governing<'a>(state: &'a State, scope: &'a Binding) -> impl Iterator<Item = &'a Policy> {
-    state.bound_to(scope).filter(|policy| policy.active)
+    state.governing(scope)
 }
 
 fn says_only(policy: &Policy) -> bool {
@@ -186,7 +188,7 @@ impl GoverningPolicies<'_> {
         }
         let bound = state.policies.iter().enumerate();
         let of_host: Vec<_> = bound
-            .filter(|(_, p)| p.active && p.bindings.contains(&Binding::Host))
+            .filter(|(_, p)| p.is_enforced() && p.bindings.contains(&Binding::Host))
             .map(|(at, _)| at)
             .collect();
         if of_host.is_empty() {
@@ -281,6 +283,14 @@ pub(super) fn policies(state: &State, findings: &mut Findings) {
                 ),
             );
         }
+        if let Some(end) = allows_until(state, policy) {
+            say(
+                Code::AllowListEnds,
+                format!(
+                    "every rule of its allow list ends, the last at {end}: it allows no source then"
+                ),
+            );
+        }
         if !says_only(policy) && policy.block.is_empty() && policy.block_lists.is_empty() {
             say(
                 Code::RestrictsNothing,
@@ -289,6 +299,15 @@ pub(super) fn policies(state: &State, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// When the last rule of an allow list ends, if each of them does.
+fn allows_until(state: &State, policy: &Policy) -> Option<Timestamp> {
+    let counted = state.counted(policy);
+    let allowing = counted.iter().filter(|one| one.kind == ListKind::Allow);
+    let mut rules = allowing.flat_map(|one| one.entries.iter());
+    // Few lists come beyond their first rule.
+    rules.try_fold(None, |last, rule| Some(last.max(Some(rule.expires()?))))?
 }
 
 /// What can be said of each named list as a whole.

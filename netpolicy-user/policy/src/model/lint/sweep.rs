@@ -112,16 +112,20 @@ impl Ranks {
         let policies = &state.policies;
         let mut ranked: Vec<usize> = (0..policies.len()).collect();
         ranked.sort_by_key(|&at| {
-            policies
-                .get(at)
-                .map(|policy| (!policy.active, std::cmp::Reverse(policy.bindings.len()), at))
+            policies.get(at).map(|policy| {
+                (
+                    !policy.is_enforced(),
+                    std::cmp::Reverse(policy.bindings.len()),
+                    at,
+                )
+            })
         });
         let ordered: Vec<_> = ranked.iter().filter_map(|&at| policies.get(at)).collect();
         let wherever = ordered.iter().enumerate().map(|(at, one)| {
             let others = ordered.iter().enumerate().map(|(other_at, other)| {
                 at == other_at
-                    || one.active
-                        && other.active
+                    || one.is_enforced()
+                        && other.is_enforced()
                         && !other.bindings.is_empty()
                         && one.bindings.is_superset(&other.bindings)
             });

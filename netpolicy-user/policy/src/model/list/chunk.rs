@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::RuleList;
 use super::earlier::Earlier;
@@ -17,7 +18,7 @@ pub const CHUNK_BYTES: usize = 256 << 10;
 /// No rule takes more bytes: name and comment may have [`MAX_COMMENT`] characters of four bytes,
 /// the address as it was written 100 bytes.
 const LARGEST_RULE: usize = 33 << 10;
-const _: () = assert!(LARGEST_RULE >= 26 + 3 * (1 + 3) + 2 * 4 * MAX_COMMENT + 100);
+const _: () = assert!(LARGEST_RULE >= 26 + 3 * (1 + 3) + 2 * 4 * MAX_COMMENT + 100 + 10);
 /// A chunk ends after the rule with which it has as many bytes: the next one might not fit.
 const FULL: usize = CHUNK_BYTES - LARGEST_RULE;
 /// Rules that take a multiple of these bytes end a chunk as many times as often. So chunks of
@@ -36,6 +37,8 @@ pub struct RuleChunk {
     bytes: usize,
     /// The [`Rule::source`]s in it, each once.
     sources: Box<[u16]>,
+    /// The earliest end of its rules.
+    first_end: Option<Timestamp>,
 }
 
 impl RuleChunk {
@@ -46,10 +49,12 @@ impl RuleChunk {
                 sources.push(rule.source);
             }
         }
+        let first_end = rules.iter().filter_map(Rule::expires).min();
         Self {
             rules,
             bytes,
             sources: sources.into(),
+            first_end,
         }
     }
 
@@ -62,6 +67,12 @@ impl RuleChunk {
     /// The [`Rule::source`]s in it, each once.
     pub(super) fn sources(&self) -> &[u16] {
         &self.sources
+    }
+
+    /// The earliest end of its rules; `None`: none has one.
+    #[must_use]
+    pub(super) fn first_end(&self) -> Option<Timestamp> {
+        self.first_end
     }
 
     /// Whether the chunk would end here whatever rules followed.
@@ -199,7 +210,9 @@ pub fn most_bytes(rule: &Rule) -> usize {
     };
     let texts = [spelled, note.name.as_ref(), note.comment.as_ref()];
     let text = |text: Option<&Box<str>>| 1 + text.map_or(0, |text| 3 + text.len());
-    plain + texts.into_iter().map(text).sum::<usize>()
+    // Seconds, as a number of variable length.
+    let end = if note.expires.is_some() { 10 } else { 0 };
+    plain + texts.into_iter().map(text).sum::<usize>() + end
 }
 
 /// Whether a chunk ends after a rule whatever rules are before it.
@@ -300,6 +313,7 @@ mod tests {
             spelling: Spelling::Text(spelled.into()),
             name: Some(long.as_str().into()),
             comment: Some(long.into()),
+            expires: Some(Timestamp::MAX),
         };
         let six = "2001:db8::1".parse().unwrap();
         let largest = Rule {

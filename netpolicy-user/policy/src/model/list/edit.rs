@@ -1,5 +1,7 @@
 //! Edits of lists: the new version shares the unchanged chunks.
 
+use jiff::Timestamp;
+
 use super::chunk::Cutter;
 use super::{RuleChunk, RuleList};
 use crate::model::Rule;
@@ -21,6 +23,40 @@ impl RuleList {
             }
         }
         *self = Self::of(cutter.finish(), self.sources().to_vec()).without_unused_sources();
+    }
+
+    /// The ends of its rules.
+    pub(in crate::model) fn ends(&self) -> impl Iterator<Item = Timestamp> {
+        let chunks = self.chunks().iter();
+        let with_ends = chunks.filter(|chunk| chunk.first_end().is_some());
+        with_ends.flat_map(|chunk| chunk.rules().iter().filter_map(Rule::expires))
+    }
+
+    /// Takes away the rules whose end is over, and gives them.
+    pub(in crate::model) fn take_ended(
+        &mut self,
+        is_over: &dyn Fn(Timestamp) -> bool,
+    ) -> Vec<Rule> {
+        let due = |chunk: &RuleChunk| chunk.first_end().is_some_and(is_over);
+        let mut ended = Vec::new();
+        if !self.chunks().iter().any(|chunk| due(chunk)) {
+            return ended;
+        }
+        let mut cutter = Cutter::default();
+        for chunk in self.chunks() {
+            if !due(chunk) {
+                cutter.share(chunk);
+                continue;
+            }
+            for rule in chunk.rules() {
+                match rule.expires().is_some_and(is_over) {
+                    true => ended.push(rule.clone()),
+                    false => cutter.push(rule.clone()),
+                }
+            }
+        }
+        *self = Self::of(cutter.finish(), self.sources().to_vec()).without_unused_sources();
+        ended
     }
 
     /// Puts rules in place of those for the same networks.

@@ -1,55 +1,24 @@
 //! Differences of named lists and of references to them.
 
-use super::{PlanAction, PlanItem, SHOWN_RULES, comment, compare, field, for_each_name, rules};
+use super::renamed::Nameable;
+use super::{SHOWN_RULES, comment, field, rules};
 use crate::model::file::feed_lines;
 use crate::model::{ListKind, Name, NamedList, NetworkRule, State, reference};
 
-/// The differences of named lists.
-pub(super) fn lists(items: &mut Vec<PlanItem>, old: &State, new: &State) {
-    let renamed = renamed_lists(old, new);
-    for_each_name(
-        &old.lists,
-        &new.lists,
-        |list| &list.name,
-        |name, old, new| {
-            if renamed.iter().any(|(from, _)| Some(*from) == old) {
-                return;
-            }
-            if let Some((from, to)) = renamed.iter().find(|(_, to)| Some(*to) == new) {
-                let mut details = Vec::new();
-                field(&mut details, "name", Some(&from.name), Some(&to.name));
-                items.push(PlanItem {
-                    action: PlanAction::Change,
-                    subject: format!("list {}", from.name),
-                    details,
-                });
-                return;
-            }
-            compare(items, format!("list {name}"), old, new, list_details);
-        },
-    );
-}
+/// Named lists.
+pub(super) const LISTS: Nameable<NamedList> = Nameable {
+    noun: "list",
+    name: |list| &list.name,
+    is_as_old: |one, other| one.created == other.created,
+    details: list_details,
+};
 
 /// The named lists that differ in nothing but their name, made at the same instant.
 pub(in crate::model) fn renamed_lists<'a>(
     old: &'a State,
     new: &'a State,
 ) -> Vec<(&'a NamedList, &'a NamedList)> {
-    let gone = |state: &'a State, other: &'a State| {
-        let is_gone = |list: &&NamedList| other.lists.iter().all(|l| l.name != list.name);
-        state.lists.iter().filter(is_gone)
-    };
-    let mut added: Vec<_> = gone(new, old).collect();
-    let mut pairs = Vec::new();
-    for from in gone(old, new) {
-        let same = |to: &&NamedList| {
-            to.created == from.created && list_details(Some(from), Some(to)).is_empty()
-        };
-        if let Some(at) = added.iter().position(same) {
-            pairs.push((from, added.swap_remove(at)));
-        }
-    }
-    pairs
+    LISTS.renamed(&old.lists, &new.lists)
 }
 
 fn list_details(old: Option<&NamedList>, new: Option<&NamedList>) -> Vec<String> {
@@ -62,6 +31,11 @@ fn list_details(old: Option<&NamedList>, new: Option<&NamedList>) -> Vec<String>
     if old.is_some() || new.is_some_and(|list| list.rule.is_some()) {
         field(&mut details, "network rule", before, after);
     }
+    let limit = |list: Option<&NamedList>| -> Vec<String> {
+        let share = list.and_then(|list| list.max_shrink);
+        share.map(|share| format!("{share}%")).into_iter().collect()
+    };
+    words(&mut details, "max_shrink", &limit(old), &limit(new));
     let feed = |list: Option<&NamedList>| -> Vec<String> {
         let feed = list.and_then(|list| list.feed.as_deref());
         feed.map(feed_lines).unwrap_or_default()

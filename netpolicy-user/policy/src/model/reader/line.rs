@@ -1,5 +1,7 @@
 //! Lines of list files, and the comments in them.
 
+use jiff::Timestamp;
+
 use super::{ListReader, RuleSpot};
 use crate::model::MAX_COMMENT;
 use crate::model::address;
@@ -11,9 +13,18 @@ pub(super) const COMMENT: [char; 2] = ['#', ';'];
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::model) struct GivenNote<'a> {
     /// Their name.
-    pub(super) name: Option<&'a str>,
+    pub(in crate::model) name: Option<&'a str>,
     /// Their comment.
-    pub(super) comment: Option<&'a str>,
+    pub(in crate::model) comment: Option<&'a str>,
+    /// When they end.
+    pub(in crate::model) expires: Option<Timestamp>,
+}
+
+impl GivenNote<'_> {
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.name.is_none() && self.comment.is_none() && self.expires.is_none()
+    }
 }
 
 impl ListReader<'_> {
@@ -27,7 +38,7 @@ impl ListReader<'_> {
                 column: count(line.len() - line.trim_ascii_start().len()) + 1,
             };
             match address::strict(item.as_bytes()) {
-                Some(written) => self.net(spot, written, item, given.name, given.comment),
+                Some(written) => self.net(spot, written, item, given),
                 None => self.line(spot, line, given),
             }
             if self.is_done() {
@@ -56,8 +67,10 @@ impl ListReader<'_> {
                         ..spot
                     },
                     item,
-                    given.name,
-                    comment.or(given.comment),
+                    GivenNote {
+                        comment: comment.or(given.comment),
+                        ..given
+                    },
                 );
             }
             if self.is_done() {

@@ -21,6 +21,7 @@ impl ListReader<'_> {
         let given = GivenNote {
             name: input.name.as_deref().filter(|name| !name.is_empty()),
             comment: input.comment.as_deref().filter(|text| !text.is_empty()),
+            expires: input.expires,
         };
         if !input.items.is_empty()
             && let Some(source) = self.source(option, false)
@@ -33,8 +34,7 @@ impl ListReader<'_> {
                         column: 0,
                     },
                     item,
-                    given.name,
-                    given.comment,
+                    given,
                 );
                 if self.is_done() {
                     return;

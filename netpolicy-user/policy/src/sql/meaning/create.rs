@@ -174,6 +174,7 @@ impl Cx<'_, '_> {
             block: ListInput::of(block.list),
             comment,
             inactive: !is_live,
+            mode: Default::default(),
             services: Vec::new(),
             unbound: !is_live,
             replace: replaced.is_some(),
@@ -248,6 +249,7 @@ impl Cx<'_, '_> {
             block: ListInput::default(),
             comment: None,
             inactive: !is_setting,
+            mode: Default::default(),
             services: Vec::new(),
             unbound: !is_setting,
             replace: false,
@@ -263,5 +265,5 @@ fn is_default(name: &Name) -> bool {
 
 /// Whether an active policy is bound to the host.
 pub(super) fn governs_host(policy: &Policy) -> bool {
-    policy.active && policy.bindings.contains(&Binding::Host)
+    policy.is_enforced() && policy.bindings.contains(&Binding::Host)
 }

@@ -359,7 +359,7 @@ impl<'s> Cx<'s, '_> {
     fn on_host(&self) -> Vec<&'s Policy> {
         let policies = self.state().policies.iter();
         policies
-            .filter(|policy| policy.active && policy.bindings.contains(&Binding::Host))
+            .filter(|policy| policy.is_enforced() && policy.bindings.contains(&Binding::Host))
             .collect()
     }
 }

@@ -23,7 +23,7 @@ impl Cx<'_, '_> {
         let mut errors = Errors::new(self.statement);
         let policy = errors.take(name.spot(), self.policy(name));
         let policy = errors.finish(policy)?;
-        let bindings = policy.bindings.iter().filter(|_| policy.active);
+        let bindings = policy.bindings.iter().filter(|_| policy.is_enforced());
         let row = |binding: &Binding| -> Vec<Option<String>> {
             let (entity, domain) = match binding {
                 Binding::Host => ("ACCOUNT", "ACCOUNT"),

@@ -89,6 +89,12 @@ impl StatementWriter {
                 self.dialect.title()
             ));
         }
+        if rules.clone().any(|rule| rule.expires().is_some()) {
+            self.warnings.push(format!(
+                "ends of rules are left out: {} has none",
+                self.dialect.title()
+            ));
+        }
         if self.dialect == Dialect::Materialize {
             return self.rules(policy);
         }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::agent::banned::StagedBans;
 
 fn net(text: &str) -> IpNet {
     text.parse().unwrap()
@@ -20,8 +21,8 @@ fn row<'a>(source: &str, until: Option<i64>, by: Option<&'a str>) -> BanRow<'a> 
 }
 
 fn put(table: &mut BanTable, service: Option<&Name>, row: &BanRow<'_>) {
-    let undo = table.put(service, row);
-    table.keep([undo]);
+    let replaced = table.put(service, row);
+    table.keep([replaced]);
 }
 
 fn held(table: &mut BanTable) -> Vec<(ScopeId, String)> {
@@ -55,27 +56,73 @@ fn kernel_holds_the_widest_and_what_is_inside_when_that_ends() {
     assert_eq!(table.len(), 2);
 }
 
+/// Changes of a ban that is there, and of one that is not.
+fn staged(table: &mut BanTable) -> StagedBans {
+    let mut staged = StagedBans::default();
+    let mut put = |table: &mut BanTable, row: BanRow<'_>| {
+        let known = table.known(&staged, None, row.source);
+        table.stage(&mut staged, known, None, &row);
+    };
+    put(table, row("10.0.0.1/32", None, Some("second")));
+    put(table, row("10.0.0.1/32", Some(10), Some("third")));
+    put(table, row("10.0.0.2/32", None, Some("second")));
+    let mut remove = |source| {
+        let known = table.known(&staged, None, net(source));
+        table.stage_removal(&mut staged, known)
+    };
+    assert!(remove("10.0.0.1/32"));
+    assert!(!remove("10.0.0.1/32"));
+    assert!(!remove("10.0.0.9/32"));
+    assert_eq!(staged.len(), 2);
+    staged
+}
+
+fn rows(table: &BanTable) -> Vec<String> {
+    table.rows().map(|row| format!("{row:?}")).collect()
+}
+
 #[test]
-fn undone_changes_leave_everything_as_it_was() {
+fn staged_changes_are_seen_once_they_are_made() {
+    let first = row("10.0.0.1/32", Some(9), Some("first"));
+    let mut table = BanTable::default();
+    put(&mut table, None, &first);
+    let before = rows(&table);
+    let changes = staged(&mut table);
+    assert_eq!(rows(&table), before);
+    assert_eq!((table.len(), table.len_with(&changes)), (1, 1));
+    let of_second = vec![(None, net("10.0.0.2/32"))];
+    assert_eq!(table.of_origin_with(&changes, "second"), of_second);
+    assert!(table.of_origin_with(&changes, "first").is_empty());
+    assert!(table.of_origin_with(&changes, "third").is_empty());
+    let edits: Vec<_> = table.edits(&changes).collect();
+    let removal = BanEdit::Remove {
+        source: net("10.0.0.1/32"),
+        service: None,
+    };
+    let second = BanEdit::Put(row("10.0.0.2/32", None, Some("second")));
+    assert_eq!(edits, [removal, second]);
+    let settled = table.settled(&changes);
+    table.make(changes, settled);
+    assert_eq!(held(&mut table), [(0, "10.0.0.2/32".into())]);
+    assert_eq!(table.len(), 1);
+    assert!(table.texts().find("first").is_none());
+}
+
+#[test]
+fn discarded_changes_leave_everything_as_it_was() {
     let mut table = BanTable::default();
     put(
         &mut table,
         None,
         &row("10.0.0.1/32", Some(9), Some("first")),
     );
-    let before: Vec<String> = table.rows().map(|row| format!("{row:?}")).collect();
-    let done = vec![
-        table.put(None, &row("10.0.0.1/32", None, Some("second"))),
-        table.put(None, &row("10.0.0.1/32", Some(10), Some("third"))),
-        table.put(None, &row("10.0.0.2/32", None, Some("second"))),
-        table.remove(None, net("10.0.0.1/32")).unwrap(),
-    ];
-    assert!(table.remove(None, net("10.0.0.9/32")).is_none());
-    table.undo(done);
-    let after: Vec<String> = table.rows().map(|row| format!("{row:?}")).collect();
-    assert_eq!(after, before);
-    assert_eq!(table.of_origin("first").len(), 1);
-    assert!(table.of_origin("second").is_empty() && table.of_origin("third").is_empty());
+    let before = rows(&table);
+    let changes = staged(&mut table);
+    table.discard(&changes);
+    assert_eq!(rows(&table), before);
+    assert_eq!(held(&mut table), [(0, "10.0.0.1/32".into())]);
+    assert!(table.texts().find("second").is_none());
+    assert!(table.texts().find("third").is_none());
 }
 
 #[test]
@@ -119,8 +166,8 @@ proptest! {
                 let until = end.map(|end| now + end);
                 put(&mut table, None, &BanRow { source, ..row("10.0.0.0/32", until, None) });
                 expected.insert(source, until);
-            } else if let Some(undo) = table.remove(None, source) {
-                table.keep([undo]);
+            } else if let Some(replaced) = table.remove(None, source) {
+                table.keep([replaced]);
                 expected.remove(&source);
             }
             // A bucket of a quarter of a second is over.

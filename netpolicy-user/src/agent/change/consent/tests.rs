@@ -1,5 +1,7 @@
 //! Consent, over a fake kernel and a real store.
 
+mod shrinks;
+
 use super::*;
 use crate::agent::access::{OperatorOrigin, Requester};
 use crate::agent::change::Consent;
@@ -368,57 +370,4 @@ fn consent_is_any_or_a_key() {
         let error = Consent::of(Some(bad)).unwrap_err().to_string();
         assert!(error.contains("expected any"), "{bad}: {error}");
     }
-}
-
-#[test]
-fn file_that_shrinks_a_list_to_less_than_half_requires_consent() {
-    let mut bench = bench(&[]);
-    let text = |entries: u32| {
-        let hosts = (0..entries).map(|i| format!("45.0.{}.{}\n", i / 256, i % 256));
-        hosts.collect::<String>()
-    };
-    let file = |entries| ListInput {
-        files: vec![SourceText {
-            name: "hosts.txt".into(),
-            text: text(entries),
-        }],
-        ..ListInput::default()
-    };
-    let create = Change::CreateList {
-        name: "bad-hosts".into(),
-        entries: file(200),
-        comment: None,
-        replace: false,
-        network_rule: None,
-    };
-    bench.writer.change(create, ROOT, UNASKED).unwrap();
-    let set = |list| Change::AlterList {
-        name: "bad-hosts".into(),
-        entries: ListEdit::Set { list },
-        comment: None,
-        values: None,
-    };
-    let opens = refused(bench.writer.change(set(file(99)), ROOT, UNASKED));
-    assert_eq!(
-        opens.sentence(),
-        "shrinks list bad-hosts from 200 to 99 entries"
-    );
-    // Entries of the command line are not cut short on their way.
-    let typed = ListInput {
-        items: text(99).lines().map(str::to_owned).collect(),
-        ..ListInput::default()
-    };
-    let dry = ChangeOptions {
-        dry_run: true,
-        ..UNASKED
-    };
-    let tried = bench.writer.change(set(typed), ROOT, dry).unwrap();
-    assert_eq!(tried.opens, None);
-    let consent = Consent::of(Some(&opens.key)).unwrap();
-    let agreed = ChangeOptions { consent, ..UNASKED };
-    let other = bench.writer.change(set(file(98)), ROOT, agreed);
-    assert_ne!(refused(other).key, opens.key);
-    bench.writer.change(set(file(99)), ROOT, agreed).unwrap();
-    // From less than a hundred it is nothing.
-    bench.writer.change(set(file(1)), ROOT, UNASKED).unwrap();
 }

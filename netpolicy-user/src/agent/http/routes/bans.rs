@@ -9,15 +9,24 @@ use serde::de::DeserializeOwned;
 
 #[cfg(feature = "openapi")]
 use super::document::{BANS, CONFLICTING, NO_ROOM, ProblemDetails};
-use crate::agent::access::{Caller, Requester};
+use crate::agent::access::Caller;
 use crate::agent::banned;
-use crate::agent::bans::{BanWork, WantedBan, WantedUnban};
+use crate::agent::bans::{BanWork, JudgedBan, WantedBan, WantedUnban, written};
 use crate::agent::error::AgentError;
+use crate::agent::http::admission::PeerOrigin;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::{Body, Params};
-use crate::api::{
-    BanOutcome, BanRequest, BansPage, BansQuery, NDJSON, ReplaceBansQuery, UnbanRequest,
-};
+#[cfg(feature = "openapi")]
+use crate::api::BanOutcome;
+use crate::api::{BanRequest, BansPage, BansQuery, NDJSON, ReplaceBansQuery, UnbanRequest};
+
+/// Bytes of a request that is read sooner than another thread would begin to; and lines of an
+/// answer.
+const QUICK: usize = 16 << 10;
+const QUICK_LINES: usize = 128;
+
+/// Bytes of a request that another thread is worth.
+const LARGE: usize = 256 << 10;
 
 /// The bans in force, page by page.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/bans", operation_id = "listBans", tag = BANS,
@@ -57,11 +66,12 @@ pub(super) async fn list(
 pub(super) async fn ban(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(origin): Extension<PeerOrigin>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, AgentError> {
     let parse = |wanted| Ok(BanWork::Ban(wanted));
-    carry_out::<BanRequest, WantedBan>(app, caller, headers, body, parse).await
+    carry_out::<BanRequest, WantedBan>(app, (caller, origin), headers, body, parse).await
 }
 
 /// Unbans sources. Those that are not banned are no error.
@@ -78,11 +88,12 @@ pub(super) async fn ban(
 pub(super) async fn unban(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(origin): Extension<PeerOrigin>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, AgentError> {
     let parse = |wanted| Ok(BanWork::Unban(wanted));
-    carry_out::<UnbanRequest, WantedUnban>(app, caller, headers, body, parse).await
+    carry_out::<UnbanRequest, WantedUnban>(app, (caller, origin), headers, body, parse).await
 }
 
 /// Makes the bans of one origin those of the request: others of that origin end, in the same
@@ -101,6 +112,7 @@ pub(super) async fn unban(
 pub(super) async fn replace(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(origin): Extension<PeerOrigin>,
     Params(query): Params<ReplaceBansQuery>,
     headers: HeaderMap,
     body: Body,
@@ -112,12 +124,12 @@ pub(super) async fn replace(
         ));
     }
     let parse = |bans| Ok(BanWork::Replace { by, bans });
-    carry_out::<BanRequest, WantedBan>(app, caller, headers, body, parse).await
+    carry_out::<BanRequest, WantedBan>(app, (caller, origin), headers, body, parse).await
 }
 
 async fn carry_out<T: DeserializeOwned, W: From<T> + Send + 'static>(
     app: App,
-    caller: Caller,
+    (caller, origin): (Caller, PeerOrigin),
     headers: HeaderMap,
     body: Body,
     work: impl FnOnce(Vec<W>) -> Result<BanWork, AgentError> + Send + 'static,
@@ -127,16 +139,23 @@ async fn carry_out<T: DeserializeOwned, W: From<T> + Send + 'static>(
         .and_then(|media| media.to_str().ok())
         .is_some_and(|media| media.starts_with("application/json"));
     let (bytes, share) = body.into_parts();
-    let (requester, work) = blocking(move || {
+    let is_quick = bytes.len() <= QUICK && origin.is_known();
+    let parse = move || {
         let wanted = match is_one {
             true => vec![one::<T>(&bytes)?.into()],
             false => lines::<T, W>(&bytes)?,
         };
-        Ok((Requester::here(caller), work(wanted)?))
-    })
-    .await?;
-    let outcomes = app.supervisor.ban(requester, work, Box::new(share)).await?;
-    let text = written(&outcomes)?;
+        Ok((origin.requester(caller), work(wanted)?))
+    };
+    let (requester, work) = match is_quick {
+        true => parse()?,
+        false => blocking(parse).await?,
+    };
+    let judged = app.supervisor.ban(requester, work, Box::new(share)).await?;
+    let text = match judged.len() {
+        0..=QUICK_LINES => text_of(&judged)?,
+        _ => blocking(move || text_of(&judged)).await?,
+    };
     Ok(([(CONTENT_TYPE, NDJSON)], text).into_response())
 }
 
@@ -145,10 +164,32 @@ fn one<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, AgentError> {
         .map_err(|error| AgentError::BadRequest(format!("the request is not as expected: {error}")))
 }
 
-/// Reads a line for each object; empty lines are none.
-fn lines<T: DeserializeOwned, W: From<T>>(bytes: &[u8]) -> Result<Vec<W>, AgentError> {
+/// Reads a line for each object; empty lines are none. Many are read on two processors.
+fn lines<T: DeserializeOwned, W: From<T> + Send>(bytes: &[u8]) -> Result<Vec<W>, AgentError> {
+    let half = bytes.len() / 2;
+    let end = bytes.get(half..).filter(|_| bytes.len() >= LARGE);
+    let Some(end) = end.and_then(|rest| rest.iter().position(|byte| *byte == b'\n')) else {
+        return lines_from(bytes, 1);
+    };
+    let (first, second) = bytes.split_at(half + end + 1);
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| {
+            let before = first.iter().filter(|byte| **byte == b'\n').count();
+            lines_from(second, before + 1)
+        });
+        let mut wanted = lines_from::<T, W>(first, 1)?;
+        wanted.extend(second.join().map_err(|_| AgentError::Internal)??);
+        Ok(wanted)
+    })
+}
+
+/// The same of a part that begins with this line.
+fn lines_from<T: DeserializeOwned, W: From<T>>(
+    bytes: &[u8],
+    number: usize,
+) -> Result<Vec<W>, AgentError> {
     let mut wanted = Vec::with_capacity(bytes.len() / 64);
-    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+    for (number, line) in (number..).zip(bytes.split(|byte| *byte == b'\n')) {
         if line.trim_ascii().is_empty() {
             continue;
         }
@@ -162,11 +203,34 @@ fn lines<T: DeserializeOwned, W: From<T>>(bytes: &[u8]) -> Result<Vec<W>, AgentE
     Ok(wanted)
 }
 
-fn written(outcomes: &[BanOutcome]) -> Result<Vec<u8>, AgentError> {
-    let mut text = Vec::with_capacity(outcomes.len() * 96);
-    for outcome in outcomes {
-        serde_json::to_writer(&mut text, outcome).map_err(|_| AgentError::Internal)?;
-        text.push(b'\n');
+fn text_of(judged: &[JudgedBan]) -> Result<Vec<u8>, AgentError> {
+    written(judged).map_err(|_| AgentError::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_large_request_are_read_in_their_order_and_numbered() {
+        let count = 10_000_u32;
+        let line = |at: u32| {
+            let source = std::net::Ipv4Addr::from(at);
+            format!("{{\"source\":\"{source}\",\"for\":60}}\n\n")
+        };
+        let text: String = (0..count).map(line).collect();
+        assert!(text.len() > LARGE);
+        let read = lines::<BanRequest, BanRequest>(text.as_bytes()).unwrap();
+        let sources: Vec<_> = read.into_iter().map(|request| request.source).collect();
+        let expected = (0..count).map(|at| std::net::Ipv4Addr::from(at).to_string());
+        assert_eq!(sources, expected.collect::<Vec<_>>());
+        // Each has an empty line behind it.
+        for wrong in [3, count - 7] {
+            let place = text.find(&line(wrong)).unwrap();
+            let damaged = format!("{}x{}", &text[..place], &text[place..]);
+            let error = lines::<BanRequest, BanRequest>(damaged.as_bytes()).unwrap_err();
+            let expected = format!("line {}:", 2 * wrong + 1);
+            assert!(error.to_string().contains(&expected), "{error}");
+        }
     }
-    Ok(text)
 }

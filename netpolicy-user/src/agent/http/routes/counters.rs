@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use jiff::Timestamp;
 
 #[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
@@ -26,6 +27,7 @@ pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, A
         let mut rows = counted.rows;
         rows.retain(|(_, _, packets)| *packets > 0);
         rows.sort_unstable_by_key(|(scope, reason, _)| (*scope, *reason));
+        let began: Option<Timestamp> = counted.since.and_then(|since| since.try_into().ok());
         Ok(Json(Counters {
             rows: rows
                 .into_iter()
@@ -34,6 +36,10 @@ pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, A
                     reason: reason.into(),
                     action: reason.action().into(),
                     packets,
+                    since: match (began, snapshot.counted_since.get(&scope)) {
+                        (Some(began), Some(service)) => Some(began.max(*service)),
+                        (began, service) => began.or(service.copied()),
+                    },
                 })
                 .collect(),
             events_sent: counted.events.sent,

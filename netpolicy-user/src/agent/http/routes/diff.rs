@@ -98,6 +98,7 @@ pub(super) async fn change(
             plan,
             effects: Vec::new(),
             clients: None,
+            seen: None,
             operator: None,
             opens: None,
             pending: None,

@@ -3,25 +3,27 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use netpolicy_common::Reason;
 use serde::Deserialize;
 
 #[cfg(feature = "openapi")]
-use super::document::ENFORCEMENT;
+use super::document::{ENFORCEMENT, NO_REVISION, ProblemDetails};
+use crate::agent::access::Caller;
 use crate::agent::banned;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::http::views;
+use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{BanView, Cause, ExplainView, Interface, KernelVerdict, Verdict};
 use crate::arrival::{ArrivalError, Origin};
 use crate::datapath::packet;
 use crate::detach_marker;
 use crate::exposure;
-use crate::model::{Explanation, Mode, explain as judge};
+use crate::model::{Explanation, Mode, State as Desired, explain as judge};
 
 /// Between the flip and the publication of what it put into force, model and kernel
 /// differ for a moment: that often a disagreement is looked at again.
@@ -44,25 +46,36 @@ pub(super) struct ExplainParams {
     port: Option<u16>,
     /// The interface on which it arrives; none: that of the route to the source.
     interface: Option<String>,
+    /// The revision whose policies are asked; none: the state as it is.
+    revision: Option<u64>,
 }
 
 /// Why an attempt passes or is dropped where it arrives, and what policies and loaded
 /// program say of it.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/explain", operation_id = "explainVerdict", tag = ENFORCEMENT,
     params(ExplainParams),
-    responses((status = OK, body = ExplainView, description = "The verdict, and what it follows from."))
+    responses(
+        (status = OK, body = ExplainView, description = "The verdict, and what it follows from."),
+        (status = NOT_FOUND, body = ProblemDetails, description = NO_REVISION),
+    )
 ))]
 pub(super) async fn explain(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<ExplainParams>,
 ) -> Result<Json<ExplainView>, AgentError> {
-    if params.port == Some(0) {
-        return Err(AgentError::BadRequest(
-            "invalid port 0: expected 1 to 65535".to_owned(),
-        ));
-    }
+    check_port(params.port)?;
+    let past = match params.revision {
+        Some(revision) => Some(app.supervisor.state_at(caller, revision).await?),
+        None => None,
+    };
     blocking(move || {
         let origin = origin(&app, &params)?;
+        if let (Some(state), Some(revision)) = (&past, params.revision) {
+            let view = ask_past(&app, state, revision, &params, &origin)?;
+            memory::give_back();
+            return Ok(Json(view));
+        }
         let mut view = ask(&app, &params, &origin);
         for _ in 1..TRIES {
             if view.agrees {
@@ -83,6 +96,36 @@ pub(super) async fn explain(
     .await
 }
 
+/// No packet goes to port 0.
+pub(super) fn check_port(port: Option<u16>) -> Result<(), AgentError> {
+    match port {
+        Some(0) => Err(AgentError::BadRequest(
+            "invalid port 0: expected 1 to 65535".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What the policies of a past revision say. What is in force now says nothing about them.
+fn ask_past(
+    app: &App,
+    state: &Desired,
+    revision: u64,
+    params: &ExplainParams,
+    origin: &Origin,
+) -> Result<ExplainView, AgentError> {
+    let now = app.supervisor.snapshot().clock.now();
+    let explanation = judge(state, &[], now, params.source, params.port);
+    let attached = app.inspector.attached();
+    let attached = attached.map_err(|error| AgentError::Unreadable(chain(&error)))?;
+    let here = attached.iter().filter(|i| i.is_here);
+    let indices: Vec<u32> = here.map(|i| i.index).collect();
+    let mut view = views::explanation(state, &explanation, &origin.filtering(&indices));
+    view.kernel_error = Some(format!("revision {revision} is not what is in force"));
+    view.revision = Some(revision);
+    Ok(view)
+}
+
 fn origin(app: &App, params: &ExplainParams) -> Result<Origin, AgentError> {
     let source = params.source.to_canonical();
     let origin = app.inspector.origin(source, params.interface.as_deref());
@@ -101,7 +144,7 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
         params.source,
         params.port,
     );
-    let ban = ban_of(&snapshot, &mut explanation);
+    let ban = ban_of(&snapshot, &snapshot.state, &mut explanation);
     let attached = app.inspector.attached().map_err(|error| chain(&error));
     let here = attached.iter().flatten().filter(|i| i.is_here);
     let indices: Vec<u32> = here.clone().map(|i| i.index).collect();
@@ -172,11 +215,14 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
 }
 
 /// The ban that the attempt meets, which stands before the policies.
-fn ban_of(snapshot: &Snapshot, explanation: &mut Explanation) -> Option<BanView> {
+pub(super) fn ban_of(
+    snapshot: &Snapshot,
+    state: &Desired,
+    explanation: &mut Explanation,
+) -> Option<BanView> {
     if matches!(explanation.reason, Reason::Failsafe | Reason::Bypass) {
         return None;
     }
-    let state = &snapshot.state;
     let service = state.services.iter().find(|s| s.id == explanation.scope);
     let name = service.map(|service| &service.name);
     let ban = banned::ban_of(&snapshot.bans, explanation.source, name, &snapshot.clock)?;

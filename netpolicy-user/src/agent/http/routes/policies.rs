@@ -68,7 +68,7 @@ pub(super) async fn rules(
     .await
 }
 
-fn find<'a>(name: &str, state: &'a model::State) -> Result<&'a Policy, AgentError> {
+pub(super) fn find<'a>(name: &str, state: &'a model::State) -> Result<&'a Policy, AgentError> {
     state.policy(name).ok_or_else(|| AgentError::NotFound {
         what: unknown(name, state),
         hint: "`netpolicy policy list` shows what there is",

@@ -8,7 +8,7 @@ use super::condition::IfMatch;
 use super::document::{
     CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM, ProblemDetails,
 };
-use super::paging::window;
+use super::paging::{text, window};
 use crate::agent::access::{Caller, Requester};
 use crate::agent::change::ChangeOptions;
 use crate::agent::change::Proposal;
@@ -16,20 +16,33 @@ use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::Params;
 use crate::agent::writer::Writer;
-use crate::api::{ChangeQuery, Changed, PageQuery, Paged, PendingView, RevisionView};
+use crate::api::{
+    ChangeQuery, Changed, PageQuery, Paged, PendingView, RevisionView, RevisionsQuery,
+};
+use crate::store::HistoryWindow;
 
-/// The latest revisions of the desired state, the newest first.
+/// The latest revisions of the desired state, the newest first; of a policy, a user or a time.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/revisions", operation_id = "listRevisions", tag = HISTORY,
-    params(PageQuery),
+    params(RevisionsQuery),
     responses((status = OK, body = Paged<RevisionView>, description = "Revisions, the newest first."))
 ))]
 pub(super) async fn list(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Params(query): Params<PageQuery>,
+    Params(query): Params<RevisionsQuery>,
 ) -> Result<Json<Paged<RevisionView>>, AgentError> {
-    let revisions = app.supervisor.revisions(caller, window(query)?);
-    revisions.await.map(Json)
+    let of = HistoryWindow {
+        window: window(PageQuery {
+            limit: query.limit,
+            after: query.after,
+            text: query.text,
+        })?,
+        policy: text(query.policy),
+        actor: text(query.user),
+        since: query.since,
+        changes: query.changes,
+    };
+    app.supervisor.revisions(caller, of).await.map(Json)
 }
 
 /// Makes the desired state what it was at a revision: a new revision, made as any change.

@@ -10,12 +10,13 @@ use crate::agent::banned;
 use crate::agent::confirm::pending;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::http::app::{App, blocking};
+use crate::agent::http::scopes;
 use crate::agent::kernel::attach::ABSENT;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, BansStatus, Enforcement, EnforcementState, EngineName, Interface,
-    ProgressView, Status,
+    AgentStatus, Attachment, BansStatus, Enforcement, EnforcementState, EngineName, FaultKind,
+    Interface, ProgressView, Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
@@ -40,15 +41,29 @@ pub(super) async fn progress(State(app): State<App>) -> Json<ProgressView> {
 }
 
 fn read(app: &App) -> Status {
+    look(app).0
+}
+
+/// All faults that the status lists, by kind.
+pub fn present_faults(app: &App) -> Vec<(FaultKind, String)> {
+    let (status, kinds) = look(app);
+    kinds.into_iter().zip(status.faults).collect()
+}
+
+/// The status, and what each of its faults is about.
+pub(super) fn look(app: &App) -> (Status, Vec<FaultKind>) {
     let snapshot = app.supervisor.snapshot();
     let running = app.running.borrow().clone();
-    let mut faults = snapshot.faults.clone();
+    let of = |kind: FaultKind| move |text: String| (kind, text);
+    let kinds = snapshot.fault_kinds.iter().copied();
+    let mut faults: Vec<(FaultKind, String)> = kinds.zip(snapshot.faults.iter().cloned()).collect();
     let enforced = app
         .inspector
         .enforced()
         .map_err(|error| {
             let why = chain(&error);
-            faults.push(format!("what is in force cannot be read: {why}"));
+            let fault = format!("what is in force cannot be read: {why}");
+            faults.push((FaultKind::Kernel, fault));
         })
         .ok();
     // Asked of the file: the writer may be busy.
@@ -62,7 +77,7 @@ fn read(app: &App) -> Status {
         Err(error) => {
             let why = chain(error);
             let fault = format!("whether the interfaces are filtered is not known: {why}");
-            faults.insert(0, fault);
+            faults.insert(0, (FaultKind::Kernel, fault));
             (EnforcementState::Unknown, unknown(&snapshot))
         }
     };
@@ -74,7 +89,8 @@ fn read(app: &App) -> Status {
         }
         (Err(error), _) => {
             let why = chain(&error);
-            faults.push(format!("the other interfaces are not known: {why}"));
+            let fault = format!("the other interfaces are not known: {why}");
+            faults.push((FaultKind::Kernel, fault));
             Vec::new()
         }
         (_, Err(_)) => Vec::new(),
@@ -83,14 +99,24 @@ fn read(app: &App) -> Status {
         Some(detached) => vec![detached.in_words()],
         None => unfiltered(&snapshot, &interfaces),
     };
+    let open = open.into_iter().map(of(FaultKind::Interfaces));
     faults.splice(0..0, open);
     if detached.is_none() {
-        faults.extend(exposure::faults(&others));
-        faults.extend(exposure::overtaken(&interfaces));
+        let open = exposure::faults(&others).into_iter();
+        let open = open.chain(exposure::overtaken(&interfaces));
+        faults.extend(open.map(of(FaultKind::Interfaces)));
     }
     let bypasses: Vec<_> = snapshot.live_bypasses().collect();
-    faults.extend(exempt_families(&bypasses));
-    faults.extend(running.faults());
+    let exempt = exempt_families(&bypasses).into_iter();
+    faults.extend(exempt.map(of(FaultKind::Bypasses)));
+    faults.extend(running.faults().map(of(FaultKind::Configuration)));
+    faults.extend(
+        app.observations
+            .faults()
+            .into_iter()
+            .map(of(FaultKind::Memory)),
+    );
+    let (kinds, faults) = faults.into_iter().unzip();
     let mut enforcement = Enforcement {
         state,
         detached,
@@ -103,6 +129,12 @@ fn read(app: &App) -> Status {
         interfaces,
         others,
     };
+    let without_effect = enforced
+        .as_ref()
+        .filter(|enforced| snapshot.held.is_none() && enforced.generation == snapshot.generation)
+        .map_or(0, |enforced| {
+            snapshot.revision.saturating_sub(enforced.revision)
+        });
     if let Some(enforced) = enforced {
         enforcement.engine = enforced.engine.map(EngineName::from);
         enforcement.generation = enforced.generation;
@@ -114,7 +146,7 @@ fn read(app: &App) -> Status {
         enforcement.abi = enforced.abi;
     }
     let policies = &snapshot.state.policies;
-    Status {
+    let status = Status {
         agent: Some(AgentStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -123,7 +155,7 @@ fn read(app: &App) -> Status {
             policies: policies.len(),
             active_policies: policies
                 .iter()
-                .filter(|p| p.active && !p.bindings.is_empty())
+                .filter(|policy| policy.is_in_force())
                 .count(),
             services: snapshot.state.services.len(),
             observing: observing(&snapshot.state),
@@ -144,10 +176,14 @@ fn read(app: &App) -> Status {
             feeds: snapshot.feeds.views(&snapshot.state, snapshot.clock.wall()),
             restart: running.restart.clone(),
             memory_bytes: memory::resident(),
+            scopes: scopes::all(app, &snapshot),
+            open_ports: scopes::open_ports(app, &snapshot.state),
+            without_effect,
         }),
         enforcement,
         faults,
-    }
+    };
+    (status, kinds)
 }
 
 /// Where bypasses, alone or together, exempt every source of a family.

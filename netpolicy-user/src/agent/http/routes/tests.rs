@@ -4,6 +4,7 @@ mod document;
 mod explain;
 mod lists;
 mod refusals;
+mod seen;
 mod sql;
 
 use axum::body::Body;
@@ -22,12 +23,14 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::agent::access::Caller;
+use crate::agent::connected::Connected;
 use crate::agent::events::EventHub;
 use crate::agent::http::admission::Peer;
 use crate::agent::http::quota::Quota;
 use crate::agent::http::standing::BODIES;
+use crate::agent::observed::Observations;
 use crate::agent::reload::Running;
-use crate::agent::testing::{Bench, FakeKernel, create};
+use crate::agent::testing::{Bench, FakeKernel, FakeSockets, create};
 use crate::agent::writer::Supervisor;
 use crate::api::{
     BypassView, Changed, Counters, EnforcementState, EventLine, ExplainView, HostView, Paged,
@@ -41,6 +44,7 @@ pub(in crate::agent::http) struct Agent {
     router: Router,
     kernel: FakeKernel,
     hub: EventHub,
+    sockets: FakeSockets,
     stop: watch::Sender<bool>,
     supervisor: Supervisor,
     _dir: tempfile::TempDir,
@@ -52,13 +56,17 @@ impl Agent {
         let (supervisor, _) = Supervisor::start(bench.writer).unwrap();
         let (stop, stopping) = watch::channel(false);
         let hub = EventHub::default();
+        let sockets = FakeSockets::default();
         let app = App {
             supervisor: supervisor.clone(),
             inspector: Arc::new(bench.kernel.clone()),
             kill_switch: Arc::new(bench.kernel.clone()),
             marker: bench.dir.path().join(DETACHED_MARKER),
             running: Running::channel(Config::default()).subscribe(),
+            connected: Arc::new(Connected::new(Arc::new(sockets.clone()))),
+            rates: Arc::default(),
             hub: hub.clone(),
+            observations: Observations::new(Timestamp::now()),
             stopping,
             started: Timestamp::now(),
             bodies: Quota::new(BODIES),
@@ -68,6 +76,7 @@ impl Agent {
             app,
             kernel: bench.kernel,
             hub,
+            sockets,
             stop,
             supervisor,
             _dir: bench.dir,
@@ -91,7 +100,7 @@ impl Agent {
             request = request.header(*name, *value);
         }
         let mut request = request.body(body).unwrap();
-        let peer = ConnectInfo(Peer(Some(Caller {
+        let peer = ConnectInfo(Peer::new(Some(Caller {
             uid,
             gid: uid,
             pid: None,

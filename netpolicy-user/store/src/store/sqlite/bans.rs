@@ -1,15 +1,14 @@
 //! The table of bans: batches of changes, as [`crate::store::bans`] writes them.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::db::Db;
 use super::fault::fault;
 use crate::clock::Clock;
 use crate::store::StoreError;
-use crate::store::bans::{BanBatch, BanEdit, BanLog, Encoder, decode};
-
-/// Bytes of a batch, after which another one begins: what is written again at a time.
-const BATCH_BYTES: usize = 256 << 10;
+use crate::store::bans::{
+    BATCH_BYTES, BanBatch, BanEdit, BanLog, EncodedBans, Encoder, LastWrite, decode, last_write,
+};
 
 /// Reads all changes in their order.
 pub(super) fn read(
@@ -18,6 +17,7 @@ pub(super) fn read(
     visit: &mut dyn FnMut(BanEdit<'_>),
 ) -> Result<BanLog, StoreError> {
     let fault = fault("read bans", db.path);
+    let last = newest(db)?;
     let mut select = db
         .conn
         .prepare_cached("SELECT batch, changes, digest FROM bans ORDER BY batch")
@@ -31,7 +31,7 @@ pub(super) fn read(
         let (Ok(bytes), Ok(digest)) = (bytes.as_blob(), digest.as_blob()) else {
             return Err(db.corrupt(format!("bans, batch {number}: not bytes")));
         };
-        let is_current = checked(clock, bytes, digest, visit)
+        let is_current = checked(clock, last.as_ref(), bytes, digest, visit)
             .map_err(|detail| db.corrupt(format!("bans, batch {number}: {detail}")))?;
         log.is_of_another_boot |= !is_current;
         log.batches.push(BanBatch {
@@ -40,6 +40,20 @@ pub(super) fn read(
         });
     }
     Ok(log)
+}
+
+/// When the newest batch was written.
+fn newest(db: Db<'_>) -> Result<Option<LastWrite>, StoreError> {
+    let mut select = db
+        .conn
+        .prepare_cached("SELECT changes FROM bans ORDER BY batch DESC LIMIT 1")
+        .map_err(fault("read bans", db.path))?;
+    let found = select.query_row([], |row| {
+        // A value that is no blob is damage, which reading it says.
+        Ok(row.get_ref(0)?.as_blob().ok().and_then(last_write))
+    });
+    let found = found.optional().map_err(fault("read bans", db.path))?;
+    Ok(found.flatten())
 }
 
 /// Reads the changes of one batch; none if it is not there.
@@ -62,13 +76,14 @@ pub(super) fn read_batch(
     };
     let bytes: Vec<u8> = row.get(0).map_err(&fault)?;
     let digest: Vec<u8> = row.get(1).map_err(&fault)?;
-    checked(clock, &bytes, &digest, visit)
+    checked(clock, None, &bytes, &digest, visit)
         .map(drop)
         .map_err(|detail| db.corrupt(format!("bans, batch {number}: {detail}")))
 }
 
 fn checked(
     clock: &Clock,
+    last: Option<&LastWrite>,
     bytes: &[u8],
     digest: &[u8],
     visit: &mut dyn FnMut(BanEdit<'_>),
@@ -76,7 +91,12 @@ fn checked(
     if digest != blake3::hash(bytes).as_bytes() {
         return Err("its digest is another".to_owned());
     }
-    decode(clock, bytes, visit)
+    decode(clock, last, bytes, visit)
+}
+
+/// Appends a batch without changes: a note that it is this late.
+pub(super) fn append_note(db: Db<'_>, clock: &Clock) -> Result<BanBatch, StoreError> {
+    insert(db, &Encoder::new(clock).with_digest())
 }
 
 /// Appends changes in as many batches as they need.
@@ -91,17 +111,24 @@ pub(super) fn append(
         encoder.push(&edit);
         if encoder.len() >= BATCH_BYTES {
             let full = std::mem::replace(&mut encoder, Encoder::new(clock));
-            batches.push(insert(db, &full.finish())?);
+            batches.push(insert(db, &full.with_digest())?);
         }
     }
     if !encoder.is_empty() {
-        batches.push(insert(db, &encoder.finish())?);
+        batches.push(insert(db, &encoder.with_digest())?);
     }
     Ok(batches)
 }
 
-fn insert(db: Db<'_>, bytes: &[u8]) -> Result<BanBatch, StoreError> {
-    let digest = blake3::hash(bytes);
+/// Appends changes that are batches already.
+pub(super) fn append_encoded(
+    db: Db<'_>,
+    encoded: &EncodedBans,
+) -> Result<Vec<BanBatch>, StoreError> {
+    encoded.0.iter().map(|batch| insert(db, batch)).collect()
+}
+
+fn insert(db: Db<'_>, (bytes, digest): &(Vec<u8>, blake3::Hash)) -> Result<BanBatch, StoreError> {
     db.conn
         .prepare_cached("INSERT INTO bans (changes, digest) VALUES (?1, ?2)")
         .and_then(|mut insert| insert.insert(params![bytes, digest.as_bytes()]))

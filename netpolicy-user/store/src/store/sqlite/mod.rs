@@ -10,7 +10,9 @@ mod departure;
 mod fault;
 mod feeds;
 mod grants;
+mod history;
 mod marker;
+mod observed;
 mod open;
 mod past;
 mod pending;
@@ -38,6 +40,7 @@ use self::checkpoint::Checkpointer;
 use self::db::Db;
 use self::fault::fault;
 use self::marker::Marker;
+pub(crate) use self::observed::SqliteObservations;
 pub use self::open::directory;
 use self::past::SqlitePast;
 use self::prune::Keep;
@@ -45,8 +48,9 @@ use self::revision::{commit, newest};
 use self::witness::Witness;
 use super::list::Known;
 use super::{
-    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, FeedUpdate, KEEP_REVISIONS, Past,
-    Pending, Pruned, Rescued, RevisionMeta, Store, StoreError, Stored, Whole, state,
+    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, EncodedBans, Extras, FeedUpdate,
+    KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta, Store, StoreError, Stored, Whole,
+    state,
 };
 use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
@@ -122,6 +126,27 @@ impl SqliteStore {
     #[doc(hidden)]
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_with(dir, Clock::system())
+    }
+
+    /// Writes bans and what the audit log says of them, all or nothing.
+    fn write_bans<T>(
+        &mut self,
+        audit: &[AuditEntry],
+        write: impl FnOnce(Db<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (tx, path) = self.begin()?;
+        let db = Db { conn: &tx, path };
+        let written = write(db)?;
+        for entry in audit {
+            audit::append(db, entry, None)?;
+        }
+        let done = tx.commit().map_err(fault("store bans", path));
+        if matches!(done, Err(StoreError::Full { .. })) {
+            self.release_log();
+        }
+        done?;
+        self.committed()?;
+        Ok(written)
     }
 
     /// The database file.
@@ -392,20 +417,27 @@ impl Store for SqliteStore {
         audit: &[AuditEntry],
     ) -> Result<Vec<BanBatch>, StoreError> {
         let clock = self.clock.clone();
-        let (tx, path) = self.begin()?;
-        let db = Db { conn: &tx, path };
-        let batches = bans::append(db, &clock, edits)?;
-        bans::forget(db, forget)?;
-        for entry in audit {
-            audit::append(db, entry, None)?;
-        }
-        let done = tx.commit().map_err(fault("store bans", path));
-        if matches!(done, Err(StoreError::Full { .. })) {
-            self.release_log();
-        }
-        done?;
-        self.committed()?;
-        Ok(batches)
+        self.write_bans(audit, |db| {
+            let batches = bans::append(db, &clock, edits)?;
+            bans::forget(db, forget)?;
+            Ok(batches)
+        })
+    }
+
+    fn record_encoded_bans(
+        &mut self,
+        encoded: &EncodedBans,
+        audit: &[AuditEntry],
+    ) -> Result<Vec<BanBatch>, StoreError> {
+        self.write_bans(audit, |db| bans::append_encoded(db, encoded))
+    }
+
+    fn note_time_of_bans(&mut self, before: Option<u64>) -> Result<BanBatch, StoreError> {
+        let clock = self.clock.clone();
+        self.write_bans(&[], |db| {
+            bans::forget(db, before.as_slice())?;
+            bans::append_note(db, &clock)
+        })
     }
 
     fn put_feed(

@@ -12,10 +12,13 @@ use super::db::Db;
 use super::fault::fault;
 use super::revision::{id, number};
 use super::window::{self, ListedTable};
-use super::{audit, feeds, open};
+use super::{audit, feeds, history, open};
 use crate::model::State;
 use crate::store::list::Known;
-use crate::store::{AuditEntry, Listed, Past, Revision, RevisionMeta, StoreError, Window, state};
+use crate::store::{
+    AuditEntry, HistoryWindow, Listed, Past, PastChange, Revision, RevisionMeta, StoreError,
+    Window, state,
+};
 
 /// A connection that only reads.
 pub(super) struct SqlitePast {
@@ -54,6 +57,10 @@ impl Past for SqlitePast {
 
     fn revisions(&self, window: &Window) -> Result<Listed<Revision>, StoreError> {
         revisions(self.db(), window)
+    }
+
+    fn history(&self, of: &HistoryWindow) -> Result<Listed<PastChange>, StoreError> {
+        history::read(self.db(), of)
     }
 
     fn audit_log(&self, window: &Window) -> Result<Listed<(u64, AuditEntry)>, StoreError> {

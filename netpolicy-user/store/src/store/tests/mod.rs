@@ -185,6 +185,7 @@ fn list_of_larger_chunks_is_read_and_divided_again() {
             created: Timestamp::UNIX_EPOCH,
             altered: Timestamp::UNIX_EPOCH,
             active: true,
+            mode: Default::default(),
         });
         state
     };

@@ -66,6 +66,33 @@ fn policy_set_for_a_scope_replaces_the_others() {
 }
 
 #[test]
+fn observed_policy_governs_nothing_until_it_is_enforced() {
+    let set = |mode| Change::SetMode {
+        policy: "ONE".into(),
+        mode,
+    };
+    let reason = |state: &State| {
+        let source = "192.0.2.1".parse().unwrap();
+        crate::model::evaluate(state, None, source).reason
+    };
+    let enforced = after(&[create("one", Some(&["10.0.0.0/8"]), &[])]);
+    let observed = on(&enforced, &set(Mode::Observe));
+    assert!(observed.policies[0].is_observed() && !observed.policies[0].is_in_force());
+    assert_eq!(reason(&enforced), netpolicy_common::Reason::NotAllowed);
+    assert_eq!(reason(&observed), netpolicy_common::Reason::NoPolicy);
+    assert_eq!(on(&observed, &set(Mode::Enforce)), enforced);
+    // What is to govern a scope does so.
+    assert_eq!(on(&observed, &govern(Some("one"), None)), enforced);
+    let activate = Change::SetActive {
+        name: "one".into(),
+        active: true,
+    };
+    let activated = observed.apply(&activate, &cx()).unwrap();
+    assert_eq!(activated.state, observed);
+    assert!(activated.warnings[0].contains("'one' is only observed"));
+}
+
+#[test]
 fn replaced_policy_keeps_bindings_and_owner() {
     let state = after(&[
         service("pg", &["5432"]),

@@ -85,3 +85,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn allow_list_that_ends_as_a_whole_is_noted_with_its_end() {
+    let ends = |address: &str, hour: u32| {
+        format!("{{ address = \"{address}\", expires = \"2030-01-31T{hour}:00:00Z\" }}")
+    };
+    let list = format!(
+        "[[list]]\nname = \"guests\"\nentries = [{}]\n",
+        ends("2001:db8::/64", 14)
+    );
+    let allow = format!("allow = [\"@guests\", {}]", ends("192.0.2.0/24", 12));
+    let found = reported(&format!("{list}{}", policy("office", &allow)));
+    assert_eq!(
+        found,
+        [
+            "note allow-list-ends: every rule of its allow list ends, the last at \
+             2030-01-31T14:00:00Z: it allows no source then"
+        ]
+    );
+    let stays = format!(
+        "allow = [\"@guests\", \"192.0.2.1\", {}]",
+        ends("198.51.100.0/24", 12)
+    );
+    assert_eq!(
+        reported(&format!("{list}{}", policy("office", &stays))),
+        [""; 0]
+    );
+}

@@ -25,6 +25,7 @@ fn world() -> World {
             except: list(&["@own"]),
             comment: None,
             inactive: false,
+            mode: Default::default(),
             services: Vec::new(),
             unbound: false,
             replace: false,

@@ -17,6 +17,7 @@ fn made(name: &str) -> World {
             block: Default::default(),
             comment: None,
             inactive: true,
+            mode: Default::default(),
             services: Vec::new(),
             unbound: true,
             replace: false,

@@ -26,6 +26,7 @@ fn native(allow: Option<&[&str]>, block: &[&str], comment: Option<&str>) -> Worl
         block: list(block),
         comment: comment.map(ToOwned::to_owned),
         inactive: false,
+        mode: Default::default(),
         services: Vec::new(),
         unbound: false,
         replace: false,

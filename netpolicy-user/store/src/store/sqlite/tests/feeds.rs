@@ -16,6 +16,7 @@ fn with_feed(content: &RuleList, others: u32) -> State {
         every: RuleList::default(),
         rule: None,
         feed: Some(Box::new(Feed::new("https://example.org/list.txt"))),
+        max_shrink: None,
         comment: None,
         owner: "root".into(),
         created: time(1),

@@ -53,8 +53,8 @@ fn answer_to_denials_is_stored_unless_it_is_the_default() {
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [
         (
-            r#"{"format":5,"more":1}"#,
-            "its format is 5, expected 1 to 4",
+            r#"{"format":6,"more":1}"#,
+            "its format is 6, expected 1 to 5",
         ),
         (r#"{"format":1,"host":{}}"#, "missing field"),
         (r#"{}"#, "missing field `format`"),
@@ -252,6 +252,7 @@ fn with_named_lists() -> State {
         every: RuleList::default(),
         rule: None,
         feed: None,
+        max_shrink: None,
         comment: None,
         owner: "root".into(),
         created: time(1),
@@ -288,4 +289,34 @@ fn with_named_lists() -> State {
     policy.block_lists = vec![state.lists[0].name.clone()];
     policy.allow_lists = vec![state.lists[1].name.clone()];
     state
+}
+
+#[test]
+fn state_with_ends_of_rules_or_limits_of_lists_has_a_format_of_its_own_and_reads_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let plain = blocking(0..3);
+    let mut ending = plain.clone();
+    let end = Note {
+        expires: Some("2030-01-31T12:00:00Z".parse().unwrap()),
+        ..Note::default()
+    };
+    let mut rules: Vec<Rule> = plain.policies[0].block.iter().cloned().collect();
+    rules[1].note = end.share();
+    let sources = plain.policies[0].block.sources().to_vec();
+    ending.policies[0].block = RuleList::from_parts(rules, sources);
+    let mut limited = with_named_lists();
+    limited.lists[0].max_shrink = Some(10);
+    let mut format = |state: &State| {
+        store.commit(state, &by("apply")).unwrap();
+        assert_eq!(store.load().unwrap().state, *state);
+        let sql = "SELECT CAST(body AS TEXT) FROM objects JOIN revisions ON state = hash
+                   ORDER BY revision DESC LIMIT 1";
+        let body: String = store.conn.query_row(sql, [], |row| row.get(0)).unwrap();
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        body["format"].as_u64()
+    };
+    assert_eq!(format(&plain), Some(1));
+    assert_eq!(format(&ending), Some(5));
+    assert_eq!(format(&limited), Some(5));
 }

@@ -11,6 +11,7 @@ mod feeds;
 mod files;
 mod format;
 mod loss;
+mod observed;
 mod records;
 mod sharing;
 
@@ -72,6 +73,7 @@ fn policy(name: &str, allow: AllowPart, block: RuleList) -> Policy {
         created: time(1),
         altered: time(2),
         active: true,
+        mode: Default::default(),
         bindings: [Binding::Host].into(),
     }
 }
@@ -90,6 +92,7 @@ fn rich() -> State {
         spelling: Spelling::Text("192.168.1.77/24".into()),
         name: Some("desk".into()),
         comment: Some("third floor".into()),
+        expires: None,
     };
     let rules = vec![
         Rule {

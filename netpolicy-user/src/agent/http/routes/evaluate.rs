@@ -1,0 +1,230 @@
+//! `/v1/evaluate` and `/v1/recommend`: policies, judged over the sources that came. Changes do not
+//! wait for it.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use jiff::Timestamp;
+
+#[cfg(feature = "openapi")]
+use super::document::{CONFLICTING, POLICIES, ProblemDetails, UNKNOWN_NAME};
+use super::texts::ChangeBody;
+use super::{paging, policies};
+use crate::agent::access::Caller;
+use crate::agent::error::AgentError;
+use crate::agent::http::app::App;
+use crate::agent::http::extract::Params;
+use crate::agent::http::views;
+use crate::agent::in_force::InForce;
+use crate::agent::memory;
+use crate::agent::rehearsal::{
+    CandidateRules, HOST, RecommendOptions, SeenSources as _, duration, evaluate,
+    recommend as recommended, since,
+};
+use crate::agent::writer::aside;
+use crate::api::{EvaluatePolicyQuery, EvaluateQuery, Evaluation, RecommendQuery, Recommendation};
+#[cfg(feature = "openapi")]
+use crate::model::Change;
+use crate::model::error::closest;
+use crate::model::{
+    Binding, ChangeContext, JOINED_IPV6, JoinLengths, Mode, Service, State as Desired,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How far back sources are judged.
+const EVALUATED: Duration = Duration::from_secs(30 * DAY.as_secs());
+/// How far back sources are looked for that are to be covered.
+const RECOMMENDED: Duration = Duration::from_secs(90 * DAY.as_secs());
+/// A source stayed if it came for so long.
+const STAYED: Duration = Duration::from_secs(60 * 60);
+
+/// What a policy would have denied and let in.
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/evaluate", operation_id = "evaluatePolicy", tag = POLICIES,
+    params(EvaluatePolicyQuery),
+    responses(
+        (status = OK, body = Evaluation, description = "The policy, active and enforced, with what else is in force, judged over the sources that are remembered."),
+        (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
+    )
+))]
+pub(super) async fn policy(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(query): Params<EvaluatePolicyQuery>,
+) -> Result<Json<Evaluation>, AgentError> {
+    let (limit, in_force) = (paging::limit(query.limit)?, in_force(&app, caller).await?);
+    aside(move || {
+        let candidate = with_policy(&in_force.state, &query)?;
+        judge(&app, &in_force, &candidate, query.since.as_deref(), limit)
+    })
+    .await?
+}
+
+/// What would have been denied and let in after a change: checked as any change, and not made.
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/evaluate", operation_id = "evaluateChange", tag = POLICIES,
+    params(EvaluateQuery),
+    request_body(content = Change, description = "The change, most often that of a policy file. With the content type application/vnd.netpolicy.change-with-texts: a line of JSON with the change, whose texts are empty, and their lengths in bytes; then the texts."),
+    responses(
+        (status = OK, body = Evaluation, description = "What the change leads to, judged over the sources that are remembered."),
+        (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
+        (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
+    )
+))]
+pub(super) async fn change(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(query): Params<EvaluateQuery>,
+    body: ChangeBody,
+) -> Result<Json<Evaluation>, AgentError> {
+    let (limit, in_force) = (paging::limit(query.limit)?, in_force(&app, caller).await?);
+    aside(move || {
+        let (change, _share) = body.parse()?;
+        let cx = ChangeContext {
+            now: Timestamp::now(),
+            actor: &caller.name(),
+            limits: app.running.borrow().config.limits,
+            force: true,
+        };
+        let applied = in_force.state.try_out(&change, &cx)?;
+        drop(change);
+        let (state, since) = (&applied.state, query.since.as_deref());
+        let mut answer = judge(&app, &in_force, state, since, limit)?;
+        answer.notes.extend(applied.warnings);
+        Ok(answer)
+    })
+    .await?
+}
+
+/// The smallest allow list that covers the sources that came and stayed.
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/recommend", operation_id = "recommendPolicy", tag = POLICIES,
+    params(RecommendQuery),
+    responses(
+        (status = OK, body = Recommendation, description = "The allow list, and what it would not cover."),
+        (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
+    )
+))]
+pub(super) async fn recommend(
+    State(app): State<App>,
+    Params(query): Params<RecommendQuery>,
+) -> Result<Json<Recommendation>, AgentError> {
+    let options = options(&query)?;
+    let snapshot = app.supervisor.snapshot();
+    aside(move || {
+        let state = &snapshot.state;
+        let service = match query.service.as_deref() {
+            None | Some(HOST) => None,
+            Some(name) => Some(find_service(state, name)?),
+        };
+        let scope = service.map_or(HOST, |service| service.name.as_str());
+        let seen = app.observations.seen_since(options.since);
+        let mut answer = recommended(&seen, scope, options);
+        answer.service = service.map(|service| views::service(state, service));
+        if seen.remembered_since.is_none() {
+            answer.notes.push(NOTHING.to_owned());
+        }
+        Ok(Json(answer))
+    })
+    .await?
+}
+
+/// Said where no source is remembered.
+const NOTHING: &str = "no source is remembered: the memory of sources is off, or nothing came yet";
+
+async fn in_force(app: &App, caller: Caller) -> Result<InForce, AgentError> {
+    let take = |writer: &mut crate::agent::writer::Writer| Ok(writer.in_force().clone());
+    app.supervisor.run(caller, take).await
+}
+
+/// Compiles a candidate and judges what came.
+fn judge(
+    app: &App,
+    in_force: &InForce,
+    candidate: &Desired,
+    from: Option<&str>,
+    limit: usize,
+) -> Result<Json<Evaluation>, AgentError> {
+    let since = since(from, EVALUATED, Timestamp::now())?;
+    let compiled = in_force.compiled.next(candidate, &mut |_, _| {});
+    let seen = app.observations.seen_since(since);
+    let now = CandidateRules {
+        state: &in_force.state,
+        rules: &in_force.ruleset,
+    };
+    let next = CandidateRules {
+        state: candidate,
+        rules: compiled.ruleset(),
+    };
+    let snapshot = app.supervisor.snapshot();
+    let exempt = (&*snapshot.bypasses, snapshot.clock.now());
+    let mut answer = evaluate(&seen, since, (now, next), exempt, limit);
+    if seen.remembered_since.is_none() {
+        answer.notes.push(NOTHING.to_owned());
+    }
+    drop((seen, compiled));
+    memory::give_back();
+    Ok(Json(answer))
+}
+
+/// The state with a policy active, enforced and bound.
+fn with_policy(state: &Desired, query: &EvaluatePolicyQuery) -> Result<Desired, AgentError> {
+    let name = policies::find(&query.policy, state)?.name.clone();
+    let scope = match query.service.as_deref() {
+        None => None,
+        Some(HOST) => Some(Binding::Host),
+        Some(name) => Some(Binding::Service(find_service(state, name)?.name.clone())),
+    };
+    let mut state = state.clone();
+    for policy in state
+        .policies
+        .iter_mut()
+        .filter(|policy| policy.name == name)
+    {
+        policy.active = true;
+        policy.mode = Mode::Enforce;
+        policy.bindings.extend(scope.clone());
+        if policy.bindings.is_empty() {
+            policy.bindings.insert(Binding::Host);
+        }
+    }
+    Ok(state)
+}
+
+fn find_service<'a>(state: &'a Desired, name: &str) -> Result<&'a Service, AgentError> {
+    state.service(name).ok_or_else(|| {
+        let names = state.services.iter().map(|service| service.name.as_str());
+        let meant = closest(name, names).map(|name| format!("; did you mean '{name}'?"));
+        AgentError::NotFound {
+            what: format!(
+                "unknown service '{}'{}",
+                name.escape_debug(),
+                meant.unwrap_or_default()
+            ),
+            hint: "`netpolicy service list` shows what there is",
+        }
+    })
+}
+
+fn options(query: &RecommendQuery) -> Result<RecommendOptions, AgentError> {
+    let length = |key, given: Option<u8>, usual, range: std::ops::RangeInclusive<u8>| {
+        let length = given.unwrap_or(usual);
+        match range.contains(&length) {
+            true => Ok(length),
+            false => Err(AgentError::BadRequest(format!(
+                "{key} is {length}; expected {} to {}",
+                range.start(),
+                range.end()
+            ))),
+        }
+    };
+    Ok(RecommendOptions {
+        since: since(query.since.as_deref(), RECOMMENDED, Timestamp::now())?,
+        stayed: match query.stayed.as_deref() {
+            None => STAYED,
+            Some(text) => duration("stayed", text)?,
+        },
+        join: JoinLengths {
+            v4: length("aggregate", query.aggregate, 32, 8..=32)?,
+            v6: length("aggregate6", query.aggregate6, JOINED_IPV6, 32..=128)?,
+        },
+    })
+}

@@ -1,0 +1,48 @@
+//! `/v1/sources`, `/v1/hits` and `/v1/rates`: the memory of sources.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+
+#[cfg(feature = "openapi")]
+use super::document::ENFORCEMENT;
+use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
+use crate::agent::http::extract::Params;
+use crate::api::{HitsPage, HitsQuery, RatesQuery, RatesView, SourcesPage, SourcesQuery};
+
+/// Which sources came, what became of their attempts, and which rule decided: the newest first.
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/sources", operation_id = "listSources", tag = ENFORCEMENT,
+    params(SourcesQuery),
+    responses((status = OK, body = SourcesPage, description = "Sources, as of a second or two ago."))
+))]
+pub(super) async fn sources(
+    State(app): State<App>,
+    Params(query): Params<SourcesQuery>,
+) -> Result<Json<SourcesPage>, AgentError> {
+    blocking(move || app.observations.sources(&query, Timestamp::now()).map(Json)).await
+}
+
+/// How often policies, lists and rules decided, and when last.
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/hits", operation_id = "listHits", tag = ENFORCEMENT,
+    params(HitsQuery),
+    responses((status = OK, body = HitsPage, description = "Hits; what was never hit is left out."))
+))]
+pub(super) async fn hits(
+    State(app): State<App>,
+    Params(query): Params<HitsQuery>,
+) -> Result<Json<HitsPage>, AgentError> {
+    blocking(move || app.observations.hits(&query).map(Json)).await
+}
+
+/// How many attempts came in each minute, hour or day.
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/rates", operation_id = "listRates", tag = ENFORCEMENT,
+    params(RatesQuery),
+    responses((status = OK, body = RatesView, description = "Attempts by time, scope, policy and reason."))
+))]
+pub(super) async fn rates(
+    State(app): State<App>,
+    Params(query): Params<RatesQuery>,
+) -> Result<Json<RatesView>, AgentError> {
+    blocking(move || app.observations.rates(&query, Timestamp::now()).map(Json)).await
+}

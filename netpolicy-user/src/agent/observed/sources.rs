@@ -1,0 +1,355 @@
+//! Sources that are remembered: as many as there is room for.
+//!
+//! Where there is no room, those with the fewest reported attempts go, the oldest of them first.
+//! Denied and allowed sources have room of their own, so that a flood of denied ones displaces
+//! none that got in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use super::deciders::DeciderId;
+use super::names::NameId;
+use super::period::Period;
+
+/// Addresses of an IPv6 /64 that are remembered apart, in each scope with each verdict; others
+/// are remembered together.
+const V6_APART: u8 = 16;
+
+/// Of the sources of a verdict, one in so many goes at once.
+const GO_AT_ONCE: usize = 10;
+
+/// What is remembered apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct SourceKey {
+    /// An address, or an IPv6 /64.
+    pub(super) net: IpNet,
+    /// The scope's name.
+    pub(super) scope: NameId,
+    /// Whether they were denied.
+    pub(super) is_denied: bool,
+}
+
+/// What is remembered of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SourceRecord {
+    /// When the first attempt came, milliseconds since 1970.
+    pub(super) first: i64,
+    /// When the last one came.
+    pub(super) last: i64,
+    /// How many came.
+    pub(super) attempts: u64,
+    /// How many of them were reported one by one.
+    pub(super) reported: u32,
+    /// Whether others are estimated.
+    pub(super) is_sampled: bool,
+    /// The number of the last one's reason.
+    pub(super) reason: u8,
+    /// What decided it.
+    pub(super) decider: DeciderId,
+    /// The generation that did.
+    pub(super) generation: u64,
+}
+
+/// A source's attempts that were judged alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged {
+    pub(super) source: IpAddr,
+    pub(super) scope: NameId,
+    pub(super) is_denied: bool,
+    pub(super) reason: u8,
+    pub(super) decider: DeciderId,
+    pub(super) generation: u64,
+    pub(super) reported: u32,
+    pub(super) attempts: u64,
+    pub(super) span: Period,
+}
+
+/// The sources that are remembered.
+#[derive(Debug, Default)]
+pub(super) struct SourceTable {
+    rows: HashMap<SourceKey, Row>,
+    /// How many there are of each verdict: allowed, denied.
+    count: [usize; 2],
+    /// Addresses of each IPv6 /64 that are remembered apart.
+    apart: HashMap<SourceKey, u8>,
+    /// Removed, and still kept by the store.
+    removed: Vec<SourceKey>,
+    /// How many made room for others.
+    pub(super) displaced: u64,
+}
+
+#[derive(Debug)]
+struct Row {
+    record: SourceRecord,
+    is_dirty: bool,
+}
+
+impl SourceTable {
+    /// What is remembered of an address.
+    pub(super) fn get(
+        &self,
+        source: IpAddr,
+        scope: NameId,
+        is_denied: bool,
+    ) -> Option<&SourceRecord> {
+        let key = SourceKey {
+            net: source.into(),
+            scope,
+            is_denied,
+        };
+        let row = self.rows.get(&key)?;
+        Some(&row.record)
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&SourceKey, &SourceRecord)> {
+        self.rows.iter().map(|(key, row)| (key, &row.record))
+    }
+
+    /// Remembers attempts, with room for `most` sources of each verdict.
+    pub(super) fn add(&mut self, judged: &Judged, most: usize) {
+        let key = self.key(judged);
+        let is_sampled = judged.attempts != u64::from(judged.reported);
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.is_dirty = true;
+            let record = &mut row.record;
+            record.first = record.first.min(judged.span.first);
+            record.attempts += judged.attempts;
+            record.reported = record.reported.saturating_add(judged.reported);
+            record.is_sampled |= is_sampled;
+            if judged.span.last >= record.last {
+                record.last = judged.span.last;
+                record.reason = judged.reason;
+                record.decider = judged.decider;
+                record.generation = judged.generation;
+            }
+            return;
+        }
+        let record = SourceRecord {
+            first: judged.span.first,
+            last: judged.span.last,
+            attempts: judged.attempts,
+            reported: judged.reported,
+            is_sampled,
+            reason: judged.reason,
+            decider: judged.decider,
+            generation: judged.generation,
+        };
+        self.insert(key, record, true);
+        self.make_room(judged.is_denied, most);
+    }
+
+    /// What a source is remembered as.
+    fn key(&self, judged: &Judged) -> SourceKey {
+        let key = SourceKey {
+            net: judged.source.into(),
+            scope: judged.scope,
+            is_denied: judged.is_denied,
+        };
+        let Some(together) = together(&key) else {
+            return key;
+        };
+        let apart = self.apart.get(&together).copied().unwrap_or(0);
+        match apart < V6_APART || self.rows.contains_key(&key) {
+            true => key,
+            false => together,
+        }
+    }
+
+    fn insert(&mut self, key: SourceKey, record: SourceRecord, is_dirty: bool) {
+        if let Some(together) = together(&key) {
+            *self.apart.entry(together).or_default() += 1;
+        }
+        self.count[usize::from(key.is_denied)] += 1;
+        self.rows.insert(key, Row { record, is_dirty });
+    }
+
+    fn remove(&mut self, key: &SourceKey) {
+        if self.rows.remove(key).is_none() {
+            return;
+        }
+        self.count[usize::from(key.is_denied)] -= 1;
+        if let Some(together) = together(key)
+            && let Some(apart) = self.apart.get_mut(&together)
+        {
+            *apart -= 1;
+            if *apart == 0 {
+                self.apart.remove(&together);
+            }
+        }
+        self.removed.push(*key);
+    }
+
+    /// Removes sources of a verdict until there are no more than `most`, and some more, so that
+    /// this is not done for each new one.
+    pub(super) fn make_room(&mut self, is_denied: bool, most: usize) {
+        let count = self.count[usize::from(is_denied)];
+        if count <= most {
+            return;
+        }
+        let mut worth: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|(key, _)| key.is_denied == is_denied)
+            .map(|(key, row)| (row.record.reported.ilog2_or_zero(), row.record.last, *key))
+            .collect();
+        let go = (count - most + most / GO_AT_ONCE).min(worth.len());
+        if go == 0 {
+            return;
+        }
+        worth.select_nth_unstable(go - 1);
+        for (_, _, key) in worth.iter().take(go) {
+            self.remove(key);
+        }
+        self.displaced += go as u64;
+    }
+
+    /// Removes half of the sources of a verdict.
+    pub(super) fn halve(&mut self, is_denied: bool) {
+        self.make_room(is_denied, self.count[usize::from(is_denied)] / 2);
+    }
+
+    /// Removes sources that did not come since a time, milliseconds since 1970.
+    pub(super) fn expire(&mut self, oldest: i64) {
+        let old = self.rows.iter().filter(|(_, row)| row.record.last < oldest);
+        let old: Vec<_> = old.map(|(key, _)| *key).collect();
+        for key in &old {
+            self.remove(key);
+        }
+    }
+
+    /// What the store does not keep as it is, and what it is no longer to keep.
+    pub(super) fn take_changes(&mut self) -> (Vec<(SourceKey, SourceRecord)>, Vec<SourceKey>) {
+        let rows = &self.rows;
+        let mut removed = std::mem::take(&mut self.removed);
+        // What came back since is written again.
+        removed.retain(|key| !rows.contains_key(key));
+        let dirty = self.rows.iter_mut().filter(|(_, row)| row.is_dirty);
+        let dirty = dirty.map(|(key, row)| {
+            row.is_dirty = false;
+            (*key, row.record)
+        });
+        (dirty.collect(), removed)
+    }
+
+    /// The store keeps nothing: all is to be written.
+    pub(super) fn all_dirty(&mut self) {
+        self.removed.clear();
+        for row in self.rows.values_mut() {
+            row.is_dirty = true;
+        }
+    }
+
+    /// Puts in what the store kept.
+    pub(super) fn restore(&mut self, key: SourceKey, record: SourceRecord) {
+        if !self.rows.contains_key(&key) {
+            self.insert(key, record, false);
+        }
+    }
+}
+
+/// The /64 that an IPv6 address is remembered in when there are many of it.
+fn together(key: &SourceKey) -> Option<SourceKey> {
+    let IpNet::V6(net) = key.net else { return None };
+    if net.prefix_len() != 128 {
+        return None;
+    }
+    let net = IpNet::V6(Ipv6Net::new(net.addr(), 64).ok()?.trunc());
+    Some(SourceKey { net, ..*key })
+}
+
+/// The logarithm, 0 for 0.
+trait Log {
+    fn ilog2_or_zero(self) -> u32;
+}
+
+impl Log for u32 {
+    fn ilog2_or_zero(self) -> u32 {
+        self.checked_ilog2().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(source: &str, is_denied: bool, attempts: u64, last: i64) -> Judged {
+        Judged {
+            source: source.parse().unwrap(),
+            scope: 1,
+            is_denied,
+            reason: 10,
+            decider: 0,
+            generation: 3,
+            reported: u32::try_from(attempts).unwrap(),
+            attempts,
+            span: Period { first: last, last },
+        }
+    }
+
+    #[test]
+    fn a_source_is_remembered_with_first_and_last_attempt() {
+        let mut table = SourceTable::default();
+        table.add(&judged("10.0.0.1", true, 3, 500), 10);
+        table.add(&judged("10.0.0.1", true, 2, 400), 10);
+        let record = *table.get("10.0.0.1".parse().unwrap(), 1, true).unwrap();
+        assert_eq!((record.first, record.last, record.attempts), (400, 500, 5));
+        assert!(!record.is_sampled);
+        let mut estimated = judged("10.0.0.1", true, 2, 600);
+        estimated.attempts = 90;
+        table.add(&estimated, 10);
+        let record = table.get("10.0.0.1".parse().unwrap(), 1, true).unwrap();
+        assert!(record.is_sampled && record.attempts == 95 && record.reported == 7);
+    }
+
+    #[test]
+    fn flood_displaces_single_denied_attempts_and_no_allowed_source() {
+        let mut table = SourceTable::default();
+        for n in 0..50 {
+            table.add(&judged(&format!("192.0.2.{n}"), false, 1, 0), 50);
+        }
+        table.add(&judged("203.0.113.9", true, 40, 0), 50);
+        for n in 0..10_000_u32 {
+            let source = format!("10.1.{}.{}", n / 256, n % 256);
+            table.add(&judged(&source, true, 1, i64::from(n)), 50);
+        }
+        assert!((45..=50).contains(&table.count[1]), "{:?}", table.count);
+        assert_eq!(table.count[0], 50);
+        assert!(table.displaced >= 9_950);
+        let find = |source: &str| table.get(source.parse().unwrap(), 1, true);
+        assert!(find("203.0.113.9").is_some(), "it came more often");
+        assert!(find("10.1.39.15").is_some(), "the newest");
+    }
+
+    #[test]
+    fn many_addresses_of_an_ipv6_network_are_remembered_together() {
+        let mut table = SourceTable::default();
+        for n in 0..1000 {
+            table.add(&judged(&format!("2001:db8::{n:x}"), true, 1, n), 100);
+        }
+        let nets: Vec<_> = table.iter().map(|(key, _)| key.net.to_string()).collect();
+        assert_eq!(nets.len(), usize::from(V6_APART) + 1);
+        let together = table.iter().find(|(key, _)| key.net.prefix_len() == 64);
+        assert_eq!(together.unwrap().1.attempts, 1000 - u64::from(V6_APART));
+        // One that is remembered goes on being it.
+        table.add(&judged("2001:db8::1", true, 5, 2000), 100);
+        let one = table.get("2001:db8::1".parse().unwrap(), 1, true).unwrap();
+        assert_eq!(one.attempts, 6);
+    }
+
+    #[test]
+    fn store_learns_of_changes_once() {
+        let mut table = SourceTable::default();
+        table.add(&judged("10.0.0.1", true, 1, 100), 10);
+        table.add(&judged("10.0.0.2", true, 1, 900), 10);
+        assert_eq!(table.take_changes().0.len(), 2);
+        assert!(table.take_changes().0.is_empty());
+        table.expire(500);
+        let (dirty, removed) = table.take_changes();
+        assert_eq!((dirty.len(), removed.len()), (0, 1));
+        assert_eq!(removed[0].net.to_string(), "10.0.0.1/32");
+    }
+}

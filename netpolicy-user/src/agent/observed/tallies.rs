@@ -1,0 +1,194 @@
+//! Hits and rates, as the API asks for them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use netpolicy_common::Reason;
+
+use super::deciders::Decider;
+use super::query::{covered, limit, page, since, time, verdict};
+use super::rates;
+use super::shared::Observations;
+use crate::agent::error::AgentError;
+use crate::api::{
+    Cause, HitView, HitsPage, HitsQuery, RateBucket, RateStep, RatesQuery, RatesView,
+};
+use crate::model::ListKind;
+
+impl Observations {
+    /// Hits of policies, lists and rules, page by page.
+    ///
+    /// # Errors
+    /// The query cannot be read.
+    pub fn hits(&self, query: &HitsQuery) -> Result<HitsPage, AgentError> {
+        let limit = limit(query.limit, HitsQuery::USUAL, HitsQuery::MOST)?;
+        let memory = &*self.lock();
+        let mut sums: BTreeMap<HitKey, Hits> = BTreeMap::new();
+        for decider in memory.deciders.hit() {
+            let Some(policy) = memory.names.text(decider.key.policy) else {
+                continue;
+            };
+            if query
+                .policy
+                .as_deref()
+                .is_some_and(|wanted| wanted != policy)
+            {
+                continue;
+            }
+            let named = memory.names.text(decider.key.named);
+            let whole = HitKey {
+                policy: policy.to_owned(),
+                list: None,
+                named: None,
+                net: None,
+                is_unmatched: false,
+            };
+            let list = decider.key.list.map(|list| HitKey {
+                list: Some(list),
+                named: named.map(str::to_owned),
+                is_unmatched: decider.key.is_unmatched,
+                ..whole.clone()
+            });
+            let rule = list.clone().zip(decider.key.net).map(|(list, net)| HitKey {
+                net: Some(net),
+                ..list
+            });
+            for key in [Some(whole), list, rule].into_iter().flatten() {
+                sums.entry(key).or_default().add(decider);
+            }
+        }
+        let (from, next) = page(query.after, limit, sums.len());
+        let total = sums.len() as u64;
+        let shown = sums.into_iter().skip(from).take(limit);
+        Ok(HitsPage {
+            hits: shown
+                .map(|(key, hits)| key.view(&hits, memory.since))
+                .collect(),
+            total,
+            next,
+            counted_since: memory.since,
+            incomplete: memory.deciders.is_full,
+        })
+    }
+
+    /// Attempts by minute, hour or day.
+    ///
+    /// # Errors
+    /// The query cannot be read.
+    pub fn rates(&self, query: &RatesQuery, now: Timestamp) -> Result<RatesView, AgentError> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        /// By time, scope, policy and reason: attempts, and whether they are estimated.
+        type Sums = BTreeMap<(u32, String, Option<String>, u8), (u64, bool)>;
+        let step = query.step.unwrap_or_default();
+        let usual = match step {
+            RateStep::Minute => HOUR,
+            RateStep::Hour => HOUR * 24,
+            RateStep::Day => HOUR * 24 * 30,
+        };
+        let from = match query.since.as_deref() {
+            Some(text) => since(text, now)?,
+            None => now.checked_sub(usual).unwrap_or(now),
+        };
+        let rule = query.rule.as_deref().map(covered).transpose()?;
+        let memory = &*self.lock();
+        let scope = query.scope.as_deref().map(|name| memory.names.known(name));
+        let mut sums = Sums::new();
+        for (key, tally) in memory.rates.since(step, from) {
+            let reason = Reason::from_u8(key.reason);
+            let decider = memory.deciders.get(key.decider);
+            let policy = decider.and_then(|decider| memory.names.text(decider.key.policy));
+            let is_wanted = scope.is_none_or(|scope| scope == Some(key.scope))
+                && query.policy.is_none_or_matches(policy)
+                && rule.is_none_or(|rule| decider.is_some_and(|d| d.key.net == Some(rule)))
+                && query
+                    .reason
+                    .is_none_or(|wanted| Some(wanted) == reason.map(Cause::from));
+            if is_wanted {
+                let scope = memory.scope(key.scope);
+                let policy = policy.map(str::to_owned);
+                let sum = sums
+                    .entry((key.minute, scope, policy, key.reason))
+                    .or_default();
+                sum.0 += tally.attempts;
+                sum.1 |= tally.is_sampled;
+            }
+        }
+        let buckets = sums.into_iter();
+        let buckets = buckets.map(|((minute, scope, policy, reason), (attempts, sampled))| {
+            let reason = Reason::from_u8(reason);
+            RateBucket {
+                time: rates::time(minute),
+                scope,
+                policy,
+                reason: reason.map_or(Cause::Unknown, Cause::from),
+                verdict: verdict(reason.is_some_and(Reason::is_denial)),
+                attempts,
+                sampled,
+            }
+        });
+        Ok(RatesView {
+            step,
+            since: from,
+            remembered_since: memory.since,
+            buckets: buckets.collect(),
+        })
+    }
+}
+
+/// Whether what a query names, if anything, is this.
+trait PolicyFilter {
+    fn is_none_or_matches(&self, found: Option<&str>) -> bool;
+}
+
+impl PolicyFilter for Option<String> {
+    fn is_none_or_matches(&self, found: Option<&str>) -> bool {
+        self.as_deref().is_none_or(|wanted| found == Some(wanted))
+    }
+}
+
+/// What hits are listed for, in the order in which they are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct HitKey {
+    policy: String,
+    list: Option<ListKind>,
+    named: Option<String>,
+    net: Option<IpNet>,
+    is_unmatched: bool,
+}
+
+/// Sums of hits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hits {
+    hits: u64,
+    is_sampled: bool,
+    span: Option<(i64, i64)>,
+}
+
+impl Hits {
+    fn add(&mut self, decider: &Decider) {
+        self.hits += decider.hits;
+        self.is_sampled |= decider.is_sampled;
+        let (first, last) = self.span.unwrap_or((decider.first, decider.last));
+        self.span = Some((first.min(decider.first), last.max(decider.last)));
+    }
+}
+
+impl HitKey {
+    fn view(self, hits: &Hits, counted_since: Timestamp) -> HitView {
+        let (first, last) = hits.span.unwrap_or_default();
+        HitView {
+            policy: self.policy,
+            list: self.list,
+            named_list: self.named,
+            rule: self.net.map(|net| net.to_string()),
+            unmatched: self.is_unmatched,
+            hits: hits.hits,
+            sampled: hits.is_sampled,
+            first_hit: time(first),
+            last_hit: time(last),
+            counted_since,
+        }
+    }
+}

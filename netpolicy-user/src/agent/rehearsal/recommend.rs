@@ -1,0 +1,187 @@
+//! The smallest allow list that covers the sources that came and stayed.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+
+use super::seen::{SeenSource, SourcesSeen};
+use crate::api::{Recommendation, RecommendedEntry, UncoveredSource};
+use crate::model::rule::canonical;
+use crate::model::{CoveredSource, JoinLengths, ListedNetwork, smallest_list};
+
+/// Sources that are not covered, or let in, and are listed.
+const LISTED: usize = 50;
+
+/// What is to be covered, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct RecommendOptions {
+    /// Sources seen since then.
+    pub since: Timestamp,
+    /// The time between a source's first attempt and its last.
+    pub stayed: Duration,
+    /// What becomes one entry.
+    pub join: JoinLengths,
+}
+
+/// The allow list for a scope, by what was seen.
+#[must_use]
+pub fn recommend(seen: &SourcesSeen, scope: &str, options: RecommendOptions) -> Recommendation {
+    let here = || seen.sources.iter().filter(|source| *source.scope == *scope);
+    let got_in = joined(here().filter(|source| source.got_in));
+    let stayed = SignedDuration::try_from(options.stayed).unwrap_or(SignedDuration::MAX);
+    let has_stayed =
+        |source: &SeenSource| source.last_seen.duration_since(source.first_seen) >= stayed;
+    let (stayed, left): (Vec<_>, Vec<_>) = got_in.into_values().partition(has_stayed);
+    let covered: Vec<_> = stayed
+        .iter()
+        .map(|source| CoveredSource {
+            net: source.net,
+            attempts: source.attempts,
+            last_seen: source.last_seen,
+        })
+        .collect();
+    let listed = smallest_list(&covered, options.join);
+    // What shares a network with those that stayed is covered as well.
+    let (inside, outside): (Vec<_>, Vec<_>) = left
+        .into_iter()
+        .partition(|source| holds(&listed, &source.net));
+    let denied = joined(here().filter(|source| !source.got_in && source.by_policies));
+    let lets_in = denied.into_values().filter(|denied| {
+        let is_covered = |source: &SeenSource| source.net.contains(&denied.net);
+        holds(&listed, &denied.net) && !stayed.iter().any(is_covered)
+    });
+    let (not_covered, more_not_covered) = first(outside);
+    let (lets_in, more_lets_in) = first(lets_in.collect());
+    Recommendation {
+        service: None,
+        since: options.since,
+        remembered_since: seen.remembered_since.filter(|begin| *begin > options.since),
+        stayed: humantime::format_duration(options.stayed).to_string(),
+        entries: listed.iter().map(entry).collect(),
+        covered: (stayed.len() + inside.len()) as u64,
+        not_covered,
+        more_not_covered,
+        lets_in,
+        more_lets_in,
+        notes: Vec::new(),
+    }
+}
+
+/// Each source once.
+fn joined<'a>(sources: impl Iterator<Item = &'a SeenSource>) -> BTreeMap<IpNet, SeenSource> {
+    let mut joined: BTreeMap<IpNet, SeenSource> = BTreeMap::new();
+    for source in sources {
+        let known = joined.entry(source.net).or_insert_with(|| SeenSource {
+            attempts: 0,
+            ..source.clone()
+        });
+        known.attempts = known.attempts.saturating_add(source.attempts);
+        known.sampled |= source.sampled;
+        known.first_seen = known.first_seen.min(source.first_seen);
+        known.last_seen = known.last_seen.max(source.last_seen);
+    }
+    joined
+}
+
+/// Whether a sorted, disjoint list holds a network.
+fn holds(listed: &[ListedNetwork], net: &IpNet) -> bool {
+    let after = listed.partition_point(|entry| entry.net <= *net);
+    let before = after.checked_sub(1).and_then(|at| listed.get(at));
+    before.is_some_and(|entry| entry.net.contains(net))
+}
+
+fn entry(listed: &ListedNetwork) -> RecommendedEntry {
+    RecommendedEntry {
+        cidr: canonical(&listed.net),
+        sources: listed.sources,
+        attempts: listed.attempts,
+        last_seen: listed.last_seen,
+    }
+}
+
+/// Those with most attempts, and how many more there are.
+fn first(mut sources: Vec<SeenSource>) -> (Vec<UncoveredSource>, u64) {
+    sources.sort_by_key(|source| (Reverse(source.attempts), source.net));
+    let more = sources.len().saturating_sub(LISTED) as u64;
+    sources.truncate(LISTED);
+    let views = sources.into_iter().map(|source| UncoveredSource {
+        source: canonical(&source.net),
+        attempts: source.attempts,
+        sampled: source.sampled,
+        first_seen: source.first_seen,
+        last_seen: source.last_seen,
+    });
+    (views.collect(), more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::parse_source;
+
+    fn came(source: &str, got_in: bool, seconds: i64) -> SeenSource {
+        SeenSource {
+            net: parse_source(source).unwrap(),
+            scope: "postgres".into(),
+            got_in,
+            by_policies: true,
+            attempts: 3,
+            sampled: false,
+            first_seen: Timestamp::UNIX_EPOCH,
+            last_seen: Timestamp::from_second(seconds).unwrap(),
+        }
+    }
+
+    fn recommended(sources: Vec<SeenSource>, v4: u8) -> Recommendation {
+        let seen = SourcesSeen {
+            sources,
+            remembered_since: Some(Timestamp::UNIX_EPOCH),
+        };
+        let options = RecommendOptions {
+            since: Timestamp::UNIX_EPOCH,
+            stayed: Duration::from_secs(3600),
+            join: JoinLengths { v4, v6: 64 },
+        };
+        recommend(&seen, "postgres", options)
+    }
+
+    fn texts(sources: &[UncoveredSource]) -> Vec<&str> {
+        sources.iter().map(|source| &*source.source).collect()
+    }
+
+    #[test]
+    fn sources_that_came_and_stayed_are_covered_and_others_are_named() {
+        let mut elsewhere = came("198.18.0.1", true, 7200);
+        elsewhere.scope = "host".into();
+        let sources = vec![
+            came("203.0.113.1", true, 7200),
+            came("203.0.113.6", true, 3600),
+            came("203.0.113.3", true, 10),
+            came("198.51.100.9", true, 10),
+            came("203.0.113.5", false, 9000),
+            came("192.0.2.1", false, 9000),
+            elsewhere,
+        ];
+        let answer = recommended(sources.clone(), 24);
+        let entries: Vec<_> = answer.entries.iter().map(|e| &*e.cidr).collect();
+        assert_eq!(entries, ["203.0.113.0/29"]);
+        assert_eq!((answer.entries[0].sources, answer.covered), (2, 3));
+        assert_eq!(texts(&answer.not_covered), ["198.51.100.9"]);
+        assert_eq!(texts(&answer.lets_in), ["203.0.113.5"]);
+
+        let exact = recommended(sources, 32);
+        let entries: Vec<_> = exact.entries.iter().map(|e| &*e.cidr).collect();
+        assert_eq!(entries, ["203.0.113.1", "203.0.113.6"]);
+        assert_eq!(texts(&exact.not_covered), ["198.51.100.9", "203.0.113.3"]);
+        assert!(exact.lets_in.is_empty());
+    }
+
+    #[test]
+    fn nothing_that_came_makes_an_empty_list() {
+        let answer = recommended(Vec::new(), 24);
+        assert!(answer.entries.is_empty() && answer.not_covered.is_empty());
+    }
+}
