@@ -169,7 +169,7 @@ fn policy_is_created_edited_switched_and_dropped() {
     browser.wait_text("Bind partners to postgres");
     browser.wait_text("becomes allowed on postgres");
     browser.click("Apply");
-    browser.wait_text("bound");
+    browser.wait("document.querySelectorAll('dialog[open]').length === 1");
     assert_eq!(
         host.json("policy show partners")["bindings"],
         json!(["host", "postgres"])
@@ -306,6 +306,16 @@ fn denied_attempts_appear_live_and_sql_runs() {
     browser.wait_text("not-allowed");
     browser.fill("Filter attempts", "nothing-like-this");
     browser.wait_text("No attempt matches");
+    // What the agent remembers of it.
+    go(&browser, "", "Recent changes");
+    browser.wait_text("192.168.7.7");
+    browser.wait("document.querySelectorAll('.segments input').length === 3");
+    browser.wait("document.querySelector('.plot canvas')");
+    go(&browser, "policies", "head office");
+    browser.wait("[...document.querySelectorAll('th')].some((cell) => cell.innerText === 'Hits')");
+    browser.fill("Search policies, or which holds an address", "203.0.113.66");
+    browser.wait_text("Rules that hold 203.0.113.66");
+    browser.wait("[...document.querySelectorAll('section.card td')].some((cell) => cell.innerText === '203.0.113.66')");
     go(&browser, "sql", "Dry run");
     browser.fill(
         "SQL",

@@ -49,6 +49,11 @@ export function Time({ at }) {
   return html`<time datetime=${at} title=${exact(at)}>${ago(at, now)}</time>`;
 }
 
+/** When a rule ends, if it has an end. */
+export function Ends({ rule }) {
+  return rule.expires ? html`<span class="ends">ends <${Time} at=${rule.expires} /></span>` : null;
+}
+
 /** A labelled field. */
 export function Field({ label, hint, children, error }) {
   const id = useId();

@@ -5,7 +5,7 @@ import { Addresses, listInput } from "../addresses.js";
 import { propose } from "../change.js";
 import { number, span } from "../format.js";
 import { Icon } from "../icons.js";
-import { Dialog, Empty, Failure, Field, Head, Pill, Search, Table, Time, useTyped } from "../parts.js";
+import { Dialog, Empty, Ends, Failure, Field, Head, Pill, Search, Table, Time, useTyped } from "../parts.js";
 import { useMay, useRead, useRevision } from "../store.js";
 import { html, useEffect, useState } from "../ui.js";
 import { Virtual } from "../virtual.js";
@@ -84,7 +84,7 @@ function List({ name }) {
     setChosen(next);
   };
   const row = (item) => html`<span class="cell pick" role="cell"><input type="checkbox" aria-label=${`Select ${item.entry.text}`} disabled=${!may} checked=${chosen.has(item.entry.cidr)} onChange=${() => toggle(item.entry)} /></span>
-    <span class="cell address" role="cell"><code>${item.entry.text}</code></span><span class="cell words" role="cell">${item.entry.comment}</span><span class="cell place faint" role="cell">${item.entry.place}</span>`;
+    <span class="cell address" role="cell"><code>${item.entry.text}</code></span><span class="cell words" role="cell"><${Ends} rule=${item.entry} />${item.entry.comment}</span><span class="cell place faint" role="cell">${item.entry.place}</span>`;
   return html`<${Head} title=${`@${name}`} help="policies#named-lists" back=${{ href: "#/lists", label: "Lists and feeds" }} sub=${list?.comment}>
       ${list && !feed && html`<button type="button" class="primary" disabled=${!may} onClick=${() => setEditing(true)}><${Icon} name="plus" /> Add or remove entries</button>
         <button type="button" class="danger" disabled=${!may} onClick=${() => make(`Drop list ${name}`, { change: "drop-list", name }, () => { location.hash = "#/lists"; })}>Delete</button>`}<//>

@@ -59,6 +59,7 @@ function hitsOf(hits) {
 
 export function Status({ policy }) {
   if (!policy.active) return html`<${Pill}>inactive</>`;
+  if (policy.mode === "observe") return html`<${Pill} kind="warn">observed: counted, not enforced</>`;
   return policy.bindings.length ? html`<${Pill} kind="good">active</>` : html`<${Pill} kind="warn">active, bound to nothing</>`;
 }
 

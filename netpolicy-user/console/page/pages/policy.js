@@ -5,7 +5,7 @@ import { Addresses, listInput } from "../addresses.js";
 import { propose } from "../change.js";
 import { number } from "../format.js";
 import { Icon } from "../icons.js";
-import { Dialog, Empty, Failure, Field, Head, More, Search, Segments, Table, Time, useParts, useTyped } from "../parts.js";
+import { Dialog, Empty, Ends, Failure, Field, Head, More, Search, Segments, Table, Time, sentence, useParts, useTyped } from "../parts.js";
 import { notify, useMay, useRead, useRevision } from "../store.js";
 import { html, useEffect, useState } from "../ui.js";
 import { Virtual } from "../virtual.js";
@@ -46,6 +46,7 @@ export default function Policy({ name, tab = "rules" }) {
         <div><dt>Created</dt><dd><${Time} at=${policy.created} /></dd></div>
         <div><dt>Changed</dt><dd><${Time} at=${policy.altered} /></dd></div>
       </dl>
+      <${Lint} name=${name} revision=${at} />
       <nav class="tabs" aria-label="Parts of the policy">${TABS.map((entry) => html`<a href=${`#/policies/${encodeURIComponent(name)}${entry.value === "rules" ? "" : `/${entry.value}`}`} aria-current=${entry.value === tab ? "page" : undefined}>${entry.label}</a>`)}</nav>
       ${tab === "rules" && html`<${Rules} policy=${policy} revision=${at} make=${make} may=${may} />`}
       ${tab === "sql" && html`<${Sql} name=${name} revision=${at} />`}
@@ -53,6 +54,15 @@ export default function Policy({ name, tab = "rules" }) {
       ${dialog === "edit" && html`<${Edit} policy=${policy} close=${close} make=${make} />`}
       ${dialog === "bind" && html`<${Bindings} policy=${policy} close=${close} make=${make} />`}
       ${dialog === "settings" && html`<${Settings} policy=${policy} close=${close} make=${make} go=${go} />`}`}`;
+}
+
+/** Likely mistakes, by the agent's lint. */
+function Lint({ name, revision }) {
+  const read = useRead((signal, unasked) => get(["lint"], {}, { signal, unasked }), [revision]);
+  const found = (read.data ?? []).filter((finding) => finding.policies.includes(name) && finding.severity !== "note");
+  if (!found.length) return null;
+  return html`<div class="panel warn lint" role="note" aria-label="Likely mistakes">${found.slice(0, 5).map((finding) => html`<p><${Icon} name="warn" /> ${sentence(finding.message)}</p>`)}
+    ${found.length > 5 && html`<p>And ${found.length - 5} more: see <code>netpolicy policy lint</code>.</p>`}</div>`;
 }
 
 function Rules({ policy, revision, make, may }) {
@@ -84,7 +94,7 @@ function Rules({ policy, revision, make, may }) {
   const row = (item) => html`
     <span class="cell pick" role="cell"><input type="checkbox" aria-label=${`Select ${item.rule.text}`} disabled=${!may} checked=${chosen.has(item.rule.cidr)} onChange=${() => toggle(item.rule)} /></span>
     <span class="cell address" role="cell"><code>${item.rule.text}</code>${item.rule.cidr !== item.rule.text && !item.rule.cidr.startsWith(`${item.rule.text}/`) && html` <span class="faint">${item.rule.cidr}</span>`}</span>
-    <span class="cell words" role="cell">${item.rule.name && html`<strong>${item.rule.name}</strong> `}${item.rule.comment}</span>
+    <span class="cell words" role="cell"><${Ends} rule=${item.rule} />${item.rule.name && html`<strong>${item.rule.name}</strong> `}${item.rule.comment}</span>
     <span class="cell place faint" role="cell">${item.rule.place}</span>
     ${hits.data && html`<span class="cell num" role="cell">${number(counted.get(`${list} ${item.rule.cidr}`)?.hits ?? 0)}</span>`}`;
   return html`<div class="toolbar">
