@@ -30,8 +30,8 @@ function label(time, step) {
   return format.format(new Date(time * 1000));
 }
 
-/** `series`: times in seconds, allowed, denied. */
-export function Chart({ series }) {
+/** `series`: times in seconds, allowed, denied; each so many a `unit`. */
+export function Chart({ series, unit }) {
   const place = useRef(/** @type {HTMLElement|null} */ (null));
   const plot = useRef(/** @type {any} */ (null));
   const [theme, setTheme] = useState(0);
@@ -58,13 +58,13 @@ export function Chart({ series }) {
       const [text, line, good, bad] = ["--faint", "--line", "--chart-good", "--chart-bad"].map(of);
       probe.remove();
       const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-      const bars = UPlot.paths.spline();
+      const straight = UPlot.paths.linear();
       plot.current = new UPlot({
         width: element.clientWidth, height: 220, cursor: { y: false, points: { size: 6 } }, legend: { show: false },
         scales: { x: { range: (_, low, high) => (high - low < 120 ? [high - 120, high] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
         axes: [{ ...axis, space: 90, size: 30, values: (_, times, __, ___, step) => times.map((time) => label(time, step)) }, { ...axis, size: 56, values: (_, values) => values.map((value) => number(value)) }],
-        series: [{}, { label: "allowed", stroke: good, width: 2, fill: `${good.replace("rgb(", "rgba(").replace(")", ", .12)")}`, paths: bars, points: { show: false } },
-          { label: "denied", stroke: bad, width: 2, fill: `${bad.replace("rgb(", "rgba(").replace(")", ", .12)")}`, paths: bars, points: { show: false } }],
+        series: [{}, { label: "allowed", stroke: good, width: 2, fill: `${good.replace("rgb(", "rgba(").replace(")", ", .12)")}`, paths: straight, points: { show: false } },
+          { label: "denied", stroke: bad, width: 2, fill: `${bad.replace("rgb(", "rgba(").replace(")", ", .12)")}`, paths: straight, points: { show: false } }],
       }, series, element);
       size = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: 220 }));
       size.observe(element);
@@ -76,6 +76,6 @@ export function Chart({ series }) {
   const last = (values) => number(Math.round((values.at(-1) ?? 0) * 10) / 10);
   return html`<figure class="chart">
     <div ref=${place} class="plot" role="img" aria-label=${`Attempts over time; last: ${last(allowed)} allowed, ${last(denied)} denied`}></div>
-    <figcaption><span class="key good">allowed <strong>${last(allowed)}</strong></span> <span class="key bad">denied <strong>${last(denied)}</strong></span></figcaption>
+    <figcaption><span class="key good">allowed <strong>${last(allowed)}</strong></span> <span class="key bad">denied <strong>${last(denied)}</strong></span> <span class="spring"></span><span>a ${unit}, the last</span></figcaption>
   </figure>`;
 }

@@ -91,7 +91,7 @@ function ScopesInWords({ agent }) {
   return html`<ul class="scopes">${agent.scopes.map((scope) => html`<li key=${scope.scope}>
       <p><strong>${scope.scope === "host" ? "Host" : scope.scope}</strong> <span class="faint">${scope.ports ?? ""}</span> ${scope.mode === "observe" && html`<${Pill} kind="warn">observed</>`}
         ${scope.dropped_last_minute > 0 && html` <${Pill} kind="bad">${number(scope.dropped_last_minute)} dropped a minute</>`}</p>
-      <p>${sentence(scope.sentence)}${scope.policies.length > 0 && html`: ${scope.policies.map((name, at) => html`${at ? ", " : ""}<a href=${`#/policies/${encodeURIComponent(name)}`}>${name}</a>`)}`}</p></li>`)}
+      <p>${sentence(scope.sentence)}${scope.policies.length > 0 && html` · ${scope.policies.map((name, at) => html`${at ? ", " : ""}<a href=${`#/policies/${encodeURIComponent(name)}`}>${name}</a>`)}`}</p></li>`)}
     ${open.length > 0 && html`<li><p><strong>Listening and open to every source</strong></p><p>${open.map((port) => `${port.port}${port.service ? ` (${port.service})` : ""}`).join(", ")}</p></li>`}</ul>`;
 }
 
@@ -111,7 +111,7 @@ function Rates() {
   return html`<div class="card-head"><h2 id="rates-title">Connection attempts</h2>
       ${rates.data ? html`<${Segments} label="Time" options=${SPANS} value=${spanned} onChange=${setSpan} />` : html`<span class="faint">since this page was opened, per second</span>`}</div>
     <${Failure} error=${rates.error} />
-    <${Chart} series=${series} />`;
+    <${Chart} series=${series} unit=${rates.data ? step : "second"} />`;
 }
 
 function seriesOf(rates) {
