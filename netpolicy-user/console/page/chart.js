@@ -30,7 +30,7 @@ function label(time, step) {
   return format.format(new Date(time * 1000));
 }
 
-/** `series`: times in seconds, allowed, denied; each so many a `unit`. */
+/** `series`: times in seconds, allowed, denied; `unit` says what the last are of. */
 export function Chart({ series, unit }) {
   const place = useRef(/** @type {HTMLElement|null} */ (null));
   const plot = useRef(/** @type {any} */ (null));
@@ -76,6 +76,6 @@ export function Chart({ series, unit }) {
   const last = (values) => number(Math.round((values.at(-1) ?? 0) * 10) / 10);
   return html`<figure class="chart">
     <div ref=${place} class="plot" role="img" aria-label=${`Attempts over time; last: ${last(allowed)} allowed, ${last(denied)} denied`}></div>
-    <figcaption><span class="key good">allowed <strong>${last(allowed)}</strong></span> <span class="key bad">denied <strong>${last(denied)}</strong></span> <span class="spring"></span><span>a ${unit}, the last</span></figcaption>
+    <figcaption><span class="key good">allowed <strong>${last(allowed)}</strong></span> <span class="key bad">denied <strong>${last(denied)}</strong></span> <span class="spring"></span><span>${unit}</span></figcaption>
   </figure>`;
 }

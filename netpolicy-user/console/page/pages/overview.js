@@ -111,7 +111,7 @@ function Rates() {
   return html`<div class="card-head"><h2 id="rates-title">Connection attempts</h2>
       ${rates.data ? html`<${Segments} label="Time" options=${SPANS} value=${spanned} onChange=${setSpan} />` : html`<span class="faint">since this page was opened, per second</span>`}</div>
     <${Failure} error=${rates.error} />
-    <${Chart} series=${series} unit=${rates.data ? step : "second"} />`;
+    <${Chart} series=${series} unit=${rates.data ? `in the last ${step}` : "a second"} />`;
 }
 
 function seriesOf(rates) {
