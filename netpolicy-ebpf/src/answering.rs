@@ -62,8 +62,8 @@ const NOT_PLAIN: u64 = 2;
 /// Makes a reset of a frame as almost all attempts are, without tags and with its headers in the
 /// linear part: 1; 0: it gets none, and may be spoilt; [`NOT_PLAIN`]: it is as it was.
 ///
-/// It need not be walked for that: what makes a reset of headers looks at all that the walk
-/// would, and makes none of what is not a whole attempt.
+/// It need not be walked for that: making a reset of headers reads everything that the walk
+/// reads, and makes no reset unless the attempt is whole.
 ///
 /// A function of its own, whose variables are on the stack of no walk.
 #[inline(always)]

@@ -4,7 +4,7 @@
 //! itself answers nothing at native XDP on a veth, since its frames arrive only at a peer with
 //! native XDP: here the sending end has that, and drops what comes.
 //!
-//! Beside them a program that only sends every frame back, and one that only drops: what remains
+//! With them a program that only sends every frame back, and one that only drops: what remains
 //! of an answer's time without netpolicy is the kernel's and the other end's.
 
 use std::sync::Arc;

@@ -23,7 +23,7 @@ const SETTINGS: &str = "special_ranges = \"allow\"";
 /// Entries of each content.
 const ENTRIES: u32 = 40;
 
-/// Whether all of what is tried in part is tried: `cargo xtask test --long`.
+/// Whether every case is tried, not a part of them: `cargo xtask test --long`.
 fn is_long() -> bool {
     std::env::var_os("NETPOLICY_TEST_LONG").is_some_and(|value| value != "0")
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 const BLOCKED: &str = "10.66.0.1";
 const LATER: &str = "10.77.0.1";
-const BANNED: &str = "10.88.0.1";
+const BANNED: &str = "10.90.0.1";
 
 /// Notifications come in milliseconds, rounds every 5 s.
 const NOTICED: Duration = Duration::from_secs(4);
@@ -82,7 +82,7 @@ fn lost_store_is_a_fault_takes_no_change_and_is_rescued() {
             ],
         );
         assert_has(host.line("bypass grant 10.66.0.8").failed(1), &["is lost"]);
-        assert_has(host.line("ban 10.88.0.2").failed(1), &["is lost"]);
+        assert_has(host.line("ban 10.90.0.2").failed(1), &["is lost"]);
         // What is in force stays so.
         host.assert_times_out(&[(BLOCKED, 5432), (BANNED, 5432)]);
         host.assert_connects(&[(LATER, 5432), ("10.66.0.9", 5432)]);
@@ -94,7 +94,7 @@ fn lost_store_is_a_fault_takes_no_change_and_is_rescued() {
             &["nothing is to be rescued"],
         );
         host.ok("policy create more --block 10.77.0.0/16");
-        host.ok("ban 10.88.0.3");
+        host.ok("ban 10.90.0.3");
         assert_has(&host.ok("audit"), &["store rescue", what]);
         host.kill_agent();
         // A machine that comes up again has the state, and no pins.
@@ -102,8 +102,8 @@ fn lost_store_is_a_fault_takes_no_change_and_is_rescued() {
         host.start_agent();
         assert_eq!(host.json("status")["agent"]["revision"], 2, "{what}");
         host.assert_times_out(&[(BLOCKED, 5432), (LATER, 5432)]);
-        host.assert_times_out(&[(BANNED, 5432), ("10.88.0.3", 5432)]);
-        host.assert_connects(&[("10.66.0.9", 5432), ("10.88.0.2", 5432)]);
+        host.assert_times_out(&[(BANNED, 5432), ("10.90.0.3", 5432)]);
+        host.assert_connects(&[("10.66.0.9", 5432), ("10.90.0.2", 5432)]);
         assert_eq!(host.json("grants").as_array().unwrap().len(), 1);
         let bans = host.json("bans --sort source");
         assert_eq!(bans["count"], 2, "{what}: {bans}");

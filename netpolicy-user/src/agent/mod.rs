@@ -25,7 +25,7 @@
 //! | `rates` | what was dropped in the last minute | `kernel` |
 //! | `confirm` | changes that are rolled back unless they are confirmed | `access`, `error`, `in_force` |
 //! | `bypasses` | bypasses, the same in store and kernel | `access`, `banned`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
-//! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `upkeep` |
+//! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `memory`, `upkeep` |
 //! | `events` | judged attempts: ring buffer, names, listeners | `banned`, `error`, `kernel`, `snapshot` |
 //! | `observed` | the memory of sources: who came, what decided, how often | `error`, `events`, `rehearsal`, `snapshot` |
 //! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `feeds`, `held`, `in_force`, `kernel`, `memory`, `notices`, `progress`, `rehearsal`, `snapshot`, `tally`, `upkeep` |

@@ -22,9 +22,9 @@ type Dropped = BTreeMap<ScopeId, u64>;
 
 /// The looks of the last minute and the one before, the oldest first.
 #[derive(Debug, Default)]
-pub struct Rates(Mutex<VecDeque<(Instant, Dropped)>>);
+pub struct DropRates(Mutex<VecDeque<(Instant, Dropped)>>);
 
-impl Rates {
+impl DropRates {
     /// Takes what was counted at a moment.
     fn take(&self, now: Instant, counted: &CounterSnapshot) {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,7 +75,7 @@ fn dropped(counted: &CounterSnapshot) -> Dropped {
 }
 
 /// Looks now and then, until the agent ends.
-pub async fn keep_counting(rates: Arc<Rates>, inspector: Arc<dyn Inspector>) {
+pub async fn keep_counting(rates: Arc<DropRates>, inspector: Arc<dyn Inspector>) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn packets_of_the_last_minute_are_told_once_a_minute_was_counted() {
-        let rates = Rates::default();
+        let rates = DropRates::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         rates.take(at(0), &counted(100, 5));
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn counters_that_began_again_are_told_as_they_are() {
-        let rates = Rates::default();
+        let rates = DropRates::default();
         let start = Instant::now();
         rates.take(start, &counted(500, 0));
         let told = rates.last_minute(start + MINUTE, &counted(7, 0)).unwrap();

@@ -4,21 +4,10 @@
 use netpolicy_prefixes::{Address as _, Prefix, Prefixes};
 
 use super::chunked::ChunkedMap;
-use super::staged::{StagedBan, StagedFamily};
-use super::texts::TextId;
+use super::entry::{BanEntry, StagedBan, StagedFamily};
 
 /// Lengths that a prefix may have.
 const LENGTHS: usize = 129;
-
-/// What is known of a ban. Times are milliseconds on the scale of the clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::agent) struct BanEntry {
-    /// When it ends; [`NEVER`](super::ends::NEVER).
-    pub(in crate::agent) until: i64,
-    pub(in crate::agent) since: i64,
-    pub(in crate::agent) by: TextId,
-    pub(in crate::agent) reason: TextId,
-}
 
 /// See the module.
 #[derive(Debug)]

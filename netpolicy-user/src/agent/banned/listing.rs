@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use ipnet::IpNet;
 
 use super::ends::NEVER;
-use super::family::BanEntry;
+use super::entry::BanEntry;
 use super::scale::ClockScale;
 use super::shared::{SharedBans, read, view};
 use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};

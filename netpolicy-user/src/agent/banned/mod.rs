@@ -4,6 +4,7 @@
 
 mod chunked;
 mod ends;
+mod entry;
 mod family;
 mod listing;
 mod scale;

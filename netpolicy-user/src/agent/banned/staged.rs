@@ -1,28 +1,16 @@
 //! Changes of bans that are judged and not made yet: no reader sees them, and nothing has to be
 //! undone where store or kernel refuse them.
 
-use std::collections::BTreeMap;
-
 use ipnet::IpNet;
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
-use super::family::BanEntry;
+use super::entry::{BanEntry, StagedBan, StagedFamily};
 use super::table::{BanTable, net_v4, net_v6, prefix_v4, prefix_v6};
 use crate::compiler::PrefixSet;
 use crate::datapath::BanLists;
 use crate::model::Name;
 use crate::store::{BanEdit, BanRow};
-
-/// What there is of a network, and what there is to be; `None`: nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StagedBan {
-    pub(super) before: Option<BanEntry>,
-    pub(super) now: Option<BanEntry>,
-}
-
-/// The changes of one scope and family.
-pub(super) type StagedFamily<P> = BTreeMap<P, StagedBan>;
 
 /// The changes of one scope.
 #[derive(Debug, Default)]

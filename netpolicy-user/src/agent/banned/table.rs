@@ -8,7 +8,8 @@ use netpolicy_common::ScopeId;
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
 use super::ends::{BanEnds, NEVER, NotedBan};
-use super::family::{BanEntry, Family};
+use super::entry::BanEntry;
+use super::family::Family;
 use super::texts::{TextId, Texts};
 use crate::datapath::BanLists;
 use crate::model::Name;

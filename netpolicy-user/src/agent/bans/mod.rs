@@ -4,6 +4,7 @@
 //! a write to the disk and a change of the kernel's lists.
 
 mod batch;
+mod kernel_lists;
 mod log;
 mod never;
 mod outcome;
@@ -16,17 +17,17 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use ipnet::IpNet;
-use netpolicy_common::ScopeId;
 
 pub use self::outcome::{JudgedBan, written};
 pub use self::request::{BanJob, BanWork, WantedBan, WantedUnban};
 pub use self::stored::StoredBans;
 
 use self::batch::{Batch, BatchedRequest};
+use self::kernel_lists::{id_in, lists};
 use self::never::Never;
 use self::summary::BanSummary;
 use super::access::{Grants, Requester, rights};
-use super::banned::{BanTable, ClockScale, SharedBans, StagedBans, read, write};
+use super::banned::{ClockScale, SharedBans, StagedBans, read, write};
 use super::error::{AgentError, EnforcerError, chain};
 use super::in_force::InForce;
 use super::kernel::KernelWriter;
@@ -34,7 +35,7 @@ use super::upkeep::Upkeep;
 use crate::api::BanResult;
 use crate::clock::Clock;
 use crate::datapath::{BanLists, PreparedBans};
-use crate::model::{Name, Privilege, State};
+use crate::model::Privilege;
 use crate::store::{BanBatch, BanEdit, EncodedBans, Store, StoreError};
 
 /// Changes that another thread is worth.
@@ -390,15 +391,6 @@ impl BatchFailure {
             no_room: self.no_room,
         }
     }
-}
-
-fn lists(table: &mut BanTable, state: &State) -> BanLists {
-    table.lists(id_in(state))
-}
-
-/// The scopes of a state's services.
-fn id_in(state: &State) -> impl Fn(&Name) -> Option<ScopeId> {
-    |name| state.service(name.as_str()).map(|service| service.id)
 }
 
 /// Whether the caller may ban and unban.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::lists;
+use super::kernel_lists::lists;
 use crate::agent::banned::BanTable;
 use crate::clock::Clock;
 use crate::datapath::BanLists;

@@ -12,7 +12,7 @@ use crate::agent::error::AgentError;
 use crate::agent::events::EventHub;
 use crate::agent::kernel::{Inspector, KillSwitch};
 use crate::agent::observed::Observations;
-use crate::agent::rates::Rates;
+use crate::agent::rates::DropRates;
 use crate::agent::reload::Running;
 use crate::agent::writer::Supervisor;
 
@@ -32,7 +32,7 @@ pub struct App {
     /// Who is connected.
     pub connected: Arc<Connected>,
     /// What was dropped in the last minute.
-    pub rates: Arc<Rates>,
+    pub rates: Arc<DropRates>,
     /// Events.
     pub hub: EventHub,
     /// The memory of sources.
