@@ -392,11 +392,7 @@ async fn end_rules(supervisor: Supervisor) {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let snapshot = supervisor.snapshot();
-        if snapshot
-            .next_rule_end
-            .is_some_and(|next| next <= snapshot.clock.now())
-        {
+        if supervisor.snapshot().has_ended_rule() {
             supervisor.end_rules();
             tokio::time::sleep(AGAIN).await;
         }
