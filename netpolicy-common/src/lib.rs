@@ -32,7 +32,7 @@ pub use scope::{
 /// The version of everything in this crate, and of what the engines keep in the kernel: the
 /// layout in `netpolicy-flat`. Pins made by another version are replaced, never read: a list
 /// read with the wrong meaning opens or closes a host.
-pub const ABI_VERSION: u32 = 14;
+pub const ABI_VERSION: u32 = 15;
 
 /// Generations of which the kernel keeps ports and scopes: so many that the one to be
 /// written was given up long ago, and need not be waited for.

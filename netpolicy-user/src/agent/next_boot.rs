@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -31,6 +31,12 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Writing bans takes at most one part in this many of the time.
 const SHARE: u32 = 100;
+
+/// The longest time between two writes of bans, however long one takes.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Held while bans are written: their draft has one name.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// The thread's nice value: behind everything else.
 const NICE: i32 = 10;
@@ -119,14 +125,11 @@ pub(super) async fn keep_bans(state_dir: PathBuf, snapshots: watch::Receiver<Arc
         let snapshot = snapshots.borrow().clone();
         // Scopes' numbers are the revision's; an unconfirmed one is not of the next boot.
         let now = (banned::read(&snapshot.bans).version(), snapshot.revision);
-        let is_confirmed = snapshot.pending.is_none() && snapshot.held.is_none();
-        if !is_confirmed || written == Some(now) {
+        if !is_of_next_boot(&snapshot) || written == Some(now) {
             continue;
         }
         let begun = Instant::now();
-        let dir = state_dir.clone();
-        let done = in_background(move || early::bans::write(&dir, kept(&snapshot))).await;
-        match done.and_then(|done| done) {
+        match write_bans(state_dir.clone(), snapshot).await {
             Ok(()) => written = Some(now),
             Err(error) => {
                 tracing::warn!(%error, "the bans for the next boot cannot be written; trying again");
@@ -134,8 +137,30 @@ pub(super) async fn keep_bans(state_dir: PathBuf, snapshots: watch::Receiver<Arc
             }
         }
         // Bans that come all the time are not written all the time.
-        sleep(begun.elapsed() * SHARE).await;
+        sleep((begun.elapsed() * SHARE).min(LONGEST)).await;
     }
+}
+
+/// Writes the bans once more while the agent ends.
+pub(super) async fn write_last_bans(state_dir: PathBuf, snapshot: Arc<Snapshot>) {
+    if is_of_next_boot(&snapshot)
+        && let Err(error) = write_bans(state_dir, snapshot).await
+    {
+        tracing::warn!(%error, "the bans for the next boot cannot be written");
+    }
+}
+
+async fn write_bans(state_dir: PathBuf, snapshot: Arc<Snapshot>) -> io::Result<()> {
+    let work = move || {
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        early::bans::write(&state_dir, kept(&snapshot))
+    };
+    in_background(work).await?
+}
+
+/// Whether what is in force is confirmed, and the store's.
+fn is_of_next_boot(snapshot: &Snapshot) -> bool {
+    snapshot.pending.is_none() && snapshot.held.is_none()
 }
 
 /// All bans, read part by part.
@@ -162,9 +187,8 @@ fn kept(snapshot: &Snapshot) -> impl Iterator<Item = KeptBan> {
 
 /// What is confirmed and in force; `None`: what was written last stays what counts.
 fn wanted(snapshot: &Snapshot) -> Option<ConfirmedRuleset> {
-    let is_confirmed = snapshot.pending.is_none() && snapshot.held.is_none();
     let ruleset = snapshot.ruleset.as_ref();
-    let ruleset = ruleset.filter(|_| is_confirmed && snapshot.generation > 0)?;
+    let ruleset = ruleset.filter(|_| is_of_next_boot(snapshot) && snapshot.generation > 0)?;
     Some(ConfirmedRuleset {
         ruleset: ruleset.clone(),
         revision: snapshot.revision,

@@ -160,6 +160,8 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     let _ = timeout(GRACE, tokio::task::spawn_blocking(|| keeper.thread.join())).await;
     drop(socket_file);
     let snapshot = supervisor.snapshot();
+    let last_bans = next_boot::write_last_bans(config.state_dir.clone(), snapshot.clone());
+    let _ = timeout(GRACE, last_bans).await;
     tracing::info!(
         revision = snapshot.revision,
         generation = snapshot.generation,
@@ -392,11 +394,7 @@ async fn end_rules(supervisor: Supervisor) {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let snapshot = supervisor.snapshot();
-        if snapshot
-            .next_rule_end
-            .is_some_and(|next| next <= snapshot.clock.now())
-        {
+        if supervisor.snapshot().has_ended_rule() {
             supervisor.end_rules();
             tokio::time::sleep(AGAIN).await;
         }

@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub pending: Option<Pending>,
     /// When the next rule ends, on the scale of the clock.
     pub next_rule_end: Option<Timestamp>,
+    /// When the next rule that was there at the start ends, by the wall clock.
+    pub next_loaded_end: Option<Timestamp>,
     /// Why the store waits for an acknowledgement.
     pub held: Option<StoreHold>,
     /// Interfaces that are to be filtered.
@@ -69,6 +71,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether the end of a rule is over.
+    #[must_use]
+    pub fn has_ended_rule(&self) -> bool {
+        let by = |end: Option<Timestamp>, now| end.is_some_and(|end| end <= now);
+        by(self.next_rule_end, self.clock.now()) || by(self.next_loaded_end, self.clock.wall())
+    }
+
     /// Nothing but a state.
     #[must_use]
     pub fn of(state: &Arc<State>, revision: u64) -> Self {
@@ -86,6 +95,7 @@ impl Snapshot {
             feeds: Feeds::default(),
             pending: None,
             next_rule_end: None,
+            next_loaded_end: None,
             held: None,
             interfaces: Vec::new(),
             detached: None,

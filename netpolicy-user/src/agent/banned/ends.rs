@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
+use super::table::ScopeBans;
+
 /// The end of a ban that has none.
 pub(in crate::agent) const NEVER: i64 = i64::MAX;
 
@@ -17,11 +19,25 @@ const FINE: i64 = 250;
 /// Milliseconds of a bucket of bans that end later.
 const COARSE: i64 = 60_000;
 
+/// The most bans that are looked at for the earliest end.
+const SEARCHED: usize = 1 << 16;
+
 /// A ban: its scope's place in the table, and its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::agent) enum NotedBan {
     V4(u16, Prefix4),
     V6(u16, Prefix6),
+}
+
+impl NotedBan {
+    /// When it ends; `None`: it is no more.
+    pub(super) fn until(self, scopes: &[ScopeBans]) -> Option<i64> {
+        let entry = match self {
+            Self::V4(scope, net) => scopes[usize::from(scope)].v4.get(net)?,
+            Self::V6(scope, net) => scopes[usize::from(scope)].v6.get(net)?,
+        };
+        Some(entry.until)
+    }
 }
 
 /// Bans of a bucket, by family: so they take as little room as can be.
@@ -37,6 +53,12 @@ impl Bucket {
             NotedBan::V4(scope, prefix) => self.v4.push((scope, prefix)),
             NotedBan::V6(scope, prefix) => self.v6.push((scope, prefix)),
         }
+    }
+
+    fn bans(&self) -> impl Iterator<Item = NotedBan> {
+        let v4 = self.v4.iter().map(|&(scope, net)| NotedBan::V4(scope, net));
+        let v6 = self.v6.iter().map(|&(scope, net)| NotedBan::V6(scope, net));
+        v4.chain(v6)
     }
 
     fn len(&self) -> usize {
@@ -127,6 +149,29 @@ impl BanEnds {
         }
     }
 
+    /// The earliest end of a ban; `None`: none ends, or so many ends were moved that a short
+    /// search does not find it. `until`: when a ban ends.
+    pub(in crate::agent) fn earliest(
+        &self,
+        until: impl Fn(NotedBan) -> Option<i64>,
+    ) -> Option<i64> {
+        let soon = self.soon.iter();
+        let soon = soon.map(|(key, bucket)| (key * FINE, bucket));
+        let later = self.later.iter();
+        let later = later.map(|(key, bucket)| ((key + 1) * COARSE, bucket));
+        let (mut earliest, mut left) = (None, SEARCHED);
+        for (end, bucket) in soon.chain(later) {
+            left = left.checked_sub(bucket.len())?;
+            let ends = bucket.bans().filter_map(&until).filter(|end| *end != NEVER);
+            earliest = ends.chain(earliest).min();
+            // What is noted for later ends no earlier.
+            if earliest.is_some_and(|earliest| earliest < end) {
+                break;
+            }
+        }
+        earliest
+    }
+
     /// Whether it notes many more than there are: then they are to be noted again.
     pub(in crate::agent) fn is_unfit(&self, bans: usize) -> bool {
         self.noted > 2 * bans + 4096
@@ -181,6 +226,16 @@ mod tests {
         assert_eq!(ends.due(later + FINE, |_| Some(later)), [ban(1)]);
         ends.note(5, ban(2));
         assert!(!ends.is_unfit(0));
+        ends.note(9 * COARSE, ban(3));
+        // The second was extended to a later time than the third's end.
+        let until = |noted| {
+            Some(if noted == ban(2) {
+                2 * later
+            } else {
+                9 * COARSE + 7
+            })
+        };
+        assert_eq!(ends.earliest(until), Some(9 * COARSE + 7));
         ends.clear();
         assert_eq!(ends.next(), None);
     }

@@ -116,7 +116,8 @@ impl<P: Prefix> Family<P> {
     /// Takes what [`Self::settled`] found, of changes that are made by now.
     pub(super) fn take_settled(&mut self, outermost: Prefixes<P>) {
         self.outermost = outermost;
-        self.touched.clear();
+        // A start or a large request touches all of them: that room is not needed again.
+        self.touched = Vec::new();
     }
 
     fn has(&self, staged: &StagedFamily<P>, net: P) -> bool {

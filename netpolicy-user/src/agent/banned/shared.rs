@@ -46,10 +46,10 @@ pub(super) fn view(row: &BanRow<'_>, scale: ClockScale) -> BanView {
     }
 }
 
-/// When the next ban ends, as the wall clock shows it.
+/// When the next ban ends, as the wall clock shows it; `None`: none ends, or that is not known.
 #[must_use]
 pub fn next_end(bans: &SharedBans, clock: &Clock) -> Option<Timestamp> {
-    let next = read(bans).next_end()?;
+    let next = read(bans).earliest_end()?;
     Some(ClockScale::of(clock).shown(next))
 }
 

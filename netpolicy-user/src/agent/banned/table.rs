@@ -82,6 +82,11 @@ impl BanTable {
         self.ends.next()
     }
 
+    /// See [`BanEnds::earliest`].
+    pub(super) fn earliest_end(&self) -> Option<i64> {
+        self.ends.earliest(|ban| ban.until(&self.scopes))
+    }
+
     pub(in crate::agent) fn scopes(&self) -> &[ScopeBans] {
         &self.scopes
     }
@@ -220,12 +225,7 @@ impl BanTable {
 
     /// Removes the bans that have ended at `now`, and returns them.
     pub(in crate::agent) fn expire(&mut self, now: i64) -> Vec<ReplacedBan> {
-        let scopes = &self.scopes;
-        let until = |ban: NotedBan| match ban {
-            NotedBan::V4(scope, net) => scopes[usize::from(scope)].v4.get(net).map(|e| e.until),
-            NotedBan::V6(scope, net) => scopes[usize::from(scope)].v6.get(net).map(|e| e.until),
-        };
-        let due = self.ends.due(now, until);
+        let due = self.ends.due(now, |ban| ban.until(&self.scopes));
         let mut expired = Vec::new();
         for ban in due {
             let (scope, net) = of_noted(ban);

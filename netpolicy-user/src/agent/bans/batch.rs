@@ -53,16 +53,26 @@ impl BatchedRequest<'_> {
                 let mut named = HashSet::with_capacity(bans.len());
                 let mut answers = Vec::with_capacity(bans.len());
                 for ban in bans {
-                    if let Ok(net) = &ban.net {
-                        let service = ban.service.as_deref();
-                        let service = service.and_then(|name| self.state.service(name));
-                        named.insert((service.map(|service| service.name.clone()), *net));
+                    // Of an unknown service: it names no ban, least of all one of the host.
+                    if let Ok(net) = &ban.net
+                        && let Ok(service) = service(self.state, ban.service.as_deref())
+                    {
+                        named.insert((service, *net));
                     }
                     answers.push(self.ban(ban, Some(&by), &operator));
                 }
                 for (service, net) in before {
-                    if !named.contains(&(service.clone(), net)) {
-                        self.remove(service.as_ref(), net);
+                    if !named.contains(&(service.clone(), net))
+                        && self.remove(service.as_ref(), net)
+                    {
+                        let scope = service.as_ref().map_or("host", Name::as_str);
+                        let ended = JudgedBan {
+                            source: Ok(net),
+                            result: BanResult::Unbanned,
+                            until: None,
+                            detail: None,
+                        };
+                        self.summary.add(self.requester, scope, &ended);
                     }
                 }
                 answers

@@ -252,8 +252,17 @@ fn whole_set_of_an_origin_is_replaced_and_others_stay() {
         enforced(&bench),
         ["0 10.0.0.2/32", "0 10.0.0.3/32", "0 10.0.0.4/32"]
     );
-    let bench = bench.restart(&["eth7"]);
+    let mut bench = bench.restart(&["eth7"]);
     assert_eq!(enforced(&bench).len(), 3);
+    // A line about an unknown service keeps no ban of the host, and the log says what ended.
+    let unknown = BanRequest {
+        service: Some("nope".into()),
+        ..request("10.0.0.2", None)
+    };
+    let (by, bans) = ("crowdsec".to_owned(), vec![unknown.into()]);
+    carry_out(&mut bench, ROOT, BanWork::Replace { by, bans });
+    assert_eq!(enforced(&bench), ["0 10.0.0.3/32"]);
+    assert_eq!(bench.audit_log(1)[0].action, "bans: 1 refused, 2 unbanned");
 }
 
 #[test]

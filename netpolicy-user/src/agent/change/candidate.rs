@@ -106,7 +106,7 @@ impl Situation<'_> {
             timing: Timing::default(),
         };
         if let Some(requester) = requester {
-            let may = rights::check(requester.caller, self.grants, &self.in_force.state, &state);
+            let may = rights::check(requester.caller, self.grants, &self.unended, &state);
             match may {
                 Err(error) if options.dry_run => changed.warnings.push(would_be(&error)),
                 may => may?,

@@ -191,7 +191,13 @@ fn shrinks(old: &State, new: &State) -> Vec<Shrink> {
     for new in new.lists.iter().filter(|list| list.feed.is_none()) {
         if let Some(old) = old.lists.iter().find(|old| old.name == new.name) {
             let list = || format!("list {}", new.name);
-            look(&list, new.max_shrink, old.len(), new.len());
+            let limit = match (new.max_shrink, old.max_shrink) {
+                // A file that was cut short may have lost the limit: the stricter one counts.
+                (None, Some(limit)) if old.len() >= SHRINK_FROM => Some(limit.min(50)),
+                (None, limit) => limit,
+                (limit, _) => limit,
+            };
+            look(&list, limit, old.len(), new.len());
         }
     }
     for new in &new.policies {

@@ -17,6 +17,9 @@ use crate::model::{Bypass, Grant, Limits, State};
 pub struct Situation<'a> {
     /// What is in force, or would be after the changes that were only tried before.
     pub in_force: &'a InForce,
+    /// Its state without the rules whose end is over: they go with any change, and
+    /// the requester needs no privilege for that.
+    pub unended: Arc<State>,
     /// The bypasses that there are.
     pub bypasses: &'a [Bypass],
     /// The privileges that are granted.

@@ -2,6 +2,7 @@
 //! before anything changes.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use netpolicy_common::{HOST_SCOPE, Reason};
@@ -24,8 +25,14 @@ impl Situation<'_> {
         if failed.is_empty() {
             return Ok(());
         }
-        let (old, new): (&State, &State) = (&self.in_force.state, &candidate.state);
-        let before = failing(old, &self.in_force.ruleset);
+        let (old, new): (&State, &State) = (&self.unended, &candidate.state);
+        let before = match Arc::ptr_eq(&self.unended, &self.in_force.state) {
+            true => failing(old, &self.in_force.ruleset),
+            false => {
+                let compiled = self.in_force.compiled.next(old, &mut |_, _| {});
+                failing(old, compiled.ruleset())
+            }
+        };
         let failed_before = |failed: &FailedTest| {
             let test = new.tests.get(failed.test);
             let mut before = before.iter().map(|failed| old.tests.get(failed.test));

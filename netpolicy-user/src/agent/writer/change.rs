@@ -179,9 +179,10 @@ impl Writer {
         let stored = self.store.commit_with(prepared.state(), &meta, &extras);
         let stored = match stored {
             // An unconfirmed change goes, also where that cannot be stored: it may be what
-            // keeps the operator out. A rescue stores it.
-            Err(error @ StoreError::Lost { .. }) if is_unconfirmed => {
-                tracing::error!(%error, "rolled back in the kernel alone");
+            // keeps the operator out. So do rules at their end, which may be what lets others
+            // in. A rescue stores it.
+            Err(error @ StoreError::Lost { .. }) if is_unconfirmed || is_ended => {
+                tracing::error!(%error, action, "done in the kernel alone");
                 Ok(self.in_force.revision + 1)
             }
             stored => stored,

@@ -241,6 +241,7 @@ impl Writer {
     pub fn situation<'a>(&'a self, base: &'a InForce) -> Situation<'a> {
         Situation {
             in_force: base,
+            unended: self.without_ended(&base.state),
             bypasses: &self.bypasses,
             grants: &self.grants,
             sockets: &*self.sockets,
@@ -337,6 +338,7 @@ impl Writer {
         snapshot.removed = self.counted.removed(&now.state);
         snapshot.counted_since = self.counted.since();
         snapshot.next_rule_end = self.rule_ends.next();
+        snapshot.next_loaded_end = self.rule_ends.next_loaded();
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
         let mut faults = self.faults.lines(self.bypasses.fault());

@@ -1,5 +1,7 @@
 //! The end of rules whose time is over: the revision without them.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::core::Writer;
@@ -13,7 +15,7 @@ impl Writer {
     /// for its confirmation.
     pub fn end_rules(&mut self) {
         // A store that is held is not gone on from.
-        let is_due = self.rule_ends.next().is_some_and(|next| next <= self.now());
+        let is_due = self.rule_ends.is_due(&self.settings.clock);
         if !is_due || self.upkeep.is_held() {
             return;
         }
@@ -22,15 +24,20 @@ impl Writer {
         let is_over = |end| self.rule_ends.is_over(end, clock);
         let rules = state.end_rules(clock.wall(), &is_over);
         let (count, words) = (rules.count, rules.in_words());
-        let proposal = Proposal::Ended { state, rules };
-        let result = self.attempt(proposal, Requester::agent(), ChangeOptions::default());
-        let fault = result.err().map(|error| {
-            format!(
-                "{} could not be taken away; trying again: {}",
-                counted(count, "rule whose end is over", "rules whose end is over"),
-                chain(&error)
-            )
-        });
+        let fault = match count {
+            0 => Some("a rule's end is over and no rule has it, a fault in netpolicy".to_owned()),
+            _ => {
+                let proposal = Proposal::Ended { state, rules };
+                let result = self.attempt(proposal, Requester::agent(), ChangeOptions::default());
+                result.err().map(|error| {
+                    format!(
+                        "{} could not be taken away; trying again: {}",
+                        counted(count, "rule whose end is over", "rules whose end is over"),
+                        chain(&error)
+                    )
+                })
+            }
+        };
         match &fault {
             None => tracing::info!("rules ended: {words}"),
             Some(fault) if self.faults.rules.as_ref() != Some(fault) => tracing::error!("{fault}"),
@@ -39,6 +46,18 @@ impl Writer {
         self.faults.rules = fault;
         self.publish();
         self.tidy();
+    }
+
+    /// A state without the rules whose end is over by now.
+    pub(super) fn without_ended(&self, state: &Arc<State>) -> Arc<State> {
+        let clock = &self.settings.clock;
+        if !self.rule_ends.is_due(clock) {
+            return Arc::clone(state);
+        }
+        let mut state = State::clone(state);
+        let is_over = |end| self.rule_ends.is_over(end, clock);
+        state.end_rules(clock.wall(), &is_over);
+        Arc::new(state)
     }
 
     /// Leaves out of a new state what ends before it comes, such as a rule of an old revision or

@@ -37,7 +37,12 @@ impl RuleList {
         &mut self,
         is_over: &dyn Fn(Timestamp) -> bool,
     ) -> Vec<Rule> {
-        let due = |chunk: &RuleChunk| chunk.first_end().is_some_and(is_over);
+        // Not by the first end alone: a wall clock that is set between two rules may have a later
+        // end over before an earlier one.
+        let due = |chunk: &RuleChunk| {
+            let mut ends = chunk.rules().iter().filter_map(Rule::expires);
+            chunk.first_end().is_some() && ends.any(is_over)
+        };
         let mut ended = Vec::new();
         if !self.chunks().iter().any(|chunk| due(chunk)) {
             return ended;

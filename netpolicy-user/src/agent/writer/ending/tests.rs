@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::agent::access::{Caller, Requester};
 use crate::agent::change::ChangeOptions;
 use crate::agent::change::Proposal;
-use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, create};
+use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, apply, create};
 use crate::model::Change;
 use crate::model::change::{ListEdit, ListInput};
 
@@ -183,4 +184,73 @@ fn end_that_cannot_be_stored_is_a_fault_and_is_tried_again() {
     assert_eq!(blocked(&bench), ["10.0.0.1", "10.0.0.3"]);
     let faults = bench.snapshot().faults.clone();
     assert!(!faults.iter().any(|fault| is_told(&fault)), "{faults:?}");
+}
+
+#[test]
+fn rule_ends_in_time_next_to_one_that_was_added_after_the_clock_was_set() {
+    let (mut bench, now) = bench();
+    bench.clock.set_wall(-86_400);
+    // By this clock its end is a day away, and yet it is the earliest one.
+    let next = add("10.0.0.4", Some(now + HOUR / 2));
+    bench.writer.change(next, ROOT, PLAIN).unwrap();
+    bench.clock.pass(HOUR);
+    bench.writer.end_rules();
+    assert_eq!(blocked(&bench), ["10.0.0.1", "10.0.0.3", "10.0.0.4"]);
+    assert_eq!(bench.snapshot().faults, Vec::<String>::new());
+}
+
+#[test]
+fn rule_that_was_there_at_the_start_ends_when_a_clock_that_was_behind_is_set() {
+    let (bench, _) = bench();
+    bench.clock.set_wall(-86_400);
+    let mut bench = bench.restart(&["eth7"]);
+    bench.clock.pass(HOUR);
+    bench.writer.end_rules();
+    assert_eq!(blocked(&bench).len(), 3);
+    bench.clock.set_wall(86_400);
+    assert!(bench.snapshot().has_ended_rule());
+    bench.writer.end_rules();
+    assert_eq!(blocked(&bench), ["10.0.0.1", "10.0.0.3"]);
+    assert!(!bench.snapshot().has_ended_rule());
+}
+
+#[test]
+fn rule_ends_though_the_store_is_lost_and_a_rescue_stores_that() {
+    let (mut bench, _) = bench();
+    std::fs::remove_file(bench.dir.path().join("state.db")).unwrap();
+    bench.clock.pass(HOUR);
+    bench.writer.end_rules();
+    assert_eq!(blocked(&bench), ["10.0.0.1", "10.0.0.3"]);
+    bench.writer.rescue(ROOT).unwrap();
+    let bench = bench.restart(&["eth7"]);
+    assert_eq!(blocked(&bench), ["10.0.0.1", "10.0.0.3"]);
+}
+
+#[test]
+fn change_is_not_refused_for_a_rule_that_ended_or_a_test_that_fails_since() {
+    let (mut bench, now) = bench();
+    let text = format!(
+        "[[policy]]\nname = \"abuse\"\nblock = [{{ address = \"10.0.0.2\", expires = {} }}]\n\
+         [[test]]\nsource = \"10.0.0.2\"\nexpect = \"drop\"\n",
+        now + HOUR
+    );
+    bench.writer.change(apply(&text), ROOT, PLAIN).unwrap();
+    bench.clock.pass(HOUR);
+    let other = create("office", &[], &["10.9.9.9"]);
+    let caller = Caller {
+        uid: 65_534,
+        gid: 65_534,
+        pid: None,
+        person: None,
+    };
+    let stranger = Requester { caller, ..ROOT };
+    let error = bench.writer.change(other.clone(), stranger, PLAIN);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("office") && !error.contains("abuse"),
+        "{error}"
+    );
+    let warnings = bench.writer.change(other, ROOT, PLAIN).unwrap().warnings;
+    let is_told = |warning: &String| warning.contains("policy test failed");
+    assert!(warnings.iter().any(is_told), "{warnings:?}");
 }

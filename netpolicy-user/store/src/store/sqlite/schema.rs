@@ -126,6 +126,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX feeds_content ON feeds (content);
 ",
+    "
+    -- The same tables: batches of bans say when they were written (version 2 in store/bans.rs). An
+    -- earlier version would take them for damaged; by this it says that the database is newer.
+",
 ];
 
 /// Refuses a database that is not netpolicy's or is newer than this program.

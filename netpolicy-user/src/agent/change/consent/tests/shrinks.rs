@@ -73,9 +73,12 @@ fn file_that_shrinks_a_list_by_more_than_its_own_limit_requires_consent() {
         "shrinks list bad-hosts from 40 to 35 entries"
     );
     bench.writer.change(file(limit, 36), ROOT, UNASKED).unwrap();
-    // Without a limit of its own, a short list loses any number of entries.
-    let changed = bench.writer.change(file("", 5), ROOT, UNASKED).unwrap();
+    // A file that leaves out the limit is held to it, and later ones are not: without a limit of
+    // its own, a short list loses any number of entries.
+    refused(bench.writer.change(file("", 5), ROOT, UNASKED));
+    let changed = bench.writer.change(file("", 36), ROOT, UNASKED).unwrap();
     assert!(changed.opens.is_none());
+    bench.writer.change(file("", 5), ROOT, UNASKED).unwrap();
     let details = &changed.plan[0].details;
     assert!(
         details.contains(&"- max_shrink 10%".to_owned()),

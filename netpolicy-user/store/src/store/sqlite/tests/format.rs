@@ -53,8 +53,8 @@ fn answer_to_denials_is_stored_unless_it_is_the_default() {
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [
         (
-            r#"{"format":6,"more":1}"#,
-            "its format is 6, expected 1 to 5",
+            r#"{"format":7,"more":1}"#,
+            "its format is 7, expected 1 to 6",
         ),
         (r#"{"format":1,"host":{}}"#, "missing field"),
         (r#"{}"#, "missing field `format`"),
