@@ -198,6 +198,11 @@ impl TimeSource for SystemClocks {
 
 /// For tests of what has deadlines.
 #[doc(hidden)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::new_without_default,
+    reason = "a test fails by panicking"
+)]
 pub mod testing;
 #[cfg(test)]
 mod tests {
