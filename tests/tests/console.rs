@@ -128,10 +128,34 @@ fn read_only_console_changes_nothing() {
             refused.text()
         );
     }
+    // These have no dry run, whatever their query says.
+    let ban = json!({ "source": "198.51.100.7", "for": 600 }).to_string();
+    let grant = json!({ "privilege": "admin", "to": "user:nobody" }).to_string();
+    let bypass = json!({ "source": "198.51.100.7", "minutes": 5 }).to_string();
+    for (method, target, body) in [
+        ("POST", "/v1/bans?dry_run=true", &*ban),
+        ("DELETE", "/v1/bans?dry_run=true", &*ban),
+        ("POST", "/v1/grants?dry_run=true", &*grant),
+        ("DELETE", "/v1/grants?dry_run=true", ""),
+        ("POST", "/v1/bypasses?dry_run=true", &*bypass),
+        ("DELETE", "/v1/bypasses?dry_run=true", ""),
+        ("POST", "/v1/confirm?dry_run=true", ""),
+        ("POST", "/v1/feeds/x/refresh?dry_run=true", ""),
+    ] {
+        let refused = console.ask(&secret, method, target, body);
+        let code = &refused.json()["code"];
+        assert_eq!(
+            (refused.status, code),
+            (403, &json!("read-only")),
+            "{method} {target}"
+        );
+    }
     let trial = console.ask(&secret, "POST", "/v1/changes?dry_run=true", &change);
     assert_eq!(trial.status, 200, "{}", trial.text());
-    assert_eq!(host.json("policy list"), json!([]));
-    assert_eq!(host.json("history"), json!([]));
+    for nothing in ["policy list", "history", "grants"] {
+        assert_eq!(host.json(nothing), json!([]), "{nothing}");
+    }
+    assert_eq!(host.json("bans")["count"], 0);
 }
 
 #[test]

@@ -14,12 +14,15 @@ import { html, useState } from "./ui.js";
 export function listInput(text, name) {
   const references = [];
   const lines = text.split(/\r?\n/).map((line) => {
-    const kept = [];
-    for (const part of line.split(",")) {
-      if (/^\s*@/.test(part)) references.push(part.trim());
-      else kept.push(part);
-    }
-    return kept.join(",");
+    // What follows the first # or ; is a comment, with what may stand in it.
+    const end = line.search(/[#;]/);
+    const [entries, comment] = end < 0 ? [line, ""] : [line.slice(0, end), line.slice(end)];
+    const isReference = (part) => /^\s*@/.test(part);
+    const parts = entries.split(",");
+    const found = parts.filter(isReference);
+    if (!found.length) return line;
+    references.push(...found.map((part) => part.trim()));
+    return [parts.filter((part) => !isReference(part)).join(","), comment].filter(Boolean).join(" ");
   });
   const file = lines.join("\n");
   return {

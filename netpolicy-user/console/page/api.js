@@ -46,6 +46,7 @@ let secret = null;
  * Begins a session: with the token of the URL, which is good once, or the secret that this tab has.
  */
 export async function begin() {
+  ended = false;
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   secret = sessionStorage.getItem(KEY);
   if (token) {
@@ -54,13 +55,7 @@ export async function begin() {
   }
   if (token || !secret) {
     try {
-      const answer = await send("POST", "/session", { body: { token } });
-      const begun = await answer.json();
-      secret = begun.session;
-      sessionStorage.setItem(KEY, begun.session);
-      delete begun.session;
-      about = begun;
-      return about;
+      return await beginWith(token);
     } catch (error) {
       // A reload of the URL that was opened first: the tab has its session already.
       if (!secret) throw error;
@@ -68,6 +63,64 @@ export async function begin() {
   }
   about = await (await send("GET", "/session", {})).json();
   return about;
+}
+
+/** Exchanges a token, or what a reverse proxy says of the person, for a session. @param {string|null} token */
+async function beginWith(token) {
+  const begun = await (await sendOnce("POST", "/session", { body: { token } })).json();
+  secret = begun.session;
+  sessionStorage.setItem(KEY, begun.session);
+  delete begun.session;
+  about = begun;
+  return about;
+}
+
+/** Whether the session ended, and no other can be had without another URL. */
+let ended = false;
+
+/** @type {Promise<boolean>|null} */
+let beginning = null;
+
+/** Another session in place of one that ended: behind a reverse proxy no token is needed. */
+async function beginAgain() {
+  if (ended) return false;
+  secret = null;
+  sessionStorage.removeItem(KEY);
+  try {
+    await beginWith(null);
+    return true;
+  } catch (error) {
+    ended = error instanceof ApiError && error.status === 403;
+    return false;
+  }
+}
+
+/**
+ * Sends a request; once more with another session if that of the tab ended.
+ * @param {string} method @param {string} path @param {Options} options
+ */
+async function send(method, path, options) {
+  const used = secret;
+  try {
+    return await sendOnce(method, path, options);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== "no-session") throw error;
+    if (secret === used) {
+      beginning ??= beginAgain().finally(() => { beginning = null; });
+    }
+    if (beginning ? !(await beginning) : !secret) throw error;
+    return sendOnce(method, path, options);
+  }
+}
+
+/**
+ * When the person last did something with the page. What the page reads later than a moment after
+ * that, it reads by itself: it does not keep an idle console running.
+ */
+let acted = Date.now();
+const ACTING = 5000;
+for (const type of ["pointerdown", "keydown", "input", "click", "drop", "hashchange"]) {
+  addEventListener(type, () => { acted = Date.now(); }, { capture: true, passive: true });
 }
 
 /** @param {string[]} path */
@@ -79,7 +132,7 @@ function pathOf(path) {
  * @param {string} method @param {string} path @param {Options} options
  * @returns {Promise<Response>}
  */
-async function send(method, path, options) {
+async function sendOnce(method, path, options) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(options.query ?? {})) {
     if (value !== undefined && value !== null && value !== "" && value !== false) {
@@ -89,8 +142,8 @@ async function send(method, path, options) {
   /** @type {Record<string, string>} */
   const headers = {};
   if (secret) headers["x-netpolicy-session"] = secret;
-  if (options.unasked) headers["x-netpolicy-unasked"] = "1";
-  if (options.revision) headers["if-match"] = `"${options.revision}"`;
+  if (options.unasked || Date.now() - acted > ACTING) headers["x-netpolicy-unasked"] = "1";
+  if (options.revision !== undefined && options.revision !== null) headers["if-match"] = `"${options.revision}"`;
   let body;
   if (options.lines) {
     headers["content-type"] = "application/x-ndjson";

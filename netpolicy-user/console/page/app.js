@@ -1,7 +1,7 @@
 // @ts-check
 // The frame: navigation, the banner of an unconfirmed change, notices, and the page of the address.
 import { ApiError, about, begin, call, get, own } from "./api.js";
-import { ChangeDialog } from "./change.js";
+import { ChangeDialog, proposeRollback } from "./change.js";
 import { span } from "./format.js";
 import { Icon } from "./icons.js";
 import { Dialog, Failure, Field, sentence } from "./parts.js";
@@ -150,31 +150,36 @@ function Pending({ pending }) {
   const known = useCell(caller);
   const [busy, setBusy] = useState(false);
   const left = Math.max(0, (new Date(pending.deadline).getTime() - now) / 1000);
-  const mine = own.get() || known?.operator?.address;
-  const verdict = useRead((signal) => mine ? get(["explain"], { source: mine }, { signal, unasked: true }) : Promise.resolve(null), [mine, pending.revision]);
+  const mine = [...new Set([known?.operator?.address, own.get()].filter(Boolean))];
+  const verdicts = useRead((signal) => Promise.all(mine.map((source) => get(["explain"], { source }, { signal, unasked: true })
+    .then((view) => view.kernel?.verdict, () => null))), [mine.join(), pending.revision]);
   useEffect(() => { if (left === 0) void refresh(true); }, [left === 0]);
-  const end = async (path, text) => {
+  // What is looked at, and nothing that came after it.
+  const end = async (path, text, options) => {
     setBusy(true);
     try {
-      await call("POST", path);
+      await call("POST", path, { ...options, revision: pending.revision });
       notify(text, "good");
     } catch (error) {
-      notify(sentence(error.message), "bad");
+      // What it opens, or would cut off, is seen and consented to in the dialog.
+      const asks = options && error instanceof ApiError && ["lockout", "consent-required"].includes(error.code);
+      if (asks) proposeRollback(pending.base, { from: pending.revision });
+      else notify(sentence(error.message), "bad");
     }
     await refresh();
     setBusy(false);
   };
-  const kernel = verdict.data?.kernel?.verdict;
+  const verdict = (at) => verdicts.data?.[at];
   return html`<div class="banner warn" role="alert" id="pending">
     <${Icon} name="clock" />
     <div class="spring">
       <strong>Revision ${pending.revision} is not confirmed.</strong> It is rolled back to revision ${pending.base}
       ${" "}${left > 0 ? html`in <strong class="countdown">${span(left)}</strong>` : "now"} (made by ${pending.actor}).
-      <p>${mine ? html`The loaded program says of your address <code>${mine}</code>: <strong class=${kernel === "drop" ? "bad-text" : ""}>${kernel ?? "not known"}</strong>. ` : ""}Through a tunnel this page cannot test
+      <p>${mine.map((address, at) => html`The loaded program says of your address <code>${address}</code>: <strong class=${verdict(at) === "drop" ? "bad-text" : ""}>${verdict(at) ?? "not known"}</strong>. `)}Through a tunnel this page cannot test
         whether a new connection gets in: try one from where you work, then confirm.</p>
     </div>
     ${!about?.read_only && html`<div class="banner-buttons">
-      <button type="button" disabled=${busy} onClick=${() => end(["rollback", String(pending.base)], `Rolled back to revision ${pending.base}.`)}>Roll back now</button>
+      <button type="button" disabled=${busy} onClick=${() => end(["rollback", String(pending.base)], `Rolled back to revision ${pending.base}.`, { query: { from: own.get() || undefined } })}>Roll back now</button>
       <button type="button" class="primary" disabled=${busy} onClick=${() => end(["confirm"], `Revision ${pending.revision} stays in force.`)}>Confirm</button></div>`}
   </div>`;
 }
@@ -189,6 +194,11 @@ function Notices() {
 function Shut({ error }) {
   return html`<main class="shut" id="main"><img src="/icon.svg" alt="" width="44" height="44" /><h1>netpolicy console</h1><${Failure} error=${error} retry=${() => location.reload()} /></main>`;
 }
+
+// Another URL of the console in the same tab: it has a token.
+addEventListener("hashchange", () => {
+  if (new URLSearchParams(location.hash.slice(1)).has("token")) location.reload();
+});
 
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
 try {

@@ -1,6 +1,6 @@
 // @ts-check
 // The one dialog that every change goes through: what it does is shown before it is made.
-import { about, get } from "./api.js";
+import { about, call, get, own } from "./api.js";
 import { ago, count, effectSentence, exact, number, opensSentence } from "./format.js";
 import { Icon } from "./icons.js";
 import { Dialog, Failure, sentence } from "./parts.js";
@@ -47,6 +47,9 @@ function Proposed({ change }) {
     let gone = false;
     setPlan(null);
     setError(null);
+    // They were given for what was shown before.
+    setConsent(false);
+    setForce(false);
     change.send({ dry_run: true, existing }, revision).then(
       ({ data }) => { if (!gone) setPlan(data); },
       (failure) => { if (!gone) setError(failure); },
@@ -65,7 +68,7 @@ function Proposed({ change }) {
     setError(null);
     try {
       const { data } = await change.send({
-        existing, confirm_within: within, opens: consent ? plan?.opens?.key : undefined, force: force || undefined,
+        existing, confirm_within: within, opens: consent ? plan?.opens?.key : undefined, force: (refusals.length > 0 && force) || undefined,
       }, revision);
       made = { base: revision, revision: data.revision };
       await refresh();
@@ -84,7 +87,7 @@ function Proposed({ change }) {
     <button type="button" onClick=${close} disabled=${busy}>Cancel</button>
     <span class="spring"></span>
     ${about?.read_only && html`<span class="hint">Read-only: nothing can be applied.</span>`}
-    <button type="button" disabled=${!ready || force} onClick=${() => apply(undefined)}
+    <button type="button" disabled=${!ready || (refusals.length > 0 && force)} onClick=${() => apply(undefined)}
       title=${force ? "A forced change is made only with a rollback in case it cuts you off" : undefined}>Apply</button>
     <button type="button" class="primary" disabled=${!ready} onClick=${() => apply(WITHIN)}>Apply and confirm within ${WITHIN} s</button>`;
 
@@ -102,6 +105,7 @@ function Proposed({ change }) {
       <label class="check"><input type="checkbox" checked=${consent} onChange=${(event) => setConsent(event.currentTarget.checked)} />
         <span>I consent to exactly that</span></label></div>`}
     ${plan && !nothing && html`<${Operator} plan=${plan} />`}
+    ${plan && !nothing && html`<${Lint} />`}
     </div>
     ${plan && !nothing && (plan.clients?.denied?.length ?? 0) > 0 && html`<label class="check"><input type="checkbox" checked=${cut} onChange=${(event) => setCut(event.currentTarget.checked)} />
       <span>Close the open connections of clients that it denies</span></label>`}
@@ -150,6 +154,26 @@ function Operator({ plan }) {
   return html`<p class="hint judged"><${Icon} name=${operator.address ? "check" : "warn"} /> ${operator.address
     ? html`Checked against your own address <code>${operator.address}</code>${operator.also && html` and <code>${operator.also}</code>`} (${operator.known_by}).`
     : html`Not checked against an address of yours: ${operator.known_by} has none. Name one under "My address" to have it checked.`}</p>`;
+}
+
+/** Likely mistakes in the policies that are in force. */
+function Lint() {
+  const [findings, setFindings] = useState(/** @type {any[]} */ ([]));
+  useEffect(() => {
+    get(["lint"]).then((all) => setFindings(all.filter((finding) => finding.severity !== "note")), () => {});
+  }, []);
+  if (!findings.length) return null;
+  return html`<details><summary>${count(findings.length, "likely mistake")} in the policies as they are now</summary>
+    <ul>${findings.slice(0, 20).map((finding) => html`<li>${finding.policies.length > 0 && html`<strong>${finding.policies.join(", ")}:</strong> `}${sentence(finding.message)}</li>`)}
+      ${findings.length > 20 && html`<li>and ${number(findings.length - 20)} more</li>`}</ul></details>`;
+}
+
+/** The dialog of a rollback to a revision. @param {number} revision @param {{from?: number, done?: () => void}} [how] */
+export function proposeRollback(revision, how = {}) {
+  propose({
+    title: `Roll back to revision ${revision}`, revision: how.from, done: how.done,
+    send: (query, at) => call("POST", ["rollback", String(revision)], { query: { ...query, from: own.get() || undefined }, revision: at }),
+  });
 }
 
 /** Why it was refused; after another caller's change, what there is now. */

@@ -19,7 +19,7 @@ use crate::connections::Connection;
 use crate::forward::forward;
 use crate::imported;
 use crate::origin::{self, Purpose};
-use crate::passed::{self, Passed};
+use crate::passed;
 use crate::serve::Shared;
 
 /// The header with a session's secret.
@@ -108,8 +108,7 @@ async fn answer(
         return imported::answer(content).await;
     }
     let passed = passed::find(&parts.method, path).ok_or_else(|| not_passed(parts))?;
-    let changes = passed == Passed::Changes && !passed::is_trial(parts.uri.query());
-    if shared.settings.read_only && changes {
+    if shared.settings.read_only && passed.changes(parts.uri.query()) {
         return Err(refusal(
             StatusCode::FORBIDDEN,
             "read-only",
@@ -172,11 +171,16 @@ async fn begin(
     body: Incoming,
     person: Option<String>,
 ) -> Result<Response<Body>, Refusal> {
-    if !shared.exchanges.take() {
+    if let Some(person) = &person
+        && !shared.begun.take(person)
+    {
         return Err(too_many());
     }
     let content = content(parts, body, TOKEN_LIMIT, TOKEN_TIME).await?;
     let request: BeginRequest = serde_json::from_slice(&content).map_err(|error| {
+        if !shared.failures.take() {
+            return too_many();
+        }
         let what = format!("the request is not as expected: {error}");
         refusal(StatusCode::BAD_REQUEST, "bad-request", what, None)
     })?;
@@ -190,7 +194,11 @@ async fn begin(
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         refusal(status, "internal", error.to_string(), None)
     })?;
+    // Only failures count: a process of the host without a token cannot keep those with one out.
     let secret = secret.ok_or_else(|| {
+        if !shared.failures.take() {
+            return too_many();
+        }
         refusal(
             StatusCode::FORBIDDEN,
             "bad-token",
@@ -199,7 +207,9 @@ async fn begin(
         )
     })?;
     connection.prove();
-    shared.used();
+    if !parts.headers.contains_key(UNASKED) {
+        shared.used();
+    }
     let mut about = about(shared, person.as_deref());
     if let Some(fields) = about.as_object_mut() {
         fields.insert("session".to_owned(), secret.into());

@@ -11,10 +11,23 @@ pub(crate) enum Passed {
     /// Reads.
     Reads,
     /// Changes something, unless its query says that it is a dry run.
+    Tries,
+    /// Changes something, whatever its query says.
     Changes,
 }
 
-use Passed::{Changes, Reads};
+impl Passed {
+    /// Whether a request of this kind, with this query, may change something.
+    pub(crate) fn changes(self, query: Option<&str>) -> bool {
+        match self {
+            Self::Reads => false,
+            Self::Tries => !is_trial(query),
+            Self::Changes => true,
+        }
+    }
+}
+
+use Passed::{Changes, Reads, Tries};
 
 /// Paths below `/v1/`; `*` stands for one segment.
 const ROWS: &[(&str, &str, Passed)] = &[
@@ -26,7 +39,7 @@ const ROWS: &[(&str, &str, Passed)] = &[
     ("POST", "bypasses", Changes),
     ("DELETE", "bypasses", Changes),
     ("GET", "caller", Reads),
-    ("POST", "changes", Changes),
+    ("POST", "changes", Tries),
     ("GET", "clients", Reads),
     ("POST", "confirm", Changes),
     ("GET", "counters", Reads),
@@ -55,10 +68,10 @@ const ROWS: &[(&str, &str, Passed)] = &[
     ("GET", "progress", Reads),
     ("GET", "rates", Reads),
     ("GET", "revisions", Reads),
-    ("POST", "rollback/*", Changes),
+    ("POST", "rollback/*", Tries),
     ("GET", "services", Reads),
     ("GET", "sources", Reads),
-    ("POST", "sql", Changes),
+    ("POST", "sql", Tries),
     ("GET", "status", Reads),
 ];
 
@@ -76,7 +89,7 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<Passed> {
 
 /// Whether a query says that nothing is to be changed. The agent refuses a parameter that is
 /// there twice, however it is encoded.
-pub(crate) fn is_trial(query: Option<&str>) -> bool {
+fn is_trial(query: Option<&str>) -> bool {
     let mut parameters = query.unwrap_or_default().split('&');
     parameters.any(|parameter| parameter == "dry_run=true")
 }
@@ -129,8 +142,8 @@ mod tests {
             (Method::GET, "/v1/status", Reads),
             (Method::GET, "/v1/policies/office", Reads),
             (Method::GET, "/v1/policies/Head%20Office%2F1/rules", Reads),
-            (Method::POST, "/v1/changes", Changes),
-            (Method::POST, "/v1/rollback/41", Changes),
+            (Method::POST, "/v1/changes", Tries),
+            (Method::POST, "/v1/rollback/41", Tries),
             (Method::DELETE, "/v1/grants", Changes),
         ] {
             assert_eq!(find(&method, path), Some(passed), "{method} {path}");
@@ -167,6 +180,20 @@ mod tests {
             (Method::PATCH, "/v1/changes"),
         ] {
             assert_eq!(find(&method, path), None, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn request_without_a_dry_run_changes_whatever_its_query_says() {
+        for (method, pattern, passed) in ROWS {
+            let has_dry_run = matches!(*pattern, "changes" | "sql" | "rollback/*");
+            let reads = *method == "GET" || matches!(*pattern, "diff" | "evaluate");
+            assert_eq!(
+                passed.changes(Some("dry_run=true")),
+                !reads && !has_dry_run,
+                "{method} {pattern}"
+            );
+            assert_eq!(passed.changes(None), !reads, "{method} {pattern}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! A bound on how often something is done: an allowance that refills.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -36,11 +37,51 @@ impl Rate {
     }
 }
 
+/// The most people that have an allowance of their own.
+const PEOPLE: usize = 4096;
+
+/// An allowance for each person.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    most: u32,
+    each_second: u32,
+    of: Mutex<HashMap<String, Rate>>,
+}
+
+impl Rates {
+    pub(crate) fn new(most: u32, each_second: u32) -> Self {
+        Self {
+            most,
+            each_second,
+            of: Mutex::default(),
+        }
+    }
+
+    /// Takes one of this person's; `false`: there is none left.
+    pub(crate) fn take(&self, person: &str) -> bool {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if of.len() >= PEOPLE && !of.contains_key(person) {
+            of.clear();
+        }
+        let rate = of.entry(person.to_owned());
+        let rate = rate.or_insert_with(|| Rate::new(self.most, self.each_second));
+        rate.take()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn one_person_does_not_use_up_the_allowance_of_another() {
+        let rates = Rates::new(2, 1);
+        assert!(rates.take("alice") && rates.take("alice"));
+        assert!(!rates.take("alice"));
+        assert!(rates.take("bob"));
+    }
 
     #[test]
     fn allowance_is_used_up_and_refills() {

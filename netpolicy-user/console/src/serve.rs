@@ -1,7 +1,7 @@
 //! The listener, and how long it listens.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::connections::{Connection, Connections};
 use crate::handle::handle;
-use crate::rate::Rate;
+use crate::rate::{Rate, Rates};
 use crate::sessions::{NoRandom, Sessions};
 use crate::settings::{Listen, Settings};
 
@@ -38,8 +38,10 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     /// Requests of sessions.
     pub(crate) requests: Rate,
-    /// Exchanges of tokens, good or not.
-    pub(crate) exchanges: Rate,
+    /// Exchanges of tokens that failed.
+    pub(crate) failures: Rate,
+    /// Sessions that a person begins behind a reverse proxy.
+    pub(crate) begun: Rates,
     /// The user that this process runs as.
     pub(crate) user: String,
     /// The host's name.
@@ -158,7 +160,8 @@ impl Console {
                 settings,
                 sessions: Sessions::default(),
                 requests: Rate::new(400, 100),
-                exchanges: Rate::new(20, 2),
+                failures: Rate::new(20, 2),
+                begun: Rates::new(20, 2),
                 user,
                 host,
                 last_used: Mutex::new(Instant::now()),
@@ -267,9 +270,14 @@ async fn serve_one(shared: Arc<Shared>, connection: Arc<Connection>, stream: Box
 
 /// A socket that its owner and group may connect to; one that no process listens on is replaced.
 fn bind_unix(path: &std::path::Path) -> io::Result<UnixListener> {
-    let is_stale = std::os::unix::net::UnixStream::connect(path)
-        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-    if is_stale {
+    // Connecting to a regular file is refused as well: that stays, and binding fails.
+    let is_socket =
+        std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    let is_stale = || {
+        std::os::unix::net::UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    if is_socket && is_stale() {
         std::fs::remove_file(path)?;
     }
     // Only the owner may connect before the mode is set.
@@ -279,4 +287,25 @@ fn bind_unix(path: &std::path::Path) -> io::Result<UnixListener> {
     let listener = bound?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stale_socket_is_replaced_and_a_regular_file_stays() {
+        let name = format!("netpolicy-console-{}.test", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, "precious").unwrap();
+        let error = bind_unix(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+        std::fs::remove_file(&path).unwrap();
+        drop(bind_unix(&path).unwrap());
+        let bound = bind_unix(&path).unwrap();
+        assert!(bind_unix(&path).is_err(), "another console listens");
+        drop(bound);
+        std::fs::remove_file(&path).unwrap();
+    }
 }

@@ -11,8 +11,11 @@ use std::sync::{Mutex, PoisonError};
 
 use blake3::Hash;
 
-/// The most tokens, and the most sessions, that are good at a time: older ones end.
+/// The most tokens, and the most sessions of one person, that are good at a time: older ones end.
 const MOST: usize = 16;
+
+/// The most sessions of all.
+const MOST_SESSIONS: usize = 1024;
 
 /// Tokens and sessions of one console.
 #[derive(Debug, Default)]
@@ -45,7 +48,10 @@ impl Sessions {
     pub(crate) fn offer(&self) -> Result<String, NoRandom> {
         let token = random()?;
         let mut known = self.known();
-        keep(&mut known.tokens, digest(&token));
+        if known.tokens.len() >= MOST {
+            known.tokens.pop_front();
+        }
+        known.tokens.push_back(digest(&token));
         Ok(token)
     }
 
@@ -74,7 +80,18 @@ impl Sessions {
             secret: digest(&secret),
             person,
         };
-        keep(&mut self.known().sessions, session);
+        let mut known = self.known();
+        let sessions = &mut known.sessions;
+        let is_own = |kept: &Session| kept.person == session.person;
+        let oldest = match sessions.iter().filter(|kept| is_own(kept)).count() < MOST {
+            true if sessions.len() < MOST_SESSIONS => None,
+            true => Some(0),
+            false => sessions.iter().position(is_own),
+        };
+        if let Some(oldest) = oldest {
+            sessions.remove(oldest);
+        }
+        sessions.push_back(session);
         Ok(secret)
     }
 
@@ -89,13 +106,6 @@ impl Sessions {
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn keep<T>(kept: &mut VecDeque<T>, new: T) {
-    if kept.len() >= MOST {
-        kept.pop_front();
-    }
-    kept.push_back(new);
 }
 
 fn digest(text: &str) -> Hash {
@@ -153,5 +163,21 @@ mod tests {
         }
         assert!(sessions.exchange(&first).unwrap().is_none());
         assert!(!sessions.knows(&secret, None));
+    }
+
+    #[test]
+    fn sessions_of_one_person_do_not_end_those_of_another() {
+        let sessions = Sessions::default();
+        let person = |name: &str| sessions.begin(Some(name.to_owned())).unwrap();
+        let (alice, first) = (person("alice"), person("bob"));
+        for _ in 0..MOST {
+            person("bob");
+        }
+        assert!(sessions.knows(&alice, Some("alice")));
+        assert!(!sessions.knows(&first, Some("bob")));
+        for at in 0..MOST_SESSIONS {
+            person(&format!("person-{at}"));
+        }
+        assert!(!sessions.knows(&alice, Some("alice")));
     }
 }

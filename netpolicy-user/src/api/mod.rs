@@ -33,8 +33,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::bans::{
-    BanOrder, BanOutcome, BanRequest, BanResult, BanView, BansPage, BansQuery, BansStatus, NDJSON,
-    ReplaceBansQuery, UnbanRequest,
+    BanOrder, BanOutcome, BanQuery, BanRequest, BanResult, BanView, BansPage, BansQuery,
+    BansStatus, NDJSON, ReplaceBansQuery, UnbanRequest,
 };
 pub use self::clients::{ClientsQuery, ConnectedClient, ConnectedView};
 pub use self::devices::{Attachment, Interface, OtherInterface};

@@ -33,8 +33,13 @@ const UNITS: &str = "usr/lib/systemd/system/";
 /// those of [`CHOSEN`].
 const STARTED: [&str; 2] = ["netpolicy", "netpolicy-feed"];
 
-/// Units that the administrator enables: one listens on TCP, the other runs hooks.
-const CHOSEN: [&str; 2] = ["netpolicy-exporter", "netpolicy-notify"];
+/// Units that the administrator enables: one listens on TCP, one runs hooks, one lets a reverse
+/// proxy in.
+const CHOSEN: [&str; 3] = [
+    "netpolicy-console",
+    "netpolicy-exporter",
+    "netpolicy-notify",
+];
 
 /// The unit that runs once at boot: a restart would put its snapshot in force.
 const ONESHOT: &str = "netpolicy-early";
@@ -335,4 +340,26 @@ fn sbom(release: &Release, directory: &str, program: &str) -> Result<PathBuf> {
         .join(format!("{program}-{}.cdx.json", release.version));
     fs::write(&path, found)?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Units that do nothing before they are configured, besides those that are started.
+    const ENABLED: [&str; 2] = ["netpolicy-crowdsec", ONESHOT];
+
+    #[test]
+    fn every_unit_is_either_enabled_on_purpose_or_left_to_the_administrator() {
+        let packaging = workspace::root().join("packaging");
+        let post = fs::read_to_string(packaging.join("rpm/post")).unwrap();
+        for entry in fs::read_dir(packaging.join("systemd")).unwrap() {
+            let file = entry.unwrap().file_name().into_string().unwrap();
+            let name = unit_name(&file);
+            let is_enabled = STARTED.contains(&name) || ENABLED.contains(&name);
+            assert_ne!(is_enabled, CHOSEN.contains(&name), "{file}");
+            let is_spared = post.contains(&format!("*/{file}"));
+            assert_eq!(is_spared, CHOSEN.contains(&name), "{file} in rpm/post");
+        }
+    }
 }

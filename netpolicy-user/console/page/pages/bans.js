@@ -90,7 +90,7 @@ function Ban({ close, done }) {
   const submit = async (event) => {
     event.preventDefault();
     const lines = sources.map((source) => ({ source, for: minutes ? Number(minutes) * 60 : undefined, service: service || undefined, reason: reason.trim() || undefined }));
-    if (await run(() => call("POST", ["bans"], { lines }), `${count(sources.length, "source")} banned.`)) close();
+    if (await run(() => call("POST", ["bans"], { query: { from: own.get() }, lines }), `${count(sources.length, "source")} banned.`)) close();
     done();
   };
   return html`<${Dialog} title="Ban sources" onClose=${close}><form class="form" onSubmit=${submit}>

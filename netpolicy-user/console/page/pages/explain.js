@@ -96,7 +96,7 @@ function Act({ source, scope, service, done }) {
   return html`<div class="act">
     <${Field} label="For">${(id) => html`<select id=${id} value=${minutes} onChange=${(event) => setMinutes(event.currentTarget.value)}>
       <option value="30">30 minutes</option><option value="240">4 hours</option><option value="1440">a day</option><option value="10080">a week</option></select>`}<//>
-    <button type="button" class="danger" onClick=${() => run(() => call("POST", ["bans"], { lines: [{ source, for: time * 60, service, reason: "from the console" }] }), `${source} is banned.`)}>Ban</button>
+    <button type="button" class="danger" onClick=${() => run(() => call("POST", ["bans"], { query: { from: own.get() }, lines: [{ source, for: time * 60, service, reason: "from the console" }] }), `${source} is banned.`)}>Ban</button>
     <button type="button" onClick=${() => run(() => call("POST", ["bypasses"], { body: { source, minutes: time, service } }), `${source} is exempt${service ? ` for ${service}` : ""}.`)}>Exempt (bypass)</button>
     ${candidates.length > 0 && html`<span class="act-allow"><label>Allow in <select value=${chosen} onChange=${(event) => setPolicy(event.currentTarget.value)}>${candidates.map((policy) => html`<option>${policy.name}</option>`)}</select></label>
       <button type="button" onClick=${() => propose({ title: `Allow ${source} in ${chosen}`, send: changing({ change: "alter-policy", name: chosen, allow: { edit: "edit", add: { items: [source] } } }), done })}>Allow</button></span>`}

@@ -7,7 +7,7 @@ import { caller, useCell, useMay, useRead, useRevision } from "../store.js";
 import { html, useState } from "../ui.js";
 import { run } from "./bans.js";
 
-const PRIVILEGES = [["admin", "everything"], ["create", "create policies, lists and services"], ["attach", "activate and bind policies"], ["bypass", "exempt sources"], ["ban", "ban sources"], ["feed", "refresh feeds, nothing else"], ["read", "see everything"]];
+const PRIVILEGES = [["admin", "everything"], ["create", "create policies, lists and services"], ["attach", "activate and bind policies"], ["bypass", "exempt sources"], ["ban", "ban sources"], ["feed", "refresh feeds, nothing else"], ["metrics", "read metrics and notices, nothing else"], ["read", "see everything"]];
 
 export default function Grants() {
   const revision = useRevision();

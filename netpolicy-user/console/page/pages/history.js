@@ -1,7 +1,7 @@
 // @ts-check
 // History: revisions, their difference, and the way back.
-import { about, call, get, own } from "../api.js";
-import { propose } from "../change.js";
+import { about, get } from "../api.js";
+import { proposeRollback } from "../change.js";
 import { Empty, Failure, Head, More, Search, Table, Time, useParts, useTyped } from "../parts.js";
 import { useRead, useRevision } from "../store.js";
 import { html, useState } from "../ui.js";
@@ -11,11 +11,7 @@ export default function History({ parts }) {
 }
 
 function back(revision) {
-  propose({
-    title: `Roll back to revision ${revision}`,
-    send: (query, at) => call("POST", ["rollback", String(revision)], { query: { ...query, from: own.get() || undefined }, revision: at }),
-    done: () => { location.hash = "#/history"; },
-  });
+  proposeRollback(revision, { done: () => { location.hash = "#/history"; } });
 }
 
 function All() {

@@ -22,7 +22,7 @@ function All({ query }) {
   const search = useTyped("");
   const mayCreate = useMay("create");
   const read = useRead(async (signal) => {
-    const [{ data: policies, revision }, hits] = await Promise.all([call("GET", ["policies"], { signal }), maybe(["hits"], {}, { signal, unasked: true }).catch(() => null)]);
+    const [{ data: policies, revision }, hits] = await Promise.all([call("GET", ["policies"], { signal }), readHits({}, signal)]);
     return { policies, revision, hits };
   }, [revision]);
   const policies = read.data?.policies ?? [];
@@ -45,16 +45,35 @@ function All({ query }) {
         policy.bindings.join(", ") || html`<span class="faint">nothing</span>`,
         html`<${Count} own=${policy.allow_count} lists=${policy.allow_lists} any="any" />`,
         html`<${Count} own=${policy.block_count} lists=${policy.block_lists} />`,
-        ...(hits ? [number(hits.get(policy.name) ?? 0)] : []),
+        ...(hits ? [hits.of(policy.name)] : []),
         policy.owner, html`<${Time} at=${policy.created} />`, html`<${Time} at=${policy.altered} />`] }))} />`}
     ${creating && html`<${Create} revision=${read.data?.revision} close=${() => setCreating(false)} />`}`;
+}
+
+/** The most pages of hits that are read. */
+const HITS_PAGES = 5;
+
+/** Hits, page by page; `next` is set if there are still more. `null`: this agent counts none. */
+export async function readHits(query, signal) {
+  try {
+    const all = await maybe(["hits"], { ...query, limit: 10000 }, { signal, unasked: true });
+    for (let page = 1; all?.next && page < HITS_PAGES; page++) {
+      const more = await get(["hits"], { ...query, limit: 10000, after: all.next }, { signal, unasked: true });
+      all.hits.push(...more.hits);
+      all.next = more.next;
+    }
+    return all;
+  } catch {
+    return null;
+  }
 }
 
 function hitsOf(hits) {
   if (!hits) return null;
   const sums = new Map();
   for (const row of hits.hits) if (!row.rule && !row.list) sums.set(row.policy, row.hits);
-  return sums;
+  // What was not read is not known to be none.
+  return { of: (name) => sums.has(name) ? number(sums.get(name)) : hits.next ? "–" : "0" };
 }
 
 export function Status({ policy }) {
@@ -74,20 +93,22 @@ function Holding({ address, policies }) {
   const names = policies.map((policy) => policy.name).join("\n");
   const found = useRead(async (signal) => {
     const all = await maybe(["find"], { network: address }, { signal });
-    if (all) return all.items.map((item) => ({ policy: item.kind === "policy" ? item.name : null, where: item.name ? `@${item.name}` : item.kind, list: item.side ?? item.kind, rule: item.rule, scopes: item.scopes }));
+    if (all) return { total: all.total, rows: all.items.map((item) => ({ policy: item.kind === "policy" ? item.name : null, where: item.name ? `@${item.name}` : item.kind, list: item.side ?? item.kind, rule: item.rule, scopes: item.scopes })) };
     const covers = address.split("/")[0];
     const pages = await Promise.all(policies.map(async (policy) => {
       const page = await get(["policies", policy.name, "rules"], { covers, limit: 20 }, { signal });
       return page.items.map((item) => ({ policy: policy.name, list: item.list, rule: item.rule }));
     }));
-    return pages.flat();
+    const rows = pages.flat();
+    return { total: rows.length, rows };
   }, [address, names]);
   return html`<section class="card" aria-label=${`Rules that hold ${address}`}><div class="card-head"><h2>Rules that hold <code>${address}</code></h2>
       <a href=${`#/explain?source=${encodeURIComponent(address.split("/")[0])}`}>Explain its verdict</a></div>
     <${Failure} error=${found.error} />
     ${found.data && html`<${Table} label="Rules" columns=${[{ name: "Policy" }, { name: "List" }, { name: "Rule" }, { name: "Counts in" }, { name: "Place" }]}
       empty=${html`<p class="faint">No rule holds it.</p>`}
-      rows=${found.data.map((match, at) => ({ key: at, cells: [match.policy ? html`<a href=${link(match.policy)}>${match.policy}</a>` : match.where, match.list, html`<code>${match.rule.text}</code>`, match.scopes?.join(", ") ?? "", match.rule.place ?? ""] }))} />`}
+      rows=${found.data.rows.map((match, at) => ({ key: at, cells: [match.policy ? html`<a href=${link(match.policy)}>${match.policy}</a>` : match.where, match.list, html`<code>${match.rule.text}</code>`, match.scopes?.join(", ") ?? "", match.rule.place ?? ""] }))} />
+      ${found.data.total > found.data.rows.length && html`<p class="faint">${number(found.data.rows.length)} of ${number(found.data.total)}</p>`}`}
   </section>`;
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 // One policy: its rules, its SQL, its history, and what can be done with it.
-import { about, call, changing, get, maybe } from "../api.js";
+import { about, call, changing, get } from "../api.js";
 import { Addresses, listInput } from "../addresses.js";
 import { propose } from "../change.js";
 import { number } from "../format.js";
@@ -9,7 +9,7 @@ import { Dialog, Empty, Ends, Failure, Field, Head, More, Search, Segments, Tabl
 import { notify, useMay, useRead, useRevision } from "../store.js";
 import { html, useEffect, useState } from "../ui.js";
 import { Virtual } from "../virtual.js";
-import { Status } from "./policies.js";
+import { Status, readHits } from "./policies.js";
 
 const TABS = [{ value: "rules", label: "Rules" }, { value: "sql", label: "SQL" }, { value: "history", label: "History" }];
 
@@ -72,11 +72,16 @@ function Rules({ policy, revision, make, may }) {
   const filter = useTyped("");
   const [chosen, setChosen] = useState(/** @type {Map<string, string>} */ (new Map()));
   useEffect(() => setChosen(new Map()), [list, policy.name]);
-  const hits = useRead((signal, unasked) => maybe(["hits"], { policy: policy.name, limit: 10000 }, { signal, unasked }).catch(() => null), [policy.name], 30000);
-  const counted = new Map();
+  const hits = useRead((signal) => readHits({ policy: policy.name }, signal), [policy.name], 30000);
+  const known = new Map();
   for (const row of hits.data?.hits ?? []) {
-    if (row.rule && !row.named_list) counted.set(`${row.list} ${row.rule}`, row);
+    if (row.rule && !row.named_list) known.set(`${row.list} ${row.rule}`, row);
   }
+  // What was not read, or not counted apart, is not known to be none.
+  const hitsOf = (cidr) => {
+    const counted = known.get(`${list} ${cidr}`);
+    return counted ? number(counted.hits) : hits.data?.next || hits.data?.incomplete ? "–" : "0";
+  };
   const sought = filter.settled.trim();
   const isAddress = /^[0-9a-f.:]+$/i.test(sought) && (sought.split(".").length === 4 || sought.includes("::") || sought.split(":").length === 8);
   const counts = { allow, block: policy.block_count, except };
@@ -96,7 +101,7 @@ function Rules({ policy, revision, make, may }) {
     <span class="cell address" role="cell"><code>${item.rule.text}</code>${item.rule.cidr !== item.rule.text && !item.rule.cidr.startsWith(`${item.rule.text}/`) && html` <span class="faint">${item.rule.cidr}</span>`}</span>
     <span class="cell words" role="cell"><${Ends} rule=${item.rule} />${item.rule.name && html`<strong>${item.rule.name}</strong> `}${item.rule.comment}</span>
     <span class="cell place faint" role="cell">${item.rule.place}</span>
-    ${hits.data && html`<span class="cell num" role="cell">${number(counted.get(`${list} ${item.rule.cidr}`)?.hits ?? 0)}</span>`}`;
+    ${hits.data && html`<span class="cell num" role="cell">${hitsOf(item.rule.cidr)}</span>`}`;
   return html`<div class="toolbar">
       <${Segments} label="List" options=${options} value=${list} onChange=${setList} />
       <${Search} label="Filter rules" placeholder="Text, or an address that they cover" value=${filter.text} onInput=${filter.set} />

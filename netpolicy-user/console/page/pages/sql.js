@@ -4,7 +4,7 @@ import { ApiError, about, call, own } from "../api.js";
 import { Plan } from "../change.js";
 import { opensSentence } from "../format.js";
 import { Failure, Field, Head, Table, sentence } from "../parts.js";
-import { refresh } from "../store.js";
+import { refresh, status } from "../store.js";
 import { html, useRef, useState } from "../ui.js";
 
 const DIALECTS = [["", "as the text says"], ["snowflake", "Snowflake"], ["materialize", "Materialize"], ["lakehouse", "Lakehouse"]];
@@ -18,16 +18,19 @@ export default function Sql() {
   const [busy, setBusy] = useState(false);
   const [consent, setConsent] = useState(false);
   const area = useRef(/** @type {HTMLTextAreaElement|null} */ (null));
-  const type = (value) => { setText(value); sessionStorage.setItem("netpolicy-sql", value); setConsent(false); };
+  const type = (value) => { setText(value); sessionStorage.setItem("netpolicy-sql", value); setConsent(false); setAnswer((answer) => answer && { ...answer, at: undefined }); };
   const runSql = async (query) => {
     setBusy(true);
     setFailure(null);
     setAnswer(null);
+    // Run does what the dry run showed, or nothing.
+    if (query.dry_run) await refresh();
+    const at = query.dry_run ? status.value.data?.agent?.revision : answer?.trial ? answer.at : undefined;
     try {
-      const { data } = await call("POST", ["sql"], { query: { ...query, from: own.get() || undefined, opens: consent ? answer?.error?.opens?.key ?? opensOf(answer)?.key : undefined }, body: { text, dialect: dialect || null, atomic, name: "console" } });
-      setAnswer({ ...data, trial: query.dry_run });
+      const { data } = await call("POST", ["sql"], { revision: at, query: { ...query, from: own.get() || undefined, opens: consent ? answer?.error?.opens?.key ?? opensOf(answer)?.key : undefined }, body: { text, dialect: dialect || null, atomic, name: "console" } });
+      setAnswer({ ...data, at, trial: query.dry_run });
     } catch (error) {
-      if (error instanceof ApiError && error.problem.results) setAnswer({ ...error.problem, trial: query.dry_run });
+      if (error instanceof ApiError && error.problem.results) setAnswer({ ...error.problem, at, trial: query.dry_run });
       else setFailure(error);
     }
     setConsent(false);

@@ -22,7 +22,7 @@ pub struct Caller {
 
 /// A person that a caller names, such as the one that a reverse proxy authenticated. Selects no
 /// rights: the audit log records it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Person {
     length: u8,
     bytes: [u8; Self::MOST],

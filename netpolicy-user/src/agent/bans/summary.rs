@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::outcome::JudgedBan;
-use crate::agent::access::{Requester, audit};
+use crate::agent::access::{Person, Requester, audit};
 use crate::api::BanResult;
 use crate::store::{AuditEntry, Outcome};
 
@@ -16,6 +16,9 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Changes that an entry names.
 const NAMED: usize = 10;
+
+/// The most users and people that are told apart; of more people, a user has one summary.
+const MOST: usize = 256;
 
 /// What one requester did since the last entry.
 #[derive(Clone, Debug)]
@@ -30,22 +33,24 @@ struct Since {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BanSummary {
-    by_user: BTreeMap<u32, Since>,
+    /// By user, and by the person on whose behalf a user says that it acts.
+    by_user: BTreeMap<(u32, Option<Person>), Since>,
 }
 
 impl BanSummary {
     /// Adds what became of a request.
     pub(super) fn add(&mut self, requester: Requester, scope: &str, outcome: &JudgedBan) {
-        let since = self
-            .by_user
-            .entry(requester.caller.uid)
-            .or_insert_with(|| Since {
-                requester,
-                recorded: None,
-                counts: BTreeMap::new(),
-                changes: Vec::new(),
-                refusals: Vec::new(),
-            });
+        let mut key = (requester.caller.uid, requester.caller.person);
+        if self.by_user.len() >= MOST && !self.by_user.contains_key(&key) {
+            key.1 = None;
+        }
+        let since = self.by_user.entry(key).or_insert_with(|| Since {
+            requester,
+            recorded: None,
+            counts: BTreeMap::new(),
+            changes: Vec::new(),
+            refusals: Vec::new(),
+        });
         since.requester = requester;
         let name = match outcome.result {
             BanResult::Unchanged | BanResult::Absent => return,
@@ -91,6 +96,11 @@ impl BanSummary {
             since.changes.clear();
             since.refusals.clear();
         }
+        // What is as if it had never been is let go of: there may be many people.
+        self.by_user.retain(|_, since| {
+            let waits = |recorded: Instant| now.duration_since(recorded) < EVERY;
+            !since.counts.is_empty() || since.recorded.is_some_and(waits)
+        });
         entries
     }
 }
@@ -154,5 +164,19 @@ mod tests {
         assert_eq!(later[0].detail.changes.len(), NAMED + 1);
         assert_eq!(later[0].detail.changes[NAMED], "and 18 more");
         assert!(summary.take(start + EVERY, true, 7).is_empty());
+    }
+
+    #[test]
+    fn people_behind_one_user_have_entries_of_their_own() {
+        let mut summary = BanSummary::default();
+        for (name, source) in [("alice", "10.0.0.1/32"), ("carol", "10.0.0.2/32")] {
+            let mut requester = ROOT;
+            requester.caller.person = Person::new(name);
+            summary.add(requester, "host", &outcome(source, BanResult::Banned));
+        }
+        let entries = summary.take(Instant::now(), true, 7);
+        let changes = entries.iter().map(|entry| &*entry.detail.changes[0]);
+        let expected = ["10.0.0.1/32 on host: banned", "10.0.0.2/32 on host: banned"];
+        assert_eq!(changes.collect::<Vec<_>>(), expected);
     }
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 #[cfg(feature = "openapi")]
 use super::document::{BANS, CONFLICTING, NO_ROOM, ProblemDetails};
-use crate::agent::access::Caller;
+use crate::agent::access::{Caller, Requester};
 use crate::agent::banned;
 use crate::agent::bans::{BanWork, JudgedBan, WantedBan, WantedUnban, written};
 use crate::agent::error::AgentError;
@@ -18,7 +18,9 @@ use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::{Body, Params};
 #[cfg(feature = "openapi")]
 use crate::api::BanOutcome;
-use crate::api::{BanRequest, BansPage, BansQuery, NDJSON, ReplaceBansQuery, UnbanRequest};
+use crate::api::{
+    BanQuery, BanRequest, BansPage, BansQuery, NDJSON, ReplaceBansQuery, UnbanRequest,
+};
 
 /// Bytes of a request that is read sooner than another thread would begin to; and lines of an
 /// answer.
@@ -54,6 +56,7 @@ pub(super) async fn list(
 /// Bans sources, or extends their bans: all of the request or nothing, durable and in force
 /// when it is answered. What may not be banned is refused line by line.
 #[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/bans", operation_id = "banSources", tag = BANS,
+    params(BanQuery),
     request_body(content = BanRequest, content_type = NDJSON,
         description = "A JSON object a line (newline-delimited JSON); or one as application/json."),
     responses(
@@ -67,11 +70,17 @@ pub(super) async fn ban(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Extension(origin): Extension<PeerOrigin>,
+    Params(query): Params<BanQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, AgentError> {
     let parse = |wanted| Ok(BanWork::Ban(wanted));
-    carry_out::<BanRequest, WantedBan>(app, (caller, origin), headers, body, parse).await
+    let client = Client {
+        caller,
+        origin,
+        from: query.from,
+    };
+    carry_out::<BanRequest, WantedBan>(app, client, headers, body, parse).await
 }
 
 /// Unbans sources. Those that are not banned are no error.
@@ -93,7 +102,8 @@ pub(super) async fn unban(
     body: Body,
 ) -> Result<Response, AgentError> {
     let parse = |wanted| Ok(BanWork::Unban(wanted));
-    carry_out::<UnbanRequest, WantedUnban>(app, (caller, origin), headers, body, parse).await
+    carry_out::<UnbanRequest, WantedUnban>(app, Client::new(caller, origin), headers, body, parse)
+        .await
 }
 
 /// Makes the bans of one origin those of the request: others of that origin end, in the same
@@ -124,12 +134,43 @@ pub(super) async fn replace(
         ));
     }
     let parse = |bans| Ok(BanWork::Replace { by, bans });
-    carry_out::<BanRequest, WantedBan>(app, (caller, origin), headers, body, parse).await
+    carry_out::<BanRequest, WantedBan>(app, Client::new(caller, origin), headers, body, parse).await
+}
+
+/// Who requests, and from where.
+struct Client {
+    caller: Caller,
+    origin: PeerOrigin,
+    /// One more address of the operator.
+    from: Option<String>,
+}
+
+impl Client {
+    fn new(caller: Caller, origin: PeerOrigin) -> Self {
+        Self {
+            caller,
+            origin,
+            from: None,
+        }
+    }
+
+    /// The requester. The first time not for an async task's thread.
+    fn requester(&self) -> Result<Requester, AgentError> {
+        match &self.from {
+            Some(from) => Requester::of(self.caller, Some(from)),
+            None => Ok(self.origin.requester(self.caller)),
+        }
+    }
+
+    /// Whether it is known at once who requests.
+    fn is_known(&self) -> bool {
+        self.from.is_none() && self.origin.is_known()
+    }
 }
 
 async fn carry_out<T: DeserializeOwned, W: From<T> + Send + 'static>(
     app: App,
-    (caller, origin): (Caller, PeerOrigin),
+    client: Client,
     headers: HeaderMap,
     body: Body,
     work: impl FnOnce(Vec<W>) -> Result<BanWork, AgentError> + Send + 'static,
@@ -139,13 +180,13 @@ async fn carry_out<T: DeserializeOwned, W: From<T> + Send + 'static>(
         .and_then(|media| media.to_str().ok())
         .is_some_and(|media| media.starts_with("application/json"));
     let (bytes, share) = body.into_parts();
-    let is_quick = bytes.len() <= QUICK && origin.is_known();
+    let is_quick = bytes.len() <= QUICK && client.is_known();
     let parse = move || {
         let wanted = match is_one {
             true => vec![one::<T>(&bytes)?.into()],
             false => lines::<T, W>(&bytes)?,
         };
-        Ok((origin.requester(caller), work(wanted)?))
+        Ok((client.requester()?, work(wanted)?))
     };
     let (requester, work) = match is_quick {
         true => parse()?,

@@ -13,6 +13,17 @@ async fn ban(agent: &mut Agent, source: &str) {
 }
 
 #[tokio::test]
+async fn address_that_the_operator_names_is_not_banned() {
+    let mut agent = Agent::new();
+    let body = json!({"source": "198.51.100.0/24", "for": 3600});
+    let from = "/v1/bans?from=198.51.100.7";
+    let (_, refused): (_, Value) = agent.ask("POST", from, body.clone()).await;
+    assert_eq!(refused["result"], "refused", "{refused}");
+    let (_, made): (_, Value) = agent.ask("POST", "/v1/bans", body).await;
+    assert_eq!(made["result"], "banned", "{made}");
+}
+
+#[tokio::test]
 async fn found_are_rules_bans_and_bypasses_the_nearest_first() {
     let mut agent = Agent::new();
     agent
