@@ -158,7 +158,7 @@ impl Config {
         overrides: &Overrides,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
-        let (config, problems, _) = Self::read(overrides, environment)?;
+        let (config, problems, _) = Self::read(overrides, environment, false)?;
         match problems.is_empty() {
             true => Ok(config),
             false => Err(ConfigError::Invalid(problems)),
@@ -166,7 +166,8 @@ impl Config {
     }
 
     /// What commands work with, and what is wrong with it: an invalid file does not keep the
-    /// operator from an agent that runs, nor from `netpolicy detach`.
+    /// operator from an agent that runs, nor from `netpolicy detach`. Neither does a file at the
+    /// default place that the caller may not read.
     ///
     /// # Errors
     /// As [`Config::load`] where a file is named and it is not certain which agent that means.
@@ -174,7 +175,7 @@ impl Config {
         overrides: &Overrides,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<(Self, Vec<ConfigProblem>), ConfigError> {
-        let (config, problems, is_agent_known) = Self::read(overrides, environment)?;
+        let (config, problems, is_agent_known) = Self::read(overrides, environment, true)?;
         match problems.is_empty() || is_agent_known {
             true => Ok((config, problems)),
             false => Err(ConfigError::Invalid(problems)),
@@ -185,6 +186,7 @@ impl Config {
     fn read(
         overrides: &Overrides,
         environment: impl Fn(&str) -> Option<OsString>,
+        for_command: bool,
     ) -> Result<(Self, Vec<ConfigProblem>, bool), ConfigError> {
         // An empty variable is how shells and unit files say "not set".
         let variable = |name: &str| {
@@ -204,8 +206,16 @@ impl Config {
                 // An unknown section is reported for each of its keys.
                 problems.dedup();
             }
-            Err(e) if named.is_none() && e.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(ConfigError::Read { path, source }),
+            Err(source) => {
+                let is_optional = is_optional(source.kind(), named.is_some(), for_command);
+                let is_absent = source.kind() == io::ErrorKind::NotFound;
+                let error = ConfigError::Read { path, source };
+                match is_optional {
+                    true if is_absent => {}
+                    true => problems.extend(error.problems()),
+                    false => return Err(error),
+                }
+            }
         }
 
         for (field, variable_name, flag) in [
@@ -411,6 +421,16 @@ struct File {
 struct FileLimits {
     policies: Option<Spanned<usize>>,
     rules_per_list: Option<Spanned<usize>>,
+}
+
+/// Whether there is a configuration without the file, which cannot be read: the default one may be
+/// absent, and may be one that a command's caller may not read.
+fn is_optional(why: io::ErrorKind, is_named: bool, for_command: bool) -> bool {
+    match why {
+        io::ErrorKind::NotFound => !is_named,
+        io::ErrorKind::PermissionDenied => !is_named && for_command,
+        _ => false,
+    }
 }
 
 /// `path:line:column`, both counted from 1, the column in characters.

@@ -25,6 +25,8 @@ struct Board {
     kept: Mutex<VecDeque<NoticeView>>,
     /// The id of the newest one.
     newest: watch::Sender<u64>,
+    /// Whether filtering was stopped at the last look.
+    was_detached: Mutex<bool>,
 }
 
 impl Default for Notices {
@@ -32,6 +34,7 @@ impl Default for Notices {
         Self(Arc::new(Board {
             kept: Mutex::default(),
             newest: watch::Sender::new(0),
+            was_detached: Mutex::default(),
         }))
     }
 }
@@ -64,6 +67,17 @@ impl Notices {
         self.0.newest.send_replace(id);
     }
 
+    /// Sends a notice if filtering was stopped or begins again since the last call. For the
+    /// writer, which sees a detach however short it is.
+    pub fn look_for_detach(&self, detached: Option<&Detached>) {
+        let was = &self.0.was_detached;
+        let mut was = was.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notice) = detach_notice(*was, detached) {
+            self.send(notice);
+        }
+        *was = detached.is_some();
+    }
+
     /// What came after the notice of this id, and how many of that are no longer kept.
     #[must_use]
     pub fn after(&self, id: u64) -> (Vec<NoticeView>, u64) {
@@ -85,22 +99,30 @@ impl Notices {
     }
 }
 
-/// Tells faults that begin and end from the lists of those that are present. By kind, since the
-/// words of a fault change while it lasts.
+/// Tells faults that begin and end from the lists of those that are present. By what stays of a
+/// fault's words while it lasts.
 #[derive(Debug, Default)]
-pub struct FaultWatch(BTreeMap<FaultKind, usize>);
+pub struct FaultWatch(BTreeMap<(FaultKind, String), usize>);
 
 impl FaultWatch {
-    /// What differs from the list before: where a kind has more faults than it had, one notice
-    /// with all of them; where it has none any more, one that says so.
+    /// What differs from the list before: where a kind has a fault that it had not, one notice
+    /// with all of that kind; where it has none any more, one that says so.
     pub fn look(&mut self, faults: &[(FaultKind, String)]) -> Vec<NoticeView> {
         let mut notices = Vec::new();
+        let mut seen = BTreeMap::new();
+        for (kind, text) in faults {
+            *seen.entry((*kind, lasting(text))).or_insert(0) += 1;
+        }
+        let before = std::mem::replace(&mut self.0, seen);
+        let is_new = |(key, count): (&(FaultKind, String), &usize)| {
+            before.get(key).is_none_or(|had| had < count)
+        };
         for kind in FaultKind::ALL {
             let texts: Vec<&str> = of_kind(faults, kind).collect();
-            let before = self.0.insert(kind, texts.len()).unwrap_or(0);
-            if texts.len() > before {
+            let mut now = self.0.iter().filter(|((of, _), _)| *of == kind);
+            if now.any(is_new) {
                 notices.push(present(kind, &texts));
-            } else if texts.is_empty() && before > 0 {
+            } else if texts.is_empty() && before.keys().any(|(of, _)| *of == kind) {
                 let text = format!("no fault of {kind} any more");
                 notices.push(NoticeView {
                     over: true,
@@ -113,10 +135,41 @@ impl FaultWatch {
     }
 }
 
-/// A notice for each kind of fault that is present.
+/// What of a fault's words stays while it lasts: of one of a feed or an interface which that is,
+/// of another all but numbers and times.
+fn lasting(text: &str) -> String {
+    let words = text.split_whitespace();
+    let is_named = text.starts_with("feed ") || text.starts_with("interface ");
+    let has_number = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
+    let words: Vec<&str> = match is_named {
+        true => words.take(2).collect(),
+        false => words.filter(|word| !has_number(word)).collect(),
+    };
+    words.join(" ")
+}
+
+/// The faults that there are notices of: that interfaces are not filtered while filtering is
+/// stopped is said by the notice of that.
 #[must_use]
-pub fn present_faults(faults: &[(FaultKind, String)]) -> Vec<NoticeView> {
-    FaultWatch::default().look(faults)
+pub fn noticed(
+    mut faults: Vec<(FaultKind, String)>,
+    detached: Option<&Detached>,
+) -> Vec<(FaultKind, String)> {
+    if detached.is_some() {
+        faults.retain(|(kind, _)| *kind != FaultKind::Interfaces);
+    }
+    faults
+}
+
+/// A notice for each kind of fault that is present, and one of being detached.
+#[must_use]
+pub fn present_notices(
+    faults: Vec<(FaultKind, String)>,
+    detached: Option<&Detached>,
+) -> Vec<NoticeView> {
+    let detach = detach_notice(false, detached);
+    let faults = FaultWatch::default().look(&noticed(faults, detached));
+    detach.into_iter().chain(faults).collect()
 }
 
 fn of_kind(faults: &[(FaultKind, String)], kind: FaultKind) -> impl Iterator<Item = &str> {
@@ -131,14 +184,8 @@ fn present(kind: FaultKind, texts: &[&str]) -> NoticeView {
     }
 }
 
-/// A notice that filtering was stopped or begins again. `before`: the marker at the last look, `None`:
-/// there was none, as when the agent starts.
-#[must_use]
-pub fn detach_notice(
-    before: Option<&Option<Detached>>,
-    now: Option<&Detached>,
-) -> Option<NoticeView> {
-    let was_detached = before.is_some_and(Option::is_some);
+/// A notice that filtering was stopped or begins again.
+fn detach_notice(was_detached: bool, now: Option<&Detached>) -> Option<NoticeView> {
     match now {
         Some(detached) if !was_detached => Some(NoticeView {
             actor: detached.actor.clone(),
@@ -182,18 +229,44 @@ mod tests {
 
     #[test]
     fn detach_is_noticed_when_it_begins_and_ends() {
-        let detached = Some(Detached::default());
-        let topic = |before, now: &Option<Detached>| {
-            let notice = detach_notice(before, now.as_ref())?;
-            Some((notice.topic, notice.over))
+        let notices = Notices::default();
+        let detached = Detached::default();
+        for now in [None, Some(&detached), Some(&detached), None, None] {
+            notices.look_for_detach(now);
+        }
+        let sent = notices.after(0).0;
+        let sent: Vec<_> = sent.iter().map(|one| (one.topic, one.over)).collect();
+        let topic = NoticeTopic::Detach;
+        assert_eq!(sent, [(topic, false), (topic, true)]);
+    }
+
+    #[test]
+    fn detach_is_noticed_in_place_of_what_is_not_filtered_then() {
+        let faults = || {
+            vec![
+                fault(FaultKind::Interfaces, "interface eth0 is not filtered: why"),
+                fault(FaultKind::Store, "full"),
+            ]
         };
-        let begins = Some((NoticeTopic::Detach, false));
-        assert_eq!(topic(None, &detached), begins, "found at the start");
-        assert_eq!(topic(Some(&None), &detached), begins);
-        assert_eq!(topic(Some(&detached), &detached), None);
-        let ends = Some((NoticeTopic::Detach, true));
-        assert_eq!(topic(Some(&detached), &None), ends);
-        assert_eq!(topic(None, &None), None);
+        let topics = |detached| -> Vec<NoticeTopic> {
+            let notices = present_notices(faults(), detached);
+            notices.iter().map(|notice| notice.topic).collect()
+        };
+        let detached = Detached::default();
+        let found = topics(Some(&detached));
+        assert_eq!(found, [NoticeTopic::Detach, NoticeTopic::Fault]);
+        assert_eq!(topics(None), [NoticeTopic::Fault; 2]);
+    }
+
+    #[test]
+    fn fault_in_place_of_another_of_its_kind_is_noticed() {
+        let mut watch = FaultWatch::default();
+        let mut look = |text| watch.look(&[fault(FaultKind::Interfaces, text)]).len();
+        assert_eq!(look("interface eth0 is not filtered: absent"), 1);
+        assert_eq!(look("interface eth0 is not filtered: no driver"), 0);
+        assert_eq!(look("interface eth1 is not filtered: absent"), 1);
+        assert_eq!(look("bans wait for 59 s"), 1);
+        assert_eq!(look("bans wait for 61 s"), 0);
     }
 
     #[test]

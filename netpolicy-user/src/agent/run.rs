@@ -21,7 +21,7 @@ use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing};
 use super::kernel::{EventSource, Inspection, interfaces};
-use super::notices::{FaultWatch, detach_notice};
+use super::notices::{FaultWatch, noticed};
 use super::observed::{self, Observations};
 use super::rates::keep_counting;
 use super::reload::{ReadConfig, Reloader, Running};
@@ -29,7 +29,6 @@ use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
 use super::{next_boot, service_manager, start};
-use crate::api::FaultKind;
 use crate::config::{Config, DETACHED_MARKER};
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
@@ -315,35 +314,26 @@ async fn tell_service_manager(app: App) {
     }
 }
 
-/// Notices faults that begin and end, and being detached. Some are seen only by looking.
+/// Notices faults that begin and end. Some are seen only by looking.
 async fn notice_faults(app: App) {
     let notices = app.supervisor.notices().clone();
     let mut snapshots = app.supervisor.snapshots();
-    let (mut watch, mut was_detached) = (FaultWatch::default(), None);
+    let mut watch = FaultWatch::default();
     loop {
-        let detached = snapshots.borrow_and_update().detached.clone();
-        if let Some(notice) = detach_notice(was_detached.as_ref(), detached.as_ref()) {
-            notices.send(notice);
-        }
-        let is_detached = detached.is_some();
-        was_detached = Some(detached);
+        snapshots.mark_unchanged();
         // Looking costs some system calls, and only hooks want to know.
         let has_hooks = !app.running.borrow().config.notify.is_empty();
         let asked = app.clone();
         let look = move || match has_hooks {
             true => routes::present_faults(&asked),
-            false => Vec::new(),
+            false => (Vec::new(), None),
         };
-        let faults = tokio::task::spawn_blocking(look).await;
-        let mut faults = faults.unwrap_or_default();
-        if is_detached {
-            // That has a notice of its own.
-            faults.retain(|(kind, _)| *kind != FaultKind::Interfaces);
-        }
+        let found = tokio::task::spawn_blocking(look).await;
+        let (faults, detached) = found.unwrap_or_default();
+        let faults = noticed(faults, detached.as_ref());
         for notice in watch.look(&faults) {
             notices.send(notice);
         }
-        // A detach is noticed at once, whatever it is that changed.
         if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
             return;
         }

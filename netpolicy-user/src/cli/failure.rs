@@ -177,7 +177,8 @@ pub(super) fn warn_of_config(problems: &[ConfigProblem], err: &mut dyn Write) ->
     for problem in problems.iter().take(WARNED) {
         writeln!(err, "warning: {}", one_line(&problem.to_string()))?;
     }
-    match problems.is_empty() {
+    // The agent may read a file that this caller may not.
+    match problems.iter().all(ConfigProblem::is_unreadable) {
         true => Ok(()),
         false => writeln!(
             err,

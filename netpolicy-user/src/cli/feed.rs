@@ -271,8 +271,9 @@ pub(super) fn not_here() -> Failure {
     Failure::new(format!("{NET} does this"))
 }
 
-/// Becomes the other program, with the same arguments; returns if it cannot.
-pub(super) fn become_net(args: &[OsString]) -> Failure {
+/// Becomes the other program, with the same arguments; returns if it cannot. That one reads no
+/// configuration: it learns of `socket` by its variable, which its option overrides.
+pub(super) fn become_net(args: &[OsString], socket: &Path) -> Failure {
     let own = std::env::current_exe().ok();
     let own = own.as_deref().and_then(Path::parent);
     let places = own.into_iter().chain(LIBEXEC.iter().map(Path::new));
@@ -290,6 +291,8 @@ pub(super) fn become_net(args: &[OsString]) -> Failure {
             "it is in the same package as netpolicy, and `cargo build -p netpolicy-net` builds it",
         );
     };
-    let error = Command::new(program).args(args).exec();
+    let mut command = Command::new(program);
+    command.args(args).env("NETPOLICY_SOCKET", socket);
+    let error = command.exec();
     Failure::new(format!("cannot run {}: {error}", program.display()))
 }

@@ -119,6 +119,16 @@ struct Global {
     yes: bool,
 }
 
+impl Global {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            file: self.config.clone(),
+            socket: self.socket.clone(),
+            ..Overrides::default()
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the agent in the foreground
@@ -273,7 +283,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         _ => None,
     };
     let done = match for_net {
-        Some(Ok(args)) => Err(feed::become_net(&args).into()),
+        Some(Ok(args)) => Err(become_net(&args, &cli.global)),
         Some(Err(failure)) => Err(failure.into()),
         None => run(cli),
     };
@@ -285,6 +295,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         exit
     });
     exit.into()
+}
+
+/// Becomes the other program, which asks the agent that the configuration names; why it cannot.
+fn become_net(args: &[OsString], global: &Global) -> anyhow::Error {
+    match Config::for_commands(&global.overrides(), |name| std::env::var_os(name)) {
+        Ok((config, _)) => feed::become_net(args, &config.socket).into(),
+        Err(error) => error.into(),
+    }
 }
 
 /// Whether a command line that cannot be read requests JSON.
@@ -326,11 +344,7 @@ pub fn exit_codes() -> Vec<(u8, &'static str)> {
 }
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let overrides = Overrides {
-        file: cli.global.config.clone(),
-        socket: cli.global.socket.clone(),
-        ..Overrides::default()
-    };
+    let overrides = cli.global.overrides();
     let command = match cli.command {
         Command::Agent(args) => return agent::run(args, overrides),
         Command::Early => {

@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+/// How the message of a file begins that cannot be read.
+const UNREADABLE: &str = "it cannot be read";
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -36,6 +39,14 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
+impl ConfigProblem {
+    /// Whether it is that the file cannot be read.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.message.starts_with(UNREADABLE)
+    }
+}
+
 impl ConfigError {
     /// What to do about it.
     #[must_use]
@@ -52,7 +63,7 @@ impl ConfigError {
         match self {
             Self::Read { path, source } => vec![ConfigProblem {
                 place: path.display().to_string(),
-                message: format!("it cannot be read: {source}"),
+                message: format!("{UNREADABLE}: {source}"),
             }],
             Self::Invalid(problems) => problems,
         }

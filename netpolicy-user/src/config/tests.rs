@@ -368,3 +368,14 @@ fn wrong_hook_is_reported_with_its_place_and_all_others() {
     let found = problems("[[notify]]\non = [\"fault\"]\nexec = [\"/a\"]\n");
     assert!(found[0].contains("unknown key 'exec'"), "{found:?}");
 }
+
+#[test]
+fn commands_need_not_be_able_to_read_the_default_file_and_the_agent_does() {
+    let denied = io::ErrorKind::PermissionDenied;
+    assert!(is_optional(denied, false, true));
+    assert!(!is_optional(denied, true, true), "it is named");
+    assert!(!is_optional(denied, false, false), "the agent");
+    assert!(is_optional(io::ErrorKind::NotFound, false, false));
+    assert!(!is_optional(io::ErrorKind::NotFound, true, true));
+    assert!(!is_optional(io::ErrorKind::InvalidData, false, true));
+}

@@ -3,23 +3,26 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::hook::{self, Poster};
-use super::limit::Limit;
+use super::limit::Limits;
 use super::{Hook, Notice};
 
 /// Notices that may wait for a hook.
 const QUEUE: usize = 16;
+
+/// How long is waited for a notice where none is withheld.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// Ends once it is dropped and the hook that runs has ended.
 #[derive(Debug)]
 pub(super) struct Worker {
     hook: Hook,
     queue: SyncSender<Notice>,
-    /// Notices that were not handed to the hook, since it was last run.
+    /// Notices for which the queue had no room, since the hook was last run.
     dropped: Arc<AtomicU64>,
 }
 
@@ -52,19 +55,35 @@ impl Worker {
 }
 
 fn work(hook: &Hook, notices: &Receiver<Notice>, dropped: &AtomicU64, poster: &Poster) {
-    let mut limit = Limit::new(hook.per_hour);
-    while let Ok(notice) = notices.recv() {
-        if !limit.permits(Instant::now()) {
-            if dropped.fetch_add(1, Ordering::Relaxed) == 0 {
-                let per_hour = hook.per_hour;
-                tracing::warn!(%hook, per_hour, "more notices than `per_hour`: further ones are counted");
-            }
-            continue;
-        }
-        let before = dropped.swap(0, Ordering::Relaxed);
-        match hook::carry_out(hook, &notice, before, poster) {
+    let mut limits = Limits::new(hook.per_hour);
+    let carry_out = |notice: &Notice, withheld: u64| {
+        let before = dropped.swap(0, Ordering::Relaxed) + withheld;
+        match hook::carry_out(hook, notice, before, poster) {
             Ok(()) => tracing::info!(%hook, topic = notice.topic, "hook done"),
             Err(error) => tracing::warn!(%hook, topic = notice.topic, %error, "hook failed"),
+        }
+    };
+    loop {
+        let now = Instant::now();
+        let next = limits.next(now).map(|at| at - now);
+        match notices.recv_timeout(next.unwrap_or(IDLE)) {
+            Ok(notice) => {
+                let is_withheld = limits.next(now).is_some();
+                match limits.permit(&notice, Instant::now()) {
+                    Some(withheld) => carry_out(&notice, withheld),
+                    None if is_withheld => {}
+                    None => {
+                        let per_hour = hook.per_hour;
+                        tracing::warn!(%hook, per_hour, "more notices than `per_hour`: further ones are counted");
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                for (notice, withheld) in limits.due(Instant::now()) {
+                    carry_out(&notice, withheld);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }

@@ -39,6 +39,17 @@ struct PlacedRule<'s> {
     rule: &'s Rule,
 }
 
+/// A part that may have to be divided further.
+struct OpenPart<'r> {
+    part: IpNet,
+    /// The rules that hold the whole of it.
+    holding: Vec<usize>,
+    /// The rules of a part of it, by place: ranges of one list, since they may be millions.
+    inside: &'r [usize],
+    /// The cuts in it, by place.
+    cuts: &'r [IpNet],
+}
+
 /// Divides `network` into parts in which `judge` says the same of every source. It gets the first
 /// address of a part, and a state that judges it as `state` does in the scope of `service` or the
 /// host's; what else it depends on changes only where one of the networks `cuts` begins or ends.
@@ -56,26 +67,54 @@ pub fn divide<T: PartialEq>(
 ) -> Divided<T> {
     let bare = bare(state);
     let rules = placed(state, service, &network);
-    let cuts: Vec<&IpNet> = cuts.iter().filter(|cut| network.contains(*cut)).collect();
+    let place = |net: &IpNet| (net.network(), net.prefix_len());
+    let is_inside = |net: &IpNet| net.prefix_len() > network.prefix_len();
+    let (mut inside, holding): (Vec<usize>, Vec<usize>) =
+        (0..rules.len()).partition(|at| is_inside(&rules[*at].rule.net));
+    inside.sort_by_key(|at| place(&rules[*at].rule.net));
+    let cuts = cuts.iter().filter(|cut| network.contains(*cut));
+    let mut cuts: Vec<IpNet> = cuts.filter(|cut| is_inside(cut)).copied().collect();
+    cuts.sort_unstable_by_key(place);
     let mut divided = Divided {
         parts: Vec::new(),
         is_whole: true,
     };
     let mut judged = 0;
     // The first part on top.
-    let mut open = vec![(network, rules, cuts)];
-    while let Some((part, rules, cuts)) = open.pop() {
-        let inside = |net: &IpNet| net.prefix_len() > part.prefix_len();
-        let is_divided =
-            rules.iter().any(|one| inside(&one.rule.net)) || cuts.iter().any(|cut| inside(cut));
+    let mut open = vec![OpenPart {
+        part: network,
+        holding,
+        inside: &inside,
+        cuts: &cuts,
+    }];
+    while let Some(mut of) = open.pop() {
+        let part = of.part;
+        let is_divided = !of.inside.is_empty() || !of.cuts.is_empty();
         if is_divided && let Ok(halves) = part.subnets(part.prefix_len() + 1) {
             let mut halves: Vec<IpNet> = halves.collect();
             halves.reverse();
             for half in halves {
-                let shares = |net: &IpNet| net.contains(&half) || half.contains(net);
-                let rules = rules.iter().filter(|one| shares(&one.rule.net)).copied();
-                let cuts = cuts.iter().filter(|cut| shares(cut)).copied();
-                open.push((half, rules.collect(), cuts.collect()));
+                let net = |at: &usize| rules[*at].rule.net;
+                let from = of
+                    .inside
+                    .partition_point(|at| net(at).network() < half.network());
+                let (before, inside) = of.inside.split_at(from);
+                // The shortest prefixes come first.
+                let own = inside.partition_point(|at| place(&net(at)) <= place(&half));
+                let (own, inside) = inside.split_at(own);
+                let from = of
+                    .cuts
+                    .partition_point(|cut| cut.network() < half.network());
+                let (cuts_before, cuts) = of.cuts.split_at(from);
+                let own_cuts = cuts.partition_point(|cut| place(cut) <= place(&half));
+                open.push(OpenPart {
+                    part: half,
+                    holding: [&of.holding, own].concat(),
+                    inside,
+                    cuts: cuts.get(own_cuts..).unwrap_or_default(),
+                });
+                // The upper half is done: the rest is of the lower one.
+                (of.inside, of.cuts) = (before, cuts_before);
             }
             continue;
         }
@@ -84,7 +123,9 @@ pub fn divide<T: PartialEq>(
             break;
         }
         judged += 1;
-        let verdict = judge(&filled(&bare, &rules), part.network());
+        of.holding.sort_unstable();
+        let holding: Vec<PlacedRule<'_>> = of.holding.iter().map(|at| rules[*at]).collect();
+        let verdict = judge(&filled(&bare, &holding), part.network());
         match divided.parts.last_mut() {
             Some((range, last)) if *last == verdict => {
                 *range = *range.start()..=part.broadcast();

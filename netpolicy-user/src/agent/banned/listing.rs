@@ -19,6 +19,9 @@ use crate::store::BanRow;
 /// What stands before the source in the place of a page's end.
 const SEPARATOR: char = '~';
 
+/// Bans that are looked at before the writer has its turn.
+const AT_ONCE: usize = 4096;
+
 /// Which bans are wanted.
 struct BanFilter {
     covers: Option<IpNet>,
@@ -211,28 +214,52 @@ pub fn overlapping(
     most: usize,
     clock: &Clock,
 ) -> (Vec<(IpNet, BanView)>, u64) {
-    let table = read(bans);
     let scale = ClockScale::of(clock);
     let mut total = 0;
     // The last one on top, so that an earlier one can take its place.
-    let mut first = BinaryHeap::new();
-    for scope in table.scopes() {
-        let wider = scope.covering(sought).map(|(net, _)| net);
-        let wider = wider.filter(|net| *net != sought);
-        for net in wider.chain(scope.within(sought)) {
-            let Some(relation) = Containment::of(&net, &sought) else {
-                continue;
-            };
-            total += 1;
-            first.push((relation.order(&net), scope.service.as_ref()));
-            if first.len() > most {
-                first.pop();
-            }
+    let mut first: BinaryHeap<((Containment, u8, IpNet), Option<Name>)> = BinaryHeap::new();
+    let mut take = |net: IpNet, service: &Option<Name>| {
+        let Some(relation) = Containment::of(&net, &sought) else {
+            return;
+        };
+        total += 1;
+        let order = relation.order(&net);
+        // Most are behind those that are kept.
+        let is_behind = |(last, of): &(_, _)| (&order, service) >= (last, of);
+        if first.len() == most && first.peek().is_none_or(is_behind) {
+            return;
+        }
+        first.push((order, service.clone()));
+        if first.len() > most {
+            first.pop();
+        }
+    };
+    let (mut at, mut after) = (0, None);
+    // The writer has its turn between two looks.
+    loop {
+        let table = read(bans);
+        let Some(scope) = table.scopes().get(at) else {
+            break;
+        };
+        if after.is_none() {
+            let wider = scope.covering(sought).map(|(net, _)| net);
+            let wider = wider.filter(|net| *net != sought);
+            wider.for_each(|net| take(net, &scope.service));
+        }
+        let mut last = None;
+        for net in scope.within(sought, after).take(AT_ONCE) {
+            take(net, &scope.service);
+            last = Some(net);
+        }
+        after = last;
+        if after.is_none() {
+            at += 1;
         }
     }
+    let table = read(bans);
     let found = first.into_sorted_vec().into_iter();
     let views = found.filter_map(|((_, _, net), service)| {
-        let row = table.row_of(service, net)?;
+        let row = table.row_of(service.as_ref(), net)?;
         Some((net, view(&row, scale)))
     });
     (views.collect(), total)

@@ -360,22 +360,24 @@ impl ScopeBans {
         }
     }
 
-    /// The banned networks in a network, in order.
-    pub(in crate::agent) fn within(&self, net: IpNet) -> Box<dyn Iterator<Item = IpNet> + '_> {
-        match net {
-            IpNet::V4(net) => {
-                let within = self
-                    .v4
-                    .from(Some(prefix_v4(net)))
-                    .map(|(net, _)| net_v4(net));
-                Box::new(within.take_while(move |one| IpNet::V4(net).contains(one)))
+    /// The banned networks in a network, in order; those that follow one of them.
+    pub(in crate::agent) fn within(
+        &self,
+        net: IpNet,
+        after: Option<IpNet>,
+    ) -> Box<dyn Iterator<Item = IpNet> + '_> {
+        let is_in = move |one: &IpNet| net.contains(one);
+        let is_next = move |one: &IpNet| Some(*one) != after;
+        match after.unwrap_or(net) {
+            IpNet::V4(first) => {
+                let nets = self.v4.from(Some(prefix_v4(first)));
+                let nets = nets.map(|(net, _)| net_v4(net));
+                Box::new(nets.take_while(is_in).filter(is_next))
             }
-            IpNet::V6(net) => {
-                let within = self
-                    .v6
-                    .from(Some(prefix_v6(net)))
-                    .map(|(net, _)| net_v6(net));
-                Box::new(within.take_while(move |one| IpNet::V6(net).contains(one)))
+            IpNet::V6(first) => {
+                let nets = self.v6.from(Some(prefix_v6(first)));
+                let nets = nets.map(|(net, _)| net_v6(net));
+                Box::new(nets.take_while(is_in).filter(is_next))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Gives events their names: wall time, interface, scope, and the rule that denied.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::agent::banned;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{DeniedEvent, EventLine};
 use crate::clock::since_boot;
-use crate::model::{Binding, Combine, State, evaluate};
+use crate::model::{Binding, Combine, Service, State, Verdict, evaluate, evaluate_all};
 
 /// Look-ups that are remembered.
 const CACHE: usize = 16_384;
@@ -112,7 +112,46 @@ pub struct RuleNames {
     spent: Duration,
 }
 
+/// Whether no look-up is needed: a ban denied it, or that no list allows it.
+fn is_evident(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Banned | Reason::ObservedBanned | Reason::NotAllowed | Reason::ObservedNotAllowed
+    )
+}
+
 impl RuleNames {
+    /// With what denied all of these, however many: one pass over the rules of each scope.
+    pub fn of<'e>(snapshot: &Snapshot, events: impl IntoIterator<Item = &'e Event>) -> Self {
+        let state = &*snapshot.state;
+        let mut asked: HashMap<ScopeId, HashSet<IpAddr>> = HashMap::new();
+        for event in events {
+            let is_asked = Reason::from_u8(event.reason).is_some_and(|of| !is_evident(of));
+            if let Some(source) = source(event).filter(|_| is_asked) {
+                asked.entry(event.scope).or_default().insert(source);
+            }
+        }
+        let mut known = HashMap::new();
+        for (scope, sources) in asked {
+            let sources: Vec<IpAddr> = sources.into_iter().collect();
+            let Some(service) = service_of(state, scope) else {
+                let none = |source| ((scope, source), Denying::default());
+                known.extend(sources.into_iter().map(none));
+                continue;
+            };
+            let verdicts = evaluate_all(state, service, &sources);
+            for (source, verdict) in sources.into_iter().zip(verdicts) {
+                let denying = named(state, verdict).unwrap_or_default();
+                known.insert((scope, source), denying);
+            }
+        }
+        Self {
+            revision: snapshot.revision,
+            known,
+            ..Self::default()
+        }
+    }
+
     fn find(
         &mut self,
         snapshot: &Snapshot,
@@ -133,7 +172,7 @@ impl RuleNames {
                 policies: allowing_only(&snapshot.state, scope),
             };
         }
-        if self.revision != snapshot.revision || self.known.len() >= CACHE {
+        if self.revision != snapshot.revision {
             self.known.clear();
             self.revision = snapshot.revision;
         }
@@ -153,6 +192,9 @@ impl RuleNames {
         let started = Instant::now();
         let denying = denying_rule(&snapshot.state, scope, source).unwrap_or_default();
         self.spent += started.elapsed();
+        if self.known.len() >= CACHE {
+            self.known.clear();
+        }
         self.known.insert((scope, source), denying.clone());
         denying
     }
@@ -197,11 +239,20 @@ fn ban(snapshot: &Snapshot, scope: ScopeId, source: IpAddr) -> Option<String> {
 }
 
 fn denying_rule(state: &State, scope: ScopeId, source: IpAddr) -> Option<Denying> {
-    let service = match scope {
-        HOST_SCOPE => None,
-        id => Some(state.services.iter().find(|s| s.id == id)?),
-    };
-    let verdict = evaluate(state, service, source);
+    let service = service_of(state, scope)?;
+    named(state, evaluate(state, service, source))
+}
+
+/// The service of a scope, `Some(None)` for the host's; `None`: it was removed.
+#[expect(clippy::option_option, reason = "the host has no service")]
+fn service_of(state: &State, scope: ScopeId) -> Option<Option<&Service>> {
+    match scope {
+        HOST_SCOPE => Some(None),
+        id => state.services.iter().find(|s| s.id == id).map(Some),
+    }
+}
+
+fn named(state: &State, verdict: Verdict) -> Option<Denying> {
     let found = verdict.rule.filter(|_| verdict.reason.is_denial())?;
     let rule = found.resolve(state)?;
     let (policy, text) = (&rule.policy.name, rule.rule.text());
@@ -278,6 +329,16 @@ pub(in crate::agent) mod tests {
         };
         let named = denied(&event(), &snapshot(), &mut rules).unwrap();
         assert_eq!(named.rule, None);
+    }
+
+    #[test]
+    fn past_attempts_are_named_however_little_time_is_left() {
+        let (snapshot, events) = (snapshot(), [event()]);
+        let mut rules = RuleNames::of(&snapshot, &events);
+        (rules.second, rules.spent) = (Some(Instant::now()), BUDGET);
+        let named = denied(&events[0], &snapshot, &mut rules).unwrap();
+        assert_eq!(named.rule.as_deref(), Some("office block 10.0.0.0/8"));
+        assert_eq!(named.policies, ["office"]);
     }
 
     #[test]

@@ -5,10 +5,10 @@
 use super::quota::Bound;
 use crate::model::{Privilege, Rights, State};
 
-/// What a [`Standing::Feeder`] may use.
+/// What [`Narrow::feeds`] may use.
 const FEEDS: &str = "/v1/feeds";
 
-/// What a [`Standing::Watcher`] may use.
+/// What [`Narrow::metrics`] may use.
 const WATCHED: [&str; 2] = ["/metrics", "/v1/notices"];
 
 const MIB: usize = 1024 * 1024;
@@ -20,13 +20,20 @@ pub const BODY_LIMIT: usize = 512 * MIB;
 /// Bytes of bodies under way of all callers who are not admins.
 pub const BODIES: usize = 64 * MIB;
 
+/// Privileges that do not let the caller read everything; one of them at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Narrow {
+    /// May hand over the content of feeds, and see which there are.
+    pub feeds: bool,
+    /// May read metrics and notices.
+    pub metrics: bool,
+}
+
 /// What a caller's privileges amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// May hand over the content of feeds, and see which there are.
-    Feeder,
-    /// May read metrics and notices.
-    Watcher,
+    /// May do what these privileges are for, and nothing else.
+    Narrow(Narrow),
     /// May see everything and change nothing.
     Reader,
     /// May make some changes: holds a privilege for it, or owns a policy or a
@@ -48,16 +55,14 @@ impl Standing {
             Privilege::Ban,
             Privilege::Feed,
         ];
-        let narrow = [
-            (Privilege::Feed, Self::Feeder),
-            (Privilege::Metrics, Self::Watcher),
-        ];
+        let narrow = Narrow {
+            feeds: rights.has(Privilege::Feed),
+            metrics: rights.has(Privilege::Metrics),
+        };
         if rights.has(Privilege::Admin) {
             Some(Self::Admin)
         } else if !rights.may_read(state) {
-            let mut narrow = narrow.into_iter();
-            let found = narrow.find(|(privilege, _)| rights.has(*privilege));
-            found.map(|(_, standing)| standing)
+            (narrow.feeds || narrow.metrics).then_some(Self::Narrow(narrow))
         } else if edits.into_iter().any(|privilege| rights.has_any(privilege))
             || state.policies.iter().any(|policy| rights.owns(policy))
             || state.lists.iter().any(|list| rights.owns_list(list))
@@ -72,8 +77,10 @@ impl Standing {
     #[must_use]
     pub fn may_use(self, path: &str) -> bool {
         match self {
-            Self::Feeder => path == FEEDS || path.starts_with("/v1/feeds/"),
-            Self::Watcher => WATCHED.contains(&path),
+            Self::Narrow(Narrow { feeds, metrics }) => {
+                let is_of_feeds = path == FEEDS || path.starts_with("/v1/feeds/");
+                (feeds && is_of_feeds) || (metrics && WATCHED.contains(&path))
+            }
             Self::Reader | Self::Editor | Self::Admin => true,
         }
     }
@@ -84,8 +91,8 @@ impl Standing {
     pub fn body_limit(self, is_dry_run: bool) -> usize {
         match self {
             Self::Reader if is_dry_run => 4 * MIB,
-            Self::Reader | Self::Watcher => MIB / 16,
-            Self::Feeder | Self::Editor => 32 * MIB,
+            Self::Narrow(Narrow { feeds: true, .. }) | Self::Editor => 32 * MIB,
+            Self::Reader | Self::Narrow(_) => MIB / 16,
             Self::Admin => BODY_LIMIT,
         }
     }
@@ -95,11 +102,32 @@ impl Standing {
     pub fn bodies(self) -> Bound {
         Bound {
             each: match self {
-                Self::Reader | Self::Watcher => 4 * MIB,
-                Self::Feeder | Self::Editor => 32 * MIB,
+                Self::Narrow(Narrow { feeds: true, .. }) | Self::Editor => 32 * MIB,
+                Self::Reader | Self::Narrow(_) => 4 * MIB,
                 Self::Admin => 2 * BODY_LIMIT,
             },
             is_shared: self != Self::Admin,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrow_privileges_add_up() {
+        let may_use = |feeds, metrics| {
+            let standing = Standing::Narrow(Narrow { feeds, metrics });
+            ["/v1/feeds/drop", "/metrics", "/v1/status"].map(|path| standing.may_use(path))
+        };
+        assert_eq!(may_use(true, false), [true, false, false]);
+        assert_eq!(may_use(false, true), [false, true, false]);
+        assert_eq!(may_use(true, true), [true, true, false]);
+        let both = Narrow {
+            feeds: true,
+            metrics: true,
+        };
+        assert_eq!(Standing::Narrow(both).body_limit(false), 32 * MIB);
     }
 }

@@ -364,6 +364,7 @@ impl Writer {
         snapshot.made = self.made;
         self.tally.drift_repaired.add(self.faults.take_repairs());
         snapshot.tally = Arc::clone(&self.tally);
+        self.notices.look_for_detach(snapshot.detached.as_ref());
         self.published.send_replace(Arc::new(snapshot));
     }
 

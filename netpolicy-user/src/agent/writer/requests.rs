@@ -160,6 +160,8 @@ impl Writer {
     /// # Errors
     /// The marker cannot be removed.
     pub fn attach(&mut self, requester: Requester) -> Result<Vec<String>, AgentError> {
+        // Also a detach that has not been seen yet is noticed.
+        self.publish();
         let names = self.kernel.attach()?;
         self.publish();
         self.note(requester, "attach");

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::banned::StagedBans;
+use crate::agent::banned::{SharedBans, StagedBans, overlapping};
 
 fn net(text: &str) -> IpNet {
     text.parse().unwrap()
@@ -186,4 +186,23 @@ proptest! {
             prop_assert_eq!(found, all);
         }
     }
+}
+
+#[test]
+fn bans_of_a_network_that_take_several_looks_are_counted_once() {
+    let mut table = BanTable::default();
+    put(&mut table, None, &row("10.0.0.0/8", None, None));
+    put(&mut table, None, &row("10.1.0.0/32", None, None));
+    for host in 0..5_000_u32 {
+        let source = std::net::Ipv4Addr::from((10 << 24) + host);
+        put(&mut table, None, &row(&format!("{source}/32"), None, None));
+    }
+    let bans = SharedBans::new(std::sync::RwLock::new(table));
+    let clock = crate::clock::Clock::system();
+    let (first, total) = overlapping(&bans, net("10.0.0.0/16"), 2, &clock);
+    assert_eq!(total, 5_001);
+    let first: Vec<_> = first.iter().map(|(net, _)| net.to_string()).collect();
+    assert_eq!(first, ["10.0.0.0/8", "10.0.0.0/32"]);
+    let (none, total) = overlapping(&bans, net("10.0.0.0/16"), 0, &clock);
+    assert_eq!((none.len(), total), (0, 5_001));
 }

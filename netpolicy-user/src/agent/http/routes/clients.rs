@@ -7,19 +7,22 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use netpolicy_common::{Action, HOST_SCOPE, ScopeId};
+use netpolicy_common::{Action, HOST_SCOPE, Reason, ScopeId};
 
 #[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
 use super::explain::ban_of;
+use crate::agent::banned;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::Params;
 use crate::agent::http::views;
 use crate::agent::snapshot::Snapshot;
 use crate::agent::writer::aside;
-use crate::api::{ClientsQuery, ConnectedClient, ConnectedView, PacketAction, Verdict};
-use crate::model::{State as Desired, explain as judge, holding, parse_source};
+use crate::api::{ClientsQuery, ConnectedClient, ConnectedView, PacketAction};
+use crate::model::{
+    Mode, Service, State as Desired, evaluate_all, explain as judge, holding, parse_source,
+};
 use crate::sockets::{Session, SessionIdentity};
 
 /// Clients that are connected to ports which a policy governs.
@@ -76,22 +79,73 @@ fn read(app: &App, query: &ClientsQuery) -> Result<ConnectedView, AgentError> {
     });
     // Without them the rest is as true.
     let idle = app.connected.sockets().idle_times().unwrap_or_default();
-    let groups = grouped(&snapshot.state, &look.sessions, &look.first, &idle);
-    let sources: Vec<IpAddr> = groups.keys().map(|(_, source)| *source).collect();
+    let mut groups = grouped(&snapshot.state, &look.sessions, &look.first, &idle);
+    if query.denied {
+        groups = denied(&snapshot, groups);
+    }
+    let total = groups.len() as u64;
+    // In full for those that are shown alone: it takes a look at every rule that holds one of them.
+    let shown: Vec<_> = groups.into_iter().take(most).collect();
+    let sources: Vec<IpAddr> = shown.iter().map(|((_, source), _)| *source).collect();
     let small = holding(&snapshot.state, &sources);
-    let clients = groups
+    let clients = shown
         .into_iter()
         .map(|((_, source), group)| client(&snapshot, &small, source, group));
-    let mut items: Vec<_> = clients
-        .filter(|client| !query.denied || client.verdict == Verdict::Drop)
-        .collect();
-    let total = items.len() as u64;
-    items.truncate(most);
     Ok(ConnectedView {
-        items,
+        items: clients.collect(),
         total,
         watched_since: look.since,
     })
+}
+
+/// Those that would be denied now: with one pass over the rules of each scope.
+fn denied<'s>(snapshot: &'s Snapshot, groups: ClientGroups<'s>) -> ClientGroups<'s> {
+    let state = &snapshot.state;
+    let mut scopes: BTreeMap<ScopeId, Vec<_>> = BTreeMap::new();
+    for (key, group) in groups {
+        let port = group.ports.first().copied().unwrap_or_default();
+        let (id, _) = scope_of(state, port);
+        scopes.entry(id).or_default().push((key, port, group));
+    }
+    let mut found = BTreeMap::new();
+    for (id, clients) in scopes {
+        let service = state.services.iter().find(|service| service.id == id);
+        let canonical = clients
+            .iter()
+            .map(|((_, source), ..)| source.to_canonical());
+        let sources: Vec<IpAddr> = canonical.collect();
+        let verdicts = evaluate_all(state, service, &sources);
+        let judged = clients.into_iter().zip(sources.iter().zip(verdicts));
+        for ((key, port, group), (source, verdict)) in judged {
+            if is_denied(snapshot, service, *source, port, verdict.reason) {
+                found.insert(key, group);
+            }
+        }
+    }
+    found
+}
+
+/// What [`client`] says in full. `reason`: what the policies say.
+fn is_denied(
+    snapshot: &Snapshot,
+    service: Option<&Service>,
+    source: IpAddr,
+    port: u16,
+    reason: Reason,
+) -> bool {
+    let host = &snapshot.state.host;
+    let name = service.map(|service| &service.name);
+    let now = snapshot.clock.now();
+    let mut bypasses = snapshot.bypasses.iter();
+    let is_exempt = host.failsafe_ports.contains(port)
+        || bypasses.any(|one| one.source.contains(&source) && one.covers(name, now));
+    if is_exempt {
+        return false;
+    }
+    match banned::ban_of(&snapshot.bans, source, name, &snapshot.clock) {
+        Some(_) => service.map_or(host.mode, |service| service.mode) == Mode::Enforce,
+        None => reason.action() == Action::Drop,
+    }
 }
 
 fn scope_of(state: &Desired, port: u16) -> (ScopeId, &str) {
@@ -102,13 +156,15 @@ fn scope_of(state: &Desired, port: u16) -> (ScopeId, &str) {
 }
 
 /// By scope and source, the host first, then services by name.
+type ClientGroups<'s> = BTreeMap<((bool, &'s str), IpAddr), ClientGroup>;
+
 fn grouped<'s>(
     state: &'s Desired,
     sessions: &[Session],
     first: &HashMap<SessionIdentity, Option<Timestamp>>,
     idle: &HashMap<SessionIdentity, Duration>,
-) -> BTreeMap<((bool, &'s str), IpAddr), ClientGroup> {
-    let mut groups: BTreeMap<_, ClientGroup> = BTreeMap::new();
+) -> ClientGroups<'s> {
+    let mut groups = ClientGroups::new();
     for session in sessions {
         let (id, name) = scope_of(state, session.port());
         let scope = (id != HOST_SCOPE, name);

@@ -11,8 +11,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
+use netpolicy_common::{Event, Reason};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 #[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
@@ -29,6 +31,9 @@ use crate::model::parse_source;
 /// naming may come.
 const SAME: SignedDuration = SignedDuration::from_millis(50);
 const LATE: SignedDuration = SignedDuration::from_secs(5);
+
+/// How long attempts are counted that may be of the policy, before the listener learns how many.
+const UNNAMED: Duration = Duration::from_secs(1);
 
 /// Denied attempts from now on, first those of late if `since` asks for them; ends when the agent
 /// stops.
@@ -61,6 +66,8 @@ pub(super) async fn events(
         until: now.checked_add(LATE).unwrap_or(Timestamp::MAX),
         past,
         lines: (!query.past_only).then_some(lines),
+        unnamed: 0,
+        due: Instant::now(),
         stopping: app.stopping,
         filter,
     };
@@ -96,18 +103,35 @@ impl EventFilter {
         })
     }
 
+    /// Whether it may be one of the policy's that is wanted: a rule denied it, and there was no
+    /// time to find out which.
+    fn may_take(&self, denied: &DeniedEvent) -> bool {
+        let by_rule = [Reason::Blocked, Reason::ObservedBlocked];
+        self.query.policy.is_some()
+            && denied.policies.is_empty()
+            && by_rule
+                .into_iter()
+                .any(|reason| denied.reason == reason.into())
+            && self.takes_but_for_policy(denied)
+    }
+
     fn takes(&self, denied: &DeniedEvent) -> bool {
+        let wanted = self.query.policy.as_deref();
+        let mut policies = denied.policies.iter();
+        let is_of = wanted.is_none_or(|wanted| policies.any(|of| of.eq_ignore_ascii_case(wanted)));
+        is_of && self.takes_but_for_policy(denied)
+    }
+
+    fn takes_but_for_policy(&self, denied: &DeniedEvent) -> bool {
         let Self { query, source } = self;
         let is = |wanted: &Option<String>, found: &str| {
             wanted
                 .as_deref()
                 .is_none_or(|wanted| wanted.eq_ignore_ascii_case(found))
         };
-        let mut policies = denied.policies.iter();
         source.is_none_or(|net| net.contains(&denied.source))
             && is(&query.service, &denied.scope)
             && query.reason.is_none_or(|reason| reason == denied.reason)
-            && (query.policy.is_none() || policies.any(|policy| is(&query.policy, policy)))
     }
 }
 
@@ -128,15 +152,16 @@ fn past(app: &App, since: Timestamp, filter: &EventFilter) -> VecDeque<EventLine
             since: denied::wall_time(kept_since),
         });
     }
-    let mut rules = RuleNames::default();
-    for event in events {
-        // Before its rule is looked for.
-        let source = denied::source(&event);
-        let is_wanted = filter
-            .source
-            .is_none_or(|net| source.is_some_and(|s| net.contains(&s)));
-        if is_wanted
-            && let Some(denied) = denied::denied(&event, &snapshot, &mut rules)
+    // Before their rules are looked for.
+    let is_wanted = |event: &Event| {
+        let source = denied::source(event);
+        let within = |net: IpNet| source.is_some_and(|source| net.contains(&source));
+        filter.source.is_none_or(within)
+    };
+    let wanted: Vec<Event> = events.into_iter().filter(is_wanted).collect();
+    let mut rules = RuleNames::of(&snapshot, &wanted);
+    for event in wanted {
+        if let Some(denied) = denied::denied(&event, &snapshot, &mut rules)
             && filter.takes(&denied)
         {
             lines.push_back(EventLine::Denied(denied));
@@ -154,6 +179,9 @@ struct EventListener {
     until: Timestamp,
     /// `None`: only the past is wanted.
     lines: Option<Receiver<EventLine>>,
+    /// Attempts that may be of the policy that is wanted, and when that is told.
+    unnamed: u64,
+    due: Instant,
     stopping: watch::Receiver<bool>,
     filter: EventFilter,
 }
@@ -170,30 +198,42 @@ impl EventListener {
         Some(text.into())
     }
 
+    /// Whether it is one of the past's.
+    fn was_told(&mut self, denied: &DeniedEvent) -> bool {
+        if !self.known.is_empty() && Timestamp::now() > self.until {
+            self.known.clear();
+        }
+        let at = self.known.iter().position(|one| same(one, denied));
+        at.map(|at| self.known.swap_remove(at)).is_some()
+    }
+
     async fn live(&mut self) -> Option<EventLine> {
-        let lines = self.lines.as_mut()?;
         loop {
+            let lines = self.lines.as_mut()?;
             let received = tokio::select! {
                 received = lines.recv() => received,
+                () = sleep_until(self.due), if self.unnamed > 0 => {
+                    let count = std::mem::take(&mut self.unnamed);
+                    return Some(EventLine::Lost { count });
+                }
                 // An error means that the agent is gone altogether.
                 _ = self.stopping.wait_for(|stopping| *stopping) => return None,
             };
             match received {
                 Ok(EventLine::Denied(denied)) => {
-                    if !self.filter.takes(&denied) {
+                    if self.was_told(&denied) {
                         continue;
                     }
-                    if !self.known.is_empty() {
-                        if Timestamp::now() > self.until {
-                            self.known.clear();
-                        } else if let Some(at) =
-                            self.known.iter().position(|one| same(one, &denied))
-                        {
-                            self.known.swap_remove(at);
-                            continue;
+                    if self.filter.may_take(&denied) {
+                        if self.unnamed == 0 {
+                            self.due = Instant::now() + UNNAMED;
                         }
+                        self.unnamed += 1;
+                        continue;
                     }
-                    return Some(EventLine::Denied(denied));
+                    if self.filter.takes(&denied) {
+                        return Some(EventLine::Denied(denied));
+                    }
                 }
                 Ok(line) => return Some(line),
                 // The listener is too slow.
@@ -224,7 +264,7 @@ mod tests {
             destination_port: 5432,
             interface: "eth0".into(),
             scope: "postgres".into(),
-            reason: netpolicy_common::Reason::Blocked.into(),
+            reason: Reason::Blocked.into(),
             action: PacketAction::Drop,
             generation: 1,
             rule: None,
@@ -244,7 +284,7 @@ mod tests {
             source: text("203.0.113.0/24"),
             service: text("Postgres"),
             policy: text("abuse"),
-            reason: Some(netpolicy_common::Reason::Blocked.into()),
+            reason: Some(Reason::Blocked.into()),
             ..EventsQuery::default()
         };
         assert!(takes(all.clone()));
@@ -263,7 +303,7 @@ mod tests {
                 ..all.clone()
             },
             EventsQuery {
-                reason: Some(netpolicy_common::Reason::NotAllowed.into()),
+                reason: Some(Reason::NotAllowed.into()),
                 ..all.clone()
             },
         ] {
@@ -274,6 +314,21 @@ mod tests {
             ..all
         };
         assert!(EventFilter::of(&query).is_err());
+    }
+
+    #[test]
+    fn attempt_without_its_policy_is_counted_where_one_is_wanted() {
+        let may_take = |policy: Option<&str>, policies: &[&str]| {
+            let query = EventsQuery {
+                policy: policy.map(ToOwned::to_owned),
+                ..EventsQuery::default()
+            };
+            let filter = EventFilter::of(&query).unwrap();
+            filter.may_take(&event("203.0.113.9", policies))
+        };
+        assert!(may_take(Some("office"), &[]));
+        assert!(!may_take(Some("office"), &["branch"]));
+        assert!(!may_take(None, &[]));
     }
 
     #[test]

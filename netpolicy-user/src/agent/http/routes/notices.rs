@@ -13,7 +13,7 @@ use crate::agent::access::{Caller, rights};
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
-use crate::agent::notices::present_faults;
+use crate::agent::notices::present_notices;
 use crate::api::{HookView, NoticesQuery, NoticesView};
 use crate::config::NotifyHook;
 use crate::model::Privilege;
@@ -48,12 +48,13 @@ pub(super) async fn notices(
     let Some(after) = known else {
         let seen = *newest.borrow_and_update();
         let asked = app.clone();
-        let faults = blocking(move || Ok(status::present_faults(&asked))).await?;
+        let look = move || Ok(status::present_faults(&asked));
+        let (faults, detached) = blocking(look).await?;
         return Ok(Json(NoticesView {
             agent,
             newest: seen,
             hooks: hooks(&running.borrow().config.notify),
-            notices: present_faults(&faults),
+            notices: present_notices(faults, detached.as_ref()),
             lost: 0,
         }));
     };

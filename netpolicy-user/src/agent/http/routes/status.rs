@@ -15,8 +15,8 @@ use crate::agent::kernel::attach::ABSENT;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, BansStatus, Enforcement, EnforcementState, EngineName, FaultKind,
-    Interface, ProgressView, Status,
+    AgentStatus, Attachment, BansStatus, Detached, Enforcement, EnforcementState, EngineName,
+    FaultKind, Interface, ProgressView, Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
@@ -44,10 +44,11 @@ fn read(app: &App) -> Status {
     look(app).0
 }
 
-/// All faults that the status lists, by kind.
-pub fn present_faults(app: &App) -> Vec<(FaultKind, String)> {
+/// All faults that the status lists, by kind, and who stopped all filtering by the same look.
+pub fn present_faults(app: &App) -> (Vec<(FaultKind, String)>, Option<Detached>) {
     let (status, kinds) = look(app);
-    kinds.into_iter().zip(status.faults).collect()
+    let faults = kinds.into_iter().zip(status.faults);
+    (faults.collect(), status.enforcement.detached)
 }
 
 /// The status, and what each of its faults is about.
