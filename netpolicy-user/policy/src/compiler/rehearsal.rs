@@ -128,14 +128,14 @@ mod tests {
     fn what_is_only_observed_in_force_denies_nothing_already() {
         let block = "[[policy]]\nname = \"abuse\"\nblock = [\"192.0.2.0/24\"]\n";
         let observing = rules(&format!("[host]\nmode = \"observe\"\n{block}"));
-        let open = rules("");
+        let (enforcing, open) = (rules(block), rules(""));
         let source = crate::model::parse_source("192.0.2.9").unwrap();
         let judged = |got_in, candidate| rehearse(&source, got_in, (&observing, 0), (candidate, 0));
         let denied = Rehearsed::Denied {
             reason: Reason::Blocked,
             already: false,
         };
-        assert_eq!(judged(true, &rules(block)), denied);
+        assert_eq!(judged(true, &enforcing), denied);
         let Rehearsed::Allowed { already, .. } = judged(false, &open) else {
             panic!("it gets in");
         };
