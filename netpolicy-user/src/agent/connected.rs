@@ -136,9 +136,7 @@ impl Connected {
     /// The kernel does not say.
     pub fn look(&self, snapshot: &Snapshot) -> Result<ClientLook, SocketsError> {
         let state = &snapshot.state;
-        let is_service = |port| state.service_of_port(port).is_some();
-        let mut sessions = self.sockets.sessions(&is_service)?;
-        sessions.retain(Session::is_connected);
+        let mut sessions = self.sessions(snapshot)?;
         let now = Timestamp::now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let new = seen.since.map(|_| now);
@@ -155,15 +153,42 @@ impl Connected {
         seen.first.clone_from(&first);
         drop(seen);
         sessions.retain(|session| is_governed(state, session.port()));
-        let forwarded = sessions.iter().filter(|session| session.is_forwarded());
-        let sources = forwarded.map(Session::source).collect();
-        let arriving = self.sockets.arriving(sources, &snapshot.interfaces)?;
-        sessions.retain(|s| !s.is_forwarded() || arriving.contains(&s.source()));
+        self.retain_arriving(&mut sessions, snapshot)?;
         Ok(ClientLook {
             sessions,
             first,
             since,
         })
+    }
+
+    /// Connected sessions of clients, whether a policy governs their ports or not.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn clients(&self, snapshot: &Snapshot) -> Result<Vec<Session>, SocketsError> {
+        let mut sessions = self.sessions(snapshot)?;
+        self.retain_arriving(&mut sessions, snapshot)?;
+        Ok(sessions)
+    }
+
+    fn sessions(&self, snapshot: &Snapshot) -> Result<Vec<Session>, SocketsError> {
+        let is_service = |port| snapshot.state.service_of_port(port).is_some();
+        let mut sessions = self.sockets.sessions(&is_service)?;
+        sessions.retain(Session::is_connected);
+        Ok(sessions)
+    }
+
+    /// Drops forwarded sessions that come in by none of the interfaces.
+    fn retain_arriving(
+        &self,
+        sessions: &mut Vec<Session>,
+        snapshot: &Snapshot,
+    ) -> Result<(), SocketsError> {
+        let forwarded = sessions.iter().filter(|session| session.is_forwarded());
+        let sources = forwarded.map(Session::source).collect();
+        let arriving = self.sockets.arriving(sources, &snapshot.interfaces)?;
+        sessions.retain(|s| !s.is_forwarded() || arriving.contains(&s.source()));
+        Ok(())
     }
 }
 

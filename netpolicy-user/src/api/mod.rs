@@ -64,8 +64,8 @@ pub use self::safety::{
 pub use self::scopes::{OpenPort, ScopeRule, ScopeStatus};
 pub use self::services::{HostView, ServiceView};
 pub use self::sources::{
-    HitView, HitsPage, HitsQuery, RateBucket, RateStep, RatesQuery, RatesView, SourceOrder,
-    SourceVerdict, SourceView, SourcesPage, SourcesQuery,
+    HitOrder, HitView, HitsPage, HitsQuery, RateBucket, RateStep, RatesQuery, RatesView,
+    SourceOrder, SourceVerdict, SourceView, SourcesPage, SourcesQuery,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use self::texts::{CHANGE_WITH_TEXTS, ChangeHead};

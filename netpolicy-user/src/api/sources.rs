@@ -139,6 +139,18 @@ pub struct SourcesPage {
     pub displaced: u64,
 }
 
+/// In which order hits are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum HitOrder {
+    /// By policy, list and rule.
+    #[default]
+    Name,
+    /// Those with the most hits first.
+    Hits,
+}
+
 /// The query of `GET /v1/hits`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(IntoParams))]
@@ -148,6 +160,13 @@ pub struct HitsQuery {
     /// Only those of this policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// Only those with a hit since: a time, or how long ago, as in 1h or 7d.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// In which order.
+    #[cfg_attr(feature = "openapi", param(inline))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<HitOrder>,
     /// At most so many: 1 to 10,000; 1,000 if it is left out.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 10000))]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::Exit;
 use super::listing::RuleFilter;
 use crate::api::{HitView, HitsQuery, PolicyView, RuleView};
-use crate::model::ListKind;
+use crate::model::{ListKind, Mode};
 use crate::output::{HitLine, HitsReport};
 
 #[derive(Debug, clap::Args)]
@@ -46,13 +46,14 @@ pub(super) async fn show(args: &ShowArgs, cx: &mut Context<'_>) -> anyhow::Resul
         unused_since: None,
         incomplete: false,
     };
+    let mut observed = Vec::new();
     for name in names {
         let policy = cx.client.policy(&name).await?;
         let mut hits = HashMap::new();
         let mut query = HitsQuery {
             policy: Some(policy.name.clone()),
             limit: Some(HitsQuery::MOST),
-            after: None,
+            ..HitsQuery::default()
         };
         loop {
             let page = cx.client.hits(&query).await?;
@@ -64,7 +65,13 @@ pub(super) async fn show(args: &ShowArgs, cx: &mut Context<'_>) -> anyhow::Resul
                 break;
             }
         }
-        report.rules.extend(lines(&policy, hits));
+        let mut lines = lines(&policy, hits);
+        if args.unused.is_some() && policy.mode == Mode::Observe {
+            // Of it only what it would deny is counted.
+            lines.retain(|line| line.list != ListKind::Allow);
+            observed.push(policy.name);
+        }
+        report.rules.extend(lines);
     }
     if let Some(unused) = args.unused {
         let since = cx.options.now.checked_sub(unused);
@@ -83,6 +90,13 @@ pub(super) async fn show(args: &ShowArgs, cx: &mut Context<'_>) -> anyhow::Resul
         cx.note(&format!(
             "hits are counted since {}: what was hit before is not known",
             report.counted_since.strftime("%Y-%m-%d %H:%M:%S UTC")
+        ))?;
+    }
+    if !observed.is_empty() {
+        cx.note(&format!(
+            "allow lists of policies that are only observed are left out, since only what these \
+             would deny is counted: {}",
+            observed.join(", ")
         ))?;
     }
     if report.incomplete {

@@ -1,7 +1,7 @@
 //! What a candidate makes of a source that came, compared with what is in force.
 
 use ipnet::IpNet;
-use netpolicy_common::{HOST_SCOPE, Reason, ScopeId};
+use netpolicy_common::{Action, HOST_SCOPE, Reason, ScopeId};
 
 use super::Ruleset;
 
@@ -14,7 +14,7 @@ pub enum Rehearsed {
     Denied {
         /// Why.
         reason: Reason,
-        /// What is in force denies it as well: it came before that.
+        /// What is in force drops it as well: it came before that.
         already: bool,
     },
     /// It was denied, and would get in.
@@ -26,8 +26,8 @@ pub enum Rehearsed {
     },
 }
 
-/// Judges a source in the scope of a service, or in the host's, by two rulesets. A scope that only
-/// observes counts as if it enforced.
+/// Judges a source in the scope of a service, or in the host's, by two rulesets. In the candidate a
+/// scope that only observes counts as if it enforced; what is in force drops nothing there.
 #[must_use]
 pub fn rehearse(
     source: &IpNet,
@@ -37,7 +37,7 @@ pub fn rehearse(
 ) -> Rehearsed {
     let reason = reason(candidate, candidate_scope, source);
     let denied = reason.is_denial();
-    let denied_now = || self::reason(in_force, in_force_scope, source).is_denial();
+    let denied_now = || is_dropped(in_force, in_force_scope, source);
     match (got_in, denied) {
         (true, true) => Rehearsed::Denied {
             reason,
@@ -65,6 +65,12 @@ fn reason(rules: &Ruleset, scope: ScopeId, source: &IpNet) -> Reason {
         return first;
     }
     rules.lookup(scope, source.broadcast())
+}
+
+/// Whether the first or the last address of a network is dropped.
+fn is_dropped(rules: &Ruleset, scope: ScopeId, source: &IpNet) -> bool {
+    let dropped = |address| rules.lookup(scope, address).action() == Action::Drop;
+    dropped(source.network()) || dropped(source.broadcast())
 }
 
 #[cfg(test)]
@@ -116,6 +122,24 @@ mod tests {
         assert_eq!(judged("192.0.2.7", false), allowed(false));
         assert_eq!(judged("198.51.100.1", false), Rehearsed::Same);
         assert_eq!(judged("192.0.2.6/31", true), denied(true));
+    }
+
+    #[test]
+    fn what_is_only_observed_in_force_denies_nothing_already() {
+        let block = "[[policy]]\nname = \"abuse\"\nblock = [\"192.0.2.0/24\"]\n";
+        let observing = rules(&format!("[host]\nmode = \"observe\"\n{block}"));
+        let (enforcing, open) = (rules(block), rules(""));
+        let source = crate::model::parse_source("192.0.2.9").unwrap();
+        let judged = |got_in, candidate| rehearse(&source, got_in, (&observing, 0), (candidate, 0));
+        let denied = Rehearsed::Denied {
+            reason: Reason::Blocked,
+            already: false,
+        };
+        assert_eq!(judged(true, &enforcing), denied);
+        let Rehearsed::Allowed { already, .. } = judged(false, &open) else {
+            panic!("it gets in");
+        };
+        assert!(already, "since the host only observes");
     }
 
     #[test]

@@ -180,7 +180,7 @@ fn placed<'s>(state: &'s State, service: Option<&Service>, network: &IpNet) -> V
     let own = service.map(|service| Binding::Service(service.name.clone()));
     let governs = |policy: &Policy| {
         let bound = |binding| policy.bindings.contains(binding);
-        policy.active && (bound(&Binding::Host) || own.as_ref().is_some_and(bound))
+        policy.is_enforced() && (bound(&Binding::Host) || own.as_ref().is_some_and(bound))
     };
     let mut lists: Vec<(Owner, &RuleList)> = Vec::new();
     let mut named = vec![false; state.lists.len()];

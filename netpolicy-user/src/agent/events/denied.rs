@@ -205,8 +205,7 @@ impl RuleNames {
 fn allowing_only(state: &State, scope: ScopeId) -> Vec<String> {
     let service = state.services.iter().find(|service| service.id == scope);
     let only = |scope: &Binding| -> Vec<String> {
-        let policies = state.policies.iter();
-        let policies = policies.filter(|p| p.active && p.bindings.contains(scope));
+        let policies = state.governing(scope);
         let only = policies.filter(|p| p.allow_list().is_some());
         only.map(|policy| policy.name.to_string()).collect()
     };

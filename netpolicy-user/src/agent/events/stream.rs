@@ -9,6 +9,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use netpolicy_common::{Event, Reason};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -104,6 +105,8 @@ pub struct Reported {
     /// What was counted of all that was judged, read before the events: whatever is counted in
     /// it and was reported is among these events or earlier ones. Not each time.
     pub counters: Option<CounterSnapshot>,
+    /// Until now, since then, the memory was off and was told nothing.
+    pub paused_since: Option<Timestamp>,
 }
 
 /// Where events go.
@@ -159,6 +162,7 @@ async fn pump_one(
     let mut told = 0;
     // For the memory, which is told at each grant.
     let mut waiting = Vec::new();
+    let mut paused_since = None;
     let mut grant_failed = false;
     loop {
         let now = Instant::now();
@@ -203,14 +207,28 @@ async fn pump_one(
             }
             grant_failed = result.is_err();
         }
-        if wanted.memory > 0 {
-            waiting.extend(events);
+        match wanted.memory {
+            0 => {
+                waiting.clear();
+                paused_since.get_or_insert_with(Timestamp::now);
+            }
+            _ => waiting.extend(events),
         }
-        if is_sent && (!waiting.is_empty() || (wanted.memory > 0 && counters.is_some())) {
-            let events = std::mem::take(&mut waiting);
-            let reported = Reported { events, counters };
-            if let Err(TrySendError::Disconnected(_)) = outlets.memory.try_send(reported) {
-                tracing::debug!("the memory of sources has stopped");
+        // After a pause the memory begins with what is counted then.
+        let has_counters = counters.is_some();
+        let is_due_now = has_counters || (paused_since.is_none() && !waiting.is_empty());
+        if is_sent && wanted.memory > 0 && is_due_now {
+            let reported = Reported {
+                events: std::mem::take(&mut waiting),
+                counters,
+                paused_since,
+            };
+            match outlets.memory.try_send(reported) {
+                Ok(()) => paused_since = None,
+                Err(TrySendError::Full(_)) => {}
+                Err(TrySendError::Disconnected(_)) => {
+                    tracing::debug!("the memory of sources has stopped");
+                }
             }
         }
         let is_heard = outlets.hub.is_heard();
@@ -374,6 +392,31 @@ mod tests {
         let granted = grants.recv().await.unwrap();
         assert_eq!((granted.denied, granted.passed), (50, 0));
         assert!(reported.try_recv().is_err());
+        drop(sources);
+        pump.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_that_is_switched_on_again_learns_of_the_pause() {
+        let (source, mut grants) = source(3);
+        let (sources, receiver) = mpsc::unbounded_channel::<Box<dyn EventSource>>();
+        assert!(sources.send(Box::new(source)).is_ok());
+        let (outlets, _named, reported) = outlets(8);
+        let most = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let now = most.clone();
+        let reporting = move || Reporting {
+            memory: now.load(std::sync::atomic::Ordering::Relaxed),
+            ..REPORTING
+        };
+        let pump = tokio::spawn(pump(receiver, reporting, 2, outlets));
+        grants.recv().await.unwrap();
+        most.store(30_000, std::sync::atomic::Ordering::Relaxed);
+        for _ in 0..25 {
+            grants.recv().await.unwrap();
+        }
+        let first = reported.try_recv().unwrap();
+        assert!(first.paused_since.is_some() && first.counters.is_some());
+        assert_eq!(reported.try_recv().unwrap().paused_since, None);
         drop(sources);
         pump.await.unwrap();
     }

@@ -78,7 +78,7 @@ fn rule(state: &State, found: &FoundRule<'_>) -> FoundItem {
 
 /// The scopes that some policies govern, the host first.
 fn scopes<'s>(policies: impl IntoIterator<Item = &'s Policy>) -> Vec<String> {
-    let governing = policies.into_iter().filter(|policy| policy.active);
+    let governing = policies.into_iter().filter(|policy| policy.is_enforced());
     let mut scopes: Vec<_> = governing.flat_map(|policy| &policy.bindings).collect();
     scopes.sort_unstable();
     scopes.dedup();

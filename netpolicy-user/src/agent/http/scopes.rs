@@ -38,66 +38,38 @@ fn of(dropped: Option<&BTreeMap<ScopeId, u64>>, id: ScopeId) -> Option<u64> {
 /// A service, or the host; of what was dropped nothing is said yet.
 fn scope(state: &State, ruleset: Option<&Ruleset>, service: Option<&Service>) -> ScopeStatus {
     let host: Vec<&Policy> = state.governing(&Binding::Host).collect();
-    let own: Vec<&Policy> = match service {
+    let binding = service.map(|service| Binding::Service(service.name.clone()));
+    let own: Vec<&Policy> = match &binding {
+        Some(binding) => state.governing(binding).collect(),
         None => Vec::new(),
-        Some(service) => {
-            let scope = Binding::Service(service.name.clone());
-            let own = state
-                .policies
-                .iter()
-                .filter(|p| p.active && p.bindings.contains(&scope));
-            own.collect()
-        }
     };
-    let is_host_asked = own.is_empty() || service.is_some_and(|s| s.combine == Combine::And);
+    let is_joined = !own.is_empty() && service.is_some_and(|s| s.combine == Combine::And);
     let mode = service.map_or(state.host.mode, |service| service.mode);
     let mode = match own.is_empty() && state.host.mode == Mode::Observe {
         true => Mode::Observe,
         false => mode,
     };
-    let mut policies = own;
-    if is_host_asked {
-        let more = host
-            .iter()
-            .filter(|policy| !policies.contains(policy))
-            .copied();
-        policies.extend(more.collect::<Vec<_>>());
+    // Sources have to pass each of these; policies of one side together let in what one allows.
+    let has_observed_host =
+        is_joined && mode == Mode::Enforce && state.host.mode == Mode::Observe && !host.is_empty();
+    let sides: Vec<&[&Policy]> = match (own.is_empty(), is_joined) {
+        (true, _) => vec![&host],
+        (false, true) if !has_observed_host => vec![&own, &host],
+        (false, _) => vec![&own],
+    };
+    let mut policies = own.clone();
+    if own.is_empty() || is_joined {
+        policies.extend(host.iter().filter(|policy| !own.contains(policy)));
     }
-    let (entries, is_closed) = compiled(ruleset, service.map_or(HOST_SCOPE, |s| s.id));
-    let only = |policy: &&&Policy| matches!(policy.allow, AllowPart::Only(_));
-    let rule = match (policies.is_empty(), policies.iter().find(only)) {
-        (true, _) => ScopeRule::Open,
-        (false, None) => ScopeRule::BlockOnly,
-        (false, Some(_)) if is_closed => ScopeRule::Closed,
-        (false, Some(_)) => ScopeRule::AllowOnly,
-    };
-    let names = |policies: Vec<&&Policy>| {
-        let names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
-        names.join(", ")
-    };
-    let sentence = match rule {
-        ScopeRule::Open => "open: no policy governs it".to_owned(),
-        ScopeRule::BlockOnly => {
-            format!(
-                "all sources but those that {} blocks",
-                names(policies.iter().collect())
-            )
-        }
-        ScopeRule::AllowOnly => {
-            format!(
-                "only sources that {} allows",
-                names(policies.iter().filter(only).collect())
-            )
-        }
-        ScopeRule::Closed => {
-            let by = names(policies.iter().filter(only).collect());
-            format!("no source: {by} allows none that is not blocked")
-        }
-    };
-    let observed = match mode {
-        Mode::Observe if rule != ScopeRule::Open => "; observed: what it denies passes",
-        _ => "",
-    };
+    let id = service.map_or(HOST_SCOPE, |service| service.id);
+    let (entries, is_closed) = compiled(ruleset, id, has_observed_host);
+    let (rule, mut sentence) = says(&sides, is_closed);
+    if mode == Mode::Observe && rule != ScopeRule::Open {
+        sentence += "; observed: what it denies passes";
+    }
+    if has_observed_host {
+        sentence += "; the host's policies are only observed";
+    }
     ScopeStatus {
         scope: service
             .map_or("host", |service| service.name.as_str())
@@ -105,7 +77,7 @@ fn scope(state: &State, ruleset: Option<&Ruleset>, service: Option<&Service>) ->
         ports: service.map(|service| service.ports.to_string()),
         rule,
         mode,
-        sentence: sentence + observed,
+        sentence,
         policies: policies
             .iter()
             .map(|policy| policy.name.to_string())
@@ -115,8 +87,50 @@ fn scope(state: &State, ruleset: Option<&Ruleset>, service: Option<&Service>) ->
     }
 }
 
-/// The prefixes that sources are compared with in a scope, and whether no source passes.
-fn compiled(ruleset: Option<&Ruleset>, id: ScopeId) -> (u64, bool) {
+/// What sources have to be to pass all sides, in words.
+fn says(sides: &[&[&Policy]], is_closed: bool) -> (ScopeRule, String) {
+    fn names<'a>(policies: impl Iterator<Item = &'a &'a Policy>) -> String {
+        let mut names: Vec<_> = policies.map(|policy| policy.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.join(", ")
+    }
+    let only = |policy: &&&Policy| matches!(policy.allow, AllowPart::Only(_));
+    let all = || sides.iter().copied().flatten();
+    let mut allowing: Vec<_> = sides
+        .iter()
+        .map(|side| names(side.iter().filter(only)))
+        .filter(|names| !names.is_empty())
+        .collect();
+    allowing.dedup();
+    if all().next().is_none() {
+        let sentence = "open: no policy governs it".to_owned();
+        return (ScopeRule::Open, sentence);
+    }
+    if is_closed && !allowing.is_empty() {
+        let by = allowing.join(", ");
+        let sentence = format!("no source: {by} allows none that is not blocked");
+        return (ScopeRule::Closed, sentence);
+    }
+    match &*allowing {
+        [] => {
+            let sentence = format!("all sources but those that {} blocks", names(all()));
+            (ScopeRule::BlockOnly, sentence)
+        }
+        [own, host] => {
+            let sentence = format!("only sources that both {own} and, for the host, {host} allow");
+            (ScopeRule::AllowOnly, sentence)
+        }
+        [by, ..] => {
+            let sentence = format!("only sources that {by} allows");
+            (ScopeRule::AllowOnly, sentence)
+        }
+    }
+}
+
+/// The prefixes that sources are compared with in a scope, and whether no source passes; in that
+/// the host's do not count where they are only observed.
+fn compiled(ruleset: Option<&Ruleset>, id: ScopeId, has_observed_host: bool) -> (u64, bool) {
     let Some(rules) = ruleset.and_then(|ruleset| ruleset.scope(id)) else {
         return (0, false);
     };
@@ -127,7 +141,8 @@ fn compiled(ruleset: Option<&Ruleset>, id: ScopeId) -> (u64, bool) {
         lists.push((rules, flags.has(ScopeFlags::OWN_ONLY)));
     }
     if flags.has(ScopeFlags::HOST_LISTS) {
-        lists.extend(host.map(|host| (host, flags.has(ScopeFlags::HOST_ONLY))));
+        let is_only = flags.has(ScopeFlags::HOST_ONLY) && !has_observed_host;
+        lists.extend(host.map(|host| (host, is_only)));
     }
     let entries = lists
         .iter()
@@ -243,10 +258,43 @@ mod tests {
             told(file),
             [
                 "host: BlockOnly 1: all sources but those that abuse blocks; observed: what it denies passes",
-                "both: AllowOnly 3: only sources that office allows",
+                "both: AllowOnly 3: only sources that office allows; the host's policies are only observed",
                 "closed: Closed 0: no source: none allows none that is not blocked",
                 "inherits: BlockOnly 1: all sources but those that abuse blocks; observed: what it denies passes",
                 "own: AllowOnly 2: only sources that office allows",
+            ]
+        );
+    }
+
+    #[test]
+    fn policy_that_is_only_observed_does_not_count_and_both_sides_are_named() {
+        let file = r#"
+            [[service]]
+            name = "both"
+            ports = ["1"]
+            combine = "and"
+            [[service]]
+            name = "tried"
+            ports = ["2"]
+            [[policy]]
+            name = "lan"
+            allow = ["192.0.2.0/24"]
+            [[policy]]
+            name = "office"
+            allow = ["192.0.2.7"]
+            bind = ["both"]
+            [[policy]]
+            name = "trial"
+            allow = ["198.51.100.7"]
+            mode = "observe"
+            bind = ["tried"]
+        "#;
+        assert_eq!(
+            told(file),
+            [
+                "host: AllowOnly 1: only sources that lan allows",
+                "both: AllowOnly 2: only sources that both office and, for the host, lan allow",
+                "tried: AllowOnly 1: only sources that lan allows",
             ]
         );
     }

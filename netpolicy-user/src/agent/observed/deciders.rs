@@ -1,6 +1,6 @@
 //! What decides attempts: rules, and lists and policies where no rule matches; how often each did.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -59,13 +59,17 @@ pub(super) struct Decider {
     pub(super) last: i64,
 }
 
-/// All deciders, from 1.
+/// All deciders, from 1. A number is not given again: rates refer to it for long.
 #[derive(Debug, Default)]
 pub(super) struct Deciders {
-    all: Vec<Decider>,
+    all: BTreeMap<DeciderId, Decider>,
+    /// The number that was given last.
+    last: DeciderId,
     ids: HashMap<DeciderKey, DeciderId>,
     /// Those that the store does not keep as they are.
     dirty: Vec<DeciderId>,
+    /// Removed, and still kept by the store.
+    removed: Vec<DeciderId>,
     /// Whether a rule was not counted apart, as there are too many.
     pub(super) is_full: bool,
 }
@@ -96,8 +100,11 @@ impl Deciders {
             first: 0,
             last: 0,
         };
-        self.all.push(decider);
-        let id = DeciderId::try_from(self.all.len()).unwrap_or(NO_DECIDER);
+        let Some(id) = self.last.checked_add(1) else {
+            return NO_DECIDER;
+        };
+        self.last = id;
+        self.all.insert(id, decider);
         self.ids.insert(key, id);
         self.dirty.push(id);
         id
@@ -105,7 +112,7 @@ impl Deciders {
 
     /// The decider of a number.
     pub(super) fn get(&self, id: DeciderId) -> Option<&Decider> {
-        self.all.get((id as usize).checked_sub(1)?)
+        self.all.get(&id)
     }
 
     /// The same without its rule.
@@ -122,13 +129,12 @@ impl Deciders {
 
     /// All that decided something.
     pub(super) fn hit(&self) -> impl Iterator<Item = &Decider> {
-        self.all.iter().filter(|decider| decider.hits > 0)
+        self.all.values().filter(|decider| decider.hits > 0)
     }
 
     /// It decided attempts.
     pub(super) fn add(&mut self, id: DeciderId, attempts: u64, is_sampled: bool, span: Period) {
-        let index = (id as usize).checked_sub(1);
-        let Some(decider) = index.and_then(|index| self.all.get_mut(index)) else {
+        let Some(decider) = self.all.get_mut(&id) else {
             return;
         };
         if decider.hits == 0 {
@@ -152,14 +158,39 @@ impl Deciders {
 
     /// The store keeps nothing: all is to be written.
     pub(super) fn all_dirty(&mut self) {
-        let last = DeciderId::try_from(self.all.len()).unwrap_or(DeciderId::MAX);
-        self.dirty = (1..=last).collect();
+        self.dirty = self.all.keys().copied().collect();
+        self.removed.clear();
     }
 
-    /// Puts in what the store kept; they come in the order of their numbers.
+    /// Removes rules that decided nothing since a time, milliseconds since 1970. The hits of their
+    /// lists stay.
+    pub(super) fn expire(&mut self, oldest: i64) {
+        let (all, ids, removed) = (&mut self.all, &mut self.ids, &mut self.removed);
+        all.retain(|id, decider| {
+            let is_kept = decider.key.net.is_none() || decider.last >= oldest;
+            if !is_kept {
+                ids.remove(&decider.key);
+                removed.push(*id);
+            }
+            is_kept
+        });
+    }
+
+    /// What the store is no longer to keep.
+    pub(super) fn take_removed(&mut self) -> Vec<DeciderId> {
+        std::mem::take(&mut self.removed)
+    }
+
+    /// Does not give this number.
+    pub(super) fn reserve(&mut self, id: DeciderId) {
+        self.last = self.last.max(id);
+    }
+
+    /// Puts in what the store kept.
     pub(super) fn restore(&mut self, id: DeciderId, decider: Decider) {
-        if id as usize == self.all.len() + 1 {
-            self.all.push(decider);
+        if id != NO_DECIDER {
+            self.reserve(id);
+            self.all.insert(id, decider);
             self.ids.insert(decider.key, id);
         }
     }

@@ -79,6 +79,11 @@ struct Work {
     dir: PathBuf,
     observations: Observations,
     store: Option<Box<dyn ObservationStore>>,
+    /// Whether what the store keeps was read, or there is nothing to read. Nothing is written
+    /// until then: records refer to each other by numbers.
+    is_restored: bool,
+    /// Whether all is to be written, in place of what the store keeps.
+    is_whole: bool,
     pending: PendingAttempts,
     ledger: Ledger,
     models: Models,
@@ -96,6 +101,8 @@ impl Work {
             dir,
             observations,
             store: None,
+            is_restored: false,
+            is_whole: true,
             pending: PendingAttempts::default(),
             ledger: Ledger::default(),
             models: Models::default(),
@@ -132,6 +139,9 @@ impl Work {
     }
 
     fn take(&mut self, reported: &Reported, config: &MemoryConfig) {
+        if let Some(from) = reported.paused_since {
+            self.resume(from);
+        }
         let Some(counters) = &reported.counters else {
             pending::take(&mut self.pending, &mut self.ledger, &reported.events);
             return;
@@ -152,6 +162,13 @@ impl Work {
         if self.settled.elapsed() >= self.settle_pause {
             self.settle(config);
         }
+    }
+
+    /// The memory was off since a time: what was counted meanwhile is nobody's that is seen now.
+    fn resume(&mut self, from: Timestamp) {
+        self.ledger = Ledger::default();
+        let before = Timestamp::now();
+        self.observations.lock().lost = Some(Lost { from, before });
     }
 
     fn settle(&mut self, config: &MemoryConfig) {
@@ -208,9 +225,10 @@ impl Work {
         self.observations.lock().lost = Some(lost);
     }
 
-    /// Reads what is kept. What is damaged is made again.
+    /// Reads what is kept. What is damaged is made again; what cannot be read now is read later.
     fn restore(&mut self, config: &MemoryConfig) {
         if observations_bytes(&self.dir).is_none() {
+            self.is_restored = true;
             return;
         }
         let begun = Instant::now();
@@ -220,6 +238,8 @@ impl Work {
                 let sources = memory.sources.iter().count();
                 *self.observations.lock() = memory;
                 self.head = head;
+                (self.is_restored, self.is_whole) = (true, false);
+                self.observations.lock_faults().present = None;
                 let took_ms = begun.elapsed().as_millis();
                 tracing::info!(sources, took_ms, "memory of sources read");
             }
@@ -247,6 +267,12 @@ impl Work {
         let begun = Instant::now();
         self.written = begun;
         self.write_pause = WRITE_EVERY;
+        if !self.is_restored {
+            self.restore(config);
+            if !self.is_restored {
+                return;
+            }
+        }
         let records = {
             let memory = &mut *self.observations.lock();
             let now = Timestamp::now();
@@ -258,6 +284,7 @@ impl Work {
             {
                 // It was removed, or its directory was.
                 self.store = None;
+                self.is_whole = true;
                 memory.all_dirty();
             }
             take_changes(memory, now, self.ledger.accounted())
@@ -266,7 +293,10 @@ impl Work {
             return;
         }
         match self.written_to_store(&records, config) {
-            Ok(()) => self.observations.lock_faults().present = None,
+            Ok(()) => {
+                self.is_whole = false;
+                self.observations.lock_faults().present = None;
+            }
             Err(error) => self.failed(&error, config),
         }
         let pause = (begun.elapsed() * SHARE).clamp(WRITE_EVERY, WRITE_AT_LAST);
@@ -284,13 +314,17 @@ impl Work {
                 .store
                 .insert(open_observations(&self.dir, config.most_bytes())?),
         };
-        store.write(records)
+        match self.is_whole {
+            true => store.replace(records),
+            false => store.write(records),
+        }
     }
 
     /// What could not be read or written: damaged files are made again, a full memory gives half
     /// of its sources up, everything else is tried again later.
     fn failed(&mut self, error: &StoreError, config: &MemoryConfig) {
-        self.store = None;
+        let was_open = self.store.take().is_some();
+        self.is_whole = true;
         let memory = &mut *self.observations.lock();
         memory.all_dirty();
         self.write_pause = RETRY_EVERY;
@@ -305,12 +339,13 @@ impl Work {
                     Ok(()) => {
                         tracing::warn!("{what}");
                         faults.past = Some((Instant::now(), what));
+                        self.is_restored = true;
                         self.write_pause = WRITE_EVERY;
                     }
                     Err(error) => faults.present = Some(not_kept(&self.dir, &error.to_string())),
                 }
             }
-            StoreError::Full { .. } if is_own_limit(&self.dir, config) => {
+            StoreError::Full { .. } if was_open && is_own_limit(&self.dir, config) => {
                 for is_denied in [false, true] {
                     memory.sources.halve(is_denied);
                 }
@@ -353,4 +388,35 @@ fn not_kept(dir: &Path, why: &str) -> String {
 fn is_own_limit(dir: &Path, config: &MemoryConfig) -> bool {
     let bytes = observations_bytes(dir).unwrap_or(0);
     bytes >= config.most_bytes() / 100 * FULL_PERCENT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_cannot_be_read_is_kept_and_read_later() {
+        let (config, now) = (MemoryConfig::default(), Timestamp::now());
+        let (kept, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let work = |dir: &Path| Work::new(dir.to_owned(), Observations::new(now));
+        let mut first = work(kept.path());
+        first.restore(&config);
+        first.observations.lock().names.id("office");
+        first.write(&config);
+        drop(first);
+        let file = dir.path().join("observations.db");
+        std::fs::create_dir(&file).unwrap();
+        let mut later = work(dir.path());
+        later.restore(&config);
+        later.observations.lock().names.id("branch");
+        later.write(&config);
+        assert!(!later.is_restored && file.is_dir());
+        assert_eq!(later.observations.faults().len(), 1);
+        std::fs::remove_dir(&file).unwrap();
+        std::fs::copy(kept.path().join("observations.db"), &file).unwrap();
+        later.write(&config);
+        assert!(later.is_restored && later.observations.faults().is_empty());
+        let memory = later.observations.lock();
+        assert!(memory.names.known("office").is_some() && memory.names.known("branch").is_none());
+    }
 }

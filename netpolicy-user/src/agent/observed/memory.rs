@@ -50,6 +50,8 @@ impl SourceMemory {
         self.expired.extend(expired);
         let oldest = now.as_millisecond() - i64::from(days) * 24 * 3600 * 1000;
         self.sources.expire(oldest);
+        // After them: they refer to what decided last.
+        self.deciders.expire(oldest);
         for is_denied in [false, true] {
             self.sources.make_room(is_denied, most);
         }

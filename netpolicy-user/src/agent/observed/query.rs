@@ -9,7 +9,7 @@ use netpolicy_common::Reason;
 use super::deciders::{Decider, DeciderId};
 use super::memory::SourceMemory;
 use super::shared::Observations;
-use super::sources::{SourceKey, SourceRecord};
+use super::sources::{Judgement, SourceKey, SourceRecord};
 use crate::agent::error::AgentError;
 use crate::api::{Cause, SourceOrder, SourceVerdict, SourceView, SourcesPage, SourcesQuery};
 use crate::model::parse_source;
@@ -24,8 +24,8 @@ pub struct RememberedSource {
     pub net: IpNet,
     /// "host" or the service's name.
     pub scope: String,
-    /// Whether its attempts were denied.
-    pub is_denied: bool,
+    /// Whether its attempts passed, be it that what denies them is only observed.
+    pub got_in: bool,
     /// Why, of the last one.
     pub reason: Option<Reason>,
     /// When the first one came.
@@ -64,7 +64,7 @@ impl Observations {
             .map(|(key, record)| RememberedSource {
                 net: key.net,
                 scope: memory.scope(key.scope),
-                is_denied: key.is_denied,
+                got_in: key.judgement != Judgement::Denied,
                 reason: Reason::from_u8(record.reason),
                 first_seen: time(record.first),
                 last_seen: time(record.last),
@@ -99,7 +99,7 @@ impl Observations {
             record.last >= oldest
                 && query
                     .verdict
-                    .is_none_or(|wanted| wanted == verdict(key.is_denied))
+                    .is_none_or(|wanted| wanted == verdict(key.judgement.is_denial()))
                 && scope.is_none_or(|scope| scope == Some(key.scope))
                 && covers.is_none_or(|net| net.contains(&key.net) || key.net.contains(&net))
         };
@@ -116,7 +116,7 @@ impl Observations {
                 })
                 .collect(),
         };
-        let by_place = |one: &ListedSource| (one.net, one.key.scope, one.key.is_denied);
+        let by_place = |one: &ListedSource| (one.net, one.key.scope, one.key.judgement);
         match query.sort.unwrap_or_default() {
             SourceOrder::Last => listed
                 .sort_unstable_by_key(|one| (std::cmp::Reverse(one.record.last), by_place(one))),
@@ -158,7 +158,7 @@ impl SourceMemory {
             source: in_words(&one.net),
             sources: one.sources,
             scope: self.scope(one.key.scope),
-            verdict: verdict(one.key.is_denied),
+            verdict: verdict(one.key.judgement.is_denial()),
             reason: reason.map_or(Cause::Unknown, Cause::from),
             policy: decided.map(|(_, policy)| policy.to_owned()),
             list: key.and_then(|key| key.list),

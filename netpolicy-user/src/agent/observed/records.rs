@@ -14,6 +14,8 @@ use crate::store::ObservationRecord;
 /// Kinds of records, in the order in which they are read: names and deciders before what
 /// refers to them.
 const HEAD: u8 = 0;
+/// The key of the head that says whether rules were left out.
+const IS_FULL: [u8; 1] = [1];
 const NAME: u8 = 1;
 const DECIDER: u8 = 2;
 const SOURCE: u8 = 3;
@@ -74,6 +76,13 @@ pub(super) fn take_changes(
     for (id, decider) in memory.deciders.take_dirty() {
         records.extend(record(DECIDER, id.to_be_bytes(), &decider));
     }
+    for id in memory.deciders.take_removed() {
+        records.push(ObservationRecord {
+            kind: DECIDER,
+            key: id.to_be_bytes().into(),
+            value: None,
+        });
+    }
     let (dirty, removed) = memory.sources.take_changes();
     for (key, source) in dirty {
         let key = postcard::to_stdvec(&key);
@@ -99,6 +108,9 @@ pub(super) fn take_changes(
         displaced: memory.sources.displaced,
     };
     records.extend(record(HEAD, [], &head));
+    if memory.deciders.is_full {
+        records.extend(record(HEAD, IS_FULL, &true));
+    }
     records
 }
 
@@ -133,6 +145,7 @@ impl Restoration {
         }
         let memory = &mut self.memory;
         match kind {
+            HEAD if key == IS_FULL => memory.deciders.is_full = read(value)?,
             HEAD => {
                 let head: MemoryHead = read(value)?;
                 memory.since = time(head.since)?;
@@ -160,6 +173,7 @@ impl Restoration {
             }
             BUCKET => {
                 let key = read::<BucketKey>(key)?;
+                memory.deciders.reserve(key.decider);
                 memory.rates.restore(key, read::<AttemptCount>(value)?);
             }
             _ => return None,

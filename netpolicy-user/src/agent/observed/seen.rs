@@ -20,7 +20,7 @@ impl SeenSources for Observations {
             SeenSource {
                 net: source.net,
                 scope: Arc::clone(scope),
-                got_in: !source.is_denied,
+                got_in: source.got_in,
                 by_policies: source.reason.is_none_or(is_by_policies),
                 attempts: source.attempts,
                 sampled: source.sampled,

@@ -15,12 +15,12 @@ use netpolicy_common::{Reason, ScopeId};
 use super::deciders::{Decided, DeciderId, DeciderKey, NO_DECIDER};
 use super::ledger::CountedKind;
 use super::memory::SourceMemory;
-use super::models::{Models, service};
+use super::models::{ModelId, Models, NO_MODEL, service};
 use super::names::NO_NAME;
 use super::pending::{PendingAttempts, PendingKey, SeenAttempts};
 use super::rates::AttemptCount;
 use super::shared::Observations;
-use super::sources::Judged;
+use super::sources::{Judged, Judgement};
 use super::trials::{WouldBeDenied, would_deny};
 use crate::agent::snapshot::Snapshot;
 use crate::model::{ListKind, Policy, State, evaluate_all, governing_policies};
@@ -47,9 +47,11 @@ pub(super) fn settle(
         group.push((key, seen));
     }
     for ((generation, scope), attempts) in groups {
-        let model = models.at(generation).cloned();
+        let (number, model) = models.at(generation).cloned().unzip();
+        let number = number.unwrap_or(NO_MODEL);
         let name = scope_name(model.as_deref(), scope);
-        let known = attribute(observations, model.as_deref(), scope, &name, &attempts);
+        let numbered = model.as_deref().map(|model| (number, model));
+        let known = attribute(observations, numbered, scope, &name, &attempts);
         let trials = trials(model.as_deref(), scope, &attempts);
         let mut stand_for = Vec::with_capacity(attempts.len());
         let memory = &mut *observations.lock();
@@ -67,10 +69,11 @@ pub(super) fn settle(
                 &Judged {
                     source: key.source,
                     scope,
-                    is_denied: key.reason.is_denial(),
+                    judgement: Judgement::of(key.reason),
                     reason: key.reason as u8,
                     decider,
                     generation: key.generation,
+                    model: number,
                     reported: seen.count,
                     attempts,
                     span: seen.span,
@@ -97,7 +100,7 @@ pub(super) fn settle(
         }
     }
     // Of these no source is known at all.
-    let model = models.at(u64::MAX).cloned();
+    let model = models.at(u64::MAX).map(|(_, model)| model.clone());
     for ((scope, reason), attempts) in shares.left() {
         let name = scope_name(model.as_deref(), scope);
         let memory = &mut *observations.lock();
@@ -135,13 +138,14 @@ fn scope_name(model: Option<&Snapshot>, scope: ScopeId) -> String {
 /// What decided each of these attempts of one scope and generation.
 fn attribute(
     observations: &Observations,
-    model: Option<&Snapshot>,
+    model: Option<(ModelId, &Snapshot)>,
     scope: ScopeId,
     name: &str,
     attempts: &[(PendingKey, SeenAttempts)],
 ) -> Vec<Attribution> {
     let nothing = || Attribution::Found(Decided::default());
-    let Some((model, service)) = model.and_then(|m| Some((m, service(&m.state, scope)?))) else {
+    let found = model.and_then(|(number, m)| Some((number, m, service(&m.state, scope)?)));
+    let Some((number, model, service)) = found else {
         return attempts.iter().map(|_| nothing()).collect();
     };
     let mut known = Vec::with_capacity(attempts.len());
@@ -150,16 +154,14 @@ fn attribute(
         let memory = observations.lock();
         let scope = memory.names.known(name).unwrap_or(NO_NAME);
         for (key, _) in attempts {
-            let found = memory
-                .sources
-                .get(key.source, scope, key.reason.is_denial());
-            let found = found.filter(|record| {
-                record.generation == key.generation && record.reason == key.reason as u8
-            });
+            let judgement = Judgement::of(key.reason);
+            let found = memory.sources.get(key.source, scope, judgement);
+            let found = found
+                .filter(|(record, model)| *model == number && record.reason == key.reason as u8);
             if found.is_none() && has_rule(key.reason) {
                 sources.push(key.source);
             }
-            known.push(found.map(|record| Attribution::Already(record.decider)));
+            known.push(found.map(|(record, _)| Attribution::Already(record.decider)));
         }
     }
     let sole = sole_policy(&model.state, &governing_policies(&model.state, service));

@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
+use netpolicy_common::{Action, Reason};
 use serde::{Deserialize, Serialize};
 
 use super::deciders::DeciderId;
+use super::models::{ModelId, NO_MODEL};
 use super::names::NameId;
 use super::period::Period;
 
@@ -21,6 +23,33 @@ const V6_APART: u8 = 16;
 /// Of the sources of a verdict, one in so many goes at once.
 const GO_AT_ONCE: usize = 10;
 
+/// What became of attempts. Its numbers are what the store keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) enum Judgement {
+    /// They passed.
+    Allowed,
+    /// They were dropped.
+    Denied,
+    /// They passed, since what denies them is only observed.
+    Observed,
+}
+
+impl Judgement {
+    /// What becomes of attempts for a reason.
+    pub(super) fn of(reason: Reason) -> Self {
+        match (reason.action(), reason.is_denial()) {
+            (Action::Drop, _) => Self::Denied,
+            (Action::Pass, true) => Self::Observed,
+            (Action::Pass, false) => Self::Allowed,
+        }
+    }
+
+    /// Whether rules denied them, whatever became of them.
+    pub(super) fn is_denial(self) -> bool {
+        self != Self::Allowed
+    }
+}
+
 /// What is remembered apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct SourceKey {
@@ -28,8 +57,8 @@ pub(super) struct SourceKey {
     pub(super) net: IpNet,
     /// The scope's name.
     pub(super) scope: NameId,
-    /// Whether they were denied.
-    pub(super) is_denied: bool,
+    /// What became of its attempts.
+    pub(super) judgement: Judgement,
 }
 
 /// What is remembered of it.
@@ -58,10 +87,11 @@ pub(super) struct SourceRecord {
 pub(super) struct Judged {
     pub(super) source: IpAddr,
     pub(super) scope: NameId,
-    pub(super) is_denied: bool,
+    pub(super) judgement: Judgement,
     pub(super) reason: u8,
     pub(super) decider: DeciderId,
     pub(super) generation: u64,
+    pub(super) model: ModelId,
     pub(super) reported: u32,
     pub(super) attempts: u64,
     pub(super) span: Period,
@@ -71,7 +101,7 @@ pub(super) struct Judged {
 #[derive(Debug, Default)]
 pub(super) struct SourceTable {
     rows: HashMap<SourceKey, Row>,
-    /// How many there are of each verdict: allowed, denied.
+    /// How many there are of each verdict: allowed, denied or observed.
     count: [usize; 2],
     /// Addresses of each IPv6 /64 that are remembered apart.
     apart: HashMap<SourceKey, u8>,
@@ -84,24 +114,26 @@ pub(super) struct SourceTable {
 #[derive(Debug)]
 struct Row {
     record: SourceRecord,
+    /// By which rules the last attempt was attributed.
+    model: ModelId,
     is_dirty: bool,
 }
 
 impl SourceTable {
-    /// What is remembered of an address.
+    /// What is remembered of an address, and by which rules its last attempt was attributed.
     pub(super) fn get(
         &self,
         source: IpAddr,
         scope: NameId,
-        is_denied: bool,
-    ) -> Option<&SourceRecord> {
+        judgement: Judgement,
+    ) -> Option<(&SourceRecord, ModelId)> {
         let key = SourceKey {
             net: source.into(),
             scope,
-            is_denied,
+            judgement,
         };
         let row = self.rows.get(&key)?;
-        Some(&row.record)
+        Some((&row.record, row.model))
     }
 
     /// All of them.
@@ -125,6 +157,7 @@ impl SourceTable {
                 record.reason = judged.reason;
                 record.decider = judged.decider;
                 record.generation = judged.generation;
+                row.model = judged.model;
             }
             return;
         }
@@ -138,8 +171,13 @@ impl SourceTable {
             decider: judged.decider,
             generation: judged.generation,
         };
-        self.insert(key, record, true);
-        self.make_room(judged.is_denied, most);
+        let row = Row {
+            record,
+            model: judged.model,
+            is_dirty: true,
+        };
+        self.insert(key, row);
+        self.make_room(judged.judgement.is_denial(), most);
     }
 
     /// What a source is remembered as.
@@ -147,7 +185,7 @@ impl SourceTable {
         let key = SourceKey {
             net: judged.source.into(),
             scope: judged.scope,
-            is_denied: judged.is_denied,
+            judgement: judged.judgement,
         };
         let Some(together) = together(&key) else {
             return key;
@@ -159,19 +197,19 @@ impl SourceTable {
         }
     }
 
-    fn insert(&mut self, key: SourceKey, record: SourceRecord, is_dirty: bool) {
+    fn insert(&mut self, key: SourceKey, row: Row) {
         if let Some(together) = together(&key) {
             *self.apart.entry(together).or_default() += 1;
         }
-        self.count[usize::from(key.is_denied)] += 1;
-        self.rows.insert(key, Row { record, is_dirty });
+        self.count[usize::from(key.judgement.is_denial())] += 1;
+        self.rows.insert(key, row);
     }
 
     fn remove(&mut self, key: &SourceKey) {
         if self.rows.remove(key).is_none() {
             return;
         }
-        self.count[usize::from(key.is_denied)] -= 1;
+        self.count[usize::from(key.judgement.is_denial())] -= 1;
         if let Some(together) = together(key)
             && let Some(apart) = self.apart.get_mut(&together)
         {
@@ -193,7 +231,7 @@ impl SourceTable {
         let mut worth: Vec<_> = self
             .rows
             .iter()
-            .filter(|(key, _)| key.is_denied == is_denied)
+            .filter(|(key, _)| key.judgement.is_denial() == is_denied)
             .map(|(key, row)| (row.record.reported.ilog2_or_zero(), row.record.last, *key))
             .collect();
         let go = (count - most + most / GO_AT_ONCE).min(worth.len());
@@ -243,10 +281,24 @@ impl SourceTable {
         }
     }
 
-    /// Puts in what the store kept.
-    pub(super) fn restore(&mut self, key: SourceKey, record: SourceRecord) {
+    /// Puts in what the store kept. By which rules it was attributed is not known.
+    pub(super) fn restore(&mut self, kept: SourceKey, record: SourceRecord) {
+        let judgement = Reason::from_u8(record.reason).map_or(kept.judgement, Judgement::of);
+        let key = match kept.judgement.is_denial() == judgement.is_denial() {
+            // Earlier versions kept what was only observed as denied.
+            true => SourceKey { judgement, ..kept },
+            false => kept,
+        };
+        if key != kept {
+            self.removed.push(kept);
+        }
         if !self.rows.contains_key(&key) {
-            self.insert(key, record, false);
+            let row = Row {
+                record,
+                model: NO_MODEL,
+                is_dirty: key != kept,
+            };
+            self.insert(key, row);
         }
     }
 }
@@ -274,16 +326,18 @@ impl Log for u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::Judgement::{Allowed, Denied};
     use super::*;
 
-    fn judged(source: &str, is_denied: bool, attempts: u64, last: i64) -> Judged {
+    fn judged(source: &str, judgement: Judgement, attempts: u64, last: i64) -> Judged {
         Judged {
             source: source.parse().unwrap(),
             scope: 1,
-            is_denied,
+            judgement,
             reason: 10,
             decider: 0,
             generation: 3,
+            model: 1,
             reported: u32::try_from(attempts).unwrap(),
             attempts,
             span: Period { first: last, last },
@@ -293,15 +347,15 @@ mod tests {
     #[test]
     fn a_source_is_remembered_with_first_and_last_attempt() {
         let mut table = SourceTable::default();
-        table.add(&judged("10.0.0.1", true, 3, 500), 10);
-        table.add(&judged("10.0.0.1", true, 2, 400), 10);
-        let record = *table.get("10.0.0.1".parse().unwrap(), 1, true).unwrap();
+        table.add(&judged("10.0.0.1", Denied, 3, 500), 10);
+        table.add(&judged("10.0.0.1", Denied, 2, 400), 10);
+        let record = *table.get("10.0.0.1".parse().unwrap(), 1, Denied).unwrap().0;
         assert_eq!((record.first, record.last, record.attempts), (400, 500, 5));
         assert!(!record.is_sampled);
-        let mut estimated = judged("10.0.0.1", true, 2, 600);
+        let mut estimated = judged("10.0.0.1", Denied, 2, 600);
         estimated.attempts = 90;
         table.add(&estimated, 10);
-        let record = table.get("10.0.0.1".parse().unwrap(), 1, true).unwrap();
+        let record = table.get("10.0.0.1".parse().unwrap(), 1, Denied).unwrap().0;
         assert!(record.is_sampled && record.attempts == 95 && record.reported == 7);
     }
 
@@ -309,17 +363,17 @@ mod tests {
     fn flood_displaces_single_denied_attempts_and_no_allowed_source() {
         let mut table = SourceTable::default();
         for n in 0..50 {
-            table.add(&judged(&format!("192.0.2.{n}"), false, 1, 0), 50);
+            table.add(&judged(&format!("192.0.2.{n}"), Allowed, 1, 0), 50);
         }
-        table.add(&judged("203.0.113.9", true, 40, 0), 50);
+        table.add(&judged("203.0.113.9", Denied, 40, 0), 50);
         for n in 0..10_000_u32 {
             let source = format!("10.1.{}.{}", n / 256, n % 256);
-            table.add(&judged(&source, true, 1, i64::from(n)), 50);
+            table.add(&judged(&source, Denied, 1, i64::from(n)), 50);
         }
         assert!((45..=50).contains(&table.count[1]), "{:?}", table.count);
         assert_eq!(table.count[0], 50);
         assert!(table.displaced >= 9_950);
-        let find = |source: &str| table.get(source.parse().unwrap(), 1, true);
+        let find = |source: &str| table.get(source.parse().unwrap(), 1, Denied);
         assert!(find("203.0.113.9").is_some(), "it came more often");
         assert!(find("10.1.39.15").is_some(), "the newest");
     }
@@ -328,23 +382,26 @@ mod tests {
     fn many_addresses_of_an_ipv6_network_are_remembered_together() {
         let mut table = SourceTable::default();
         for n in 0..1000 {
-            table.add(&judged(&format!("2001:db8::{n:x}"), true, 1, n), 100);
+            table.add(&judged(&format!("2001:db8::{n:x}"), Denied, 1, n), 100);
         }
         let nets: Vec<_> = table.iter().map(|(key, _)| key.net.to_string()).collect();
         assert_eq!(nets.len(), usize::from(V6_APART) + 1);
         let together = table.iter().find(|(key, _)| key.net.prefix_len() == 64);
         assert_eq!(together.unwrap().1.attempts, 1000 - u64::from(V6_APART));
         // One that is remembered goes on being it.
-        table.add(&judged("2001:db8::1", true, 5, 2000), 100);
-        let one = table.get("2001:db8::1".parse().unwrap(), 1, true).unwrap();
+        table.add(&judged("2001:db8::1", Denied, 5, 2000), 100);
+        let one = table
+            .get("2001:db8::1".parse().unwrap(), 1, Denied)
+            .unwrap()
+            .0;
         assert_eq!(one.attempts, 6);
     }
 
     #[test]
     fn store_learns_of_changes_once() {
         let mut table = SourceTable::default();
-        table.add(&judged("10.0.0.1", true, 1, 100), 10);
-        table.add(&judged("10.0.0.2", true, 1, 900), 10);
+        table.add(&judged("10.0.0.1", Denied, 1, 100), 10);
+        table.add(&judged("10.0.0.2", Denied, 1, 900), 10);
         assert_eq!(table.take_changes().0.len(), 2);
         assert!(table.take_changes().0.is_empty());
         table.expire(500);

@@ -1,5 +1,6 @@
 //! Hits and rates, as the API asks for them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::rates;
 use super::shared::Observations;
 use crate::agent::error::AgentError;
 use crate::api::{
-    Cause, HitView, HitsPage, HitsQuery, RateBucket, RateStep, RatesQuery, RatesView,
+    Cause, HitOrder, HitView, HitsPage, HitsQuery, RateBucket, RateStep, RatesQuery, RatesView,
 };
 use crate::model::ListKind;
 
@@ -22,10 +23,12 @@ impl Observations {
     ///
     /// # Errors
     /// The query cannot be read.
-    pub fn hits(&self, query: &HitsQuery) -> Result<HitsPage, AgentError> {
+    pub fn hits(&self, query: &HitsQuery, now: Timestamp) -> Result<HitsPage, AgentError> {
         let limit = limit(query.limit, HitsQuery::USUAL, HitsQuery::MOST)?;
+        let oldest = query.since.as_deref().map(|text| since(text, now));
+        let oldest = oldest.transpose()?.map(Timestamp::as_millisecond);
         let memory = &*self.lock();
-        let mut sums: BTreeMap<HitKey, Hits> = BTreeMap::new();
+        let mut sums: BTreeMap<HitKey<'_>, Hits> = BTreeMap::new();
         for decider in memory.deciders.hit() {
             let Some(policy) = memory.names.text(decider.key.policy) else {
                 continue;
@@ -39,7 +42,7 @@ impl Observations {
             }
             let named = memory.names.text(decider.key.named);
             let whole = HitKey {
-                policy: policy.to_owned(),
+                policy,
                 list: None,
                 named: None,
                 net: None,
@@ -47,11 +50,11 @@ impl Observations {
             };
             let list = decider.key.list.map(|list| HitKey {
                 list: Some(list),
-                named: named.map(str::to_owned),
+                named,
                 is_unmatched: decider.key.is_unmatched,
-                ..whole.clone()
+                ..whole
             });
-            let rule = list.clone().zip(decider.key.net).map(|(list, net)| HitKey {
+            let rule = list.zip(decider.key.net).map(|(list, net)| HitKey {
                 net: Some(net),
                 ..list
             });
@@ -59,9 +62,17 @@ impl Observations {
                 sums.entry(key).or_default().add(decider);
             }
         }
-        let (from, next) = page(query.after, limit, sums.len());
-        let total = sums.len() as u64;
-        let shown = sums.into_iter().skip(from).take(limit);
+        let is_wanted = |hits: &Hits| {
+            oldest.is_none_or(|oldest| hits.span.is_some_and(|(_, last)| last >= oldest))
+        };
+        let mut listed: Vec<_> = sums.into_iter().filter(|(_, h)| is_wanted(h)).collect();
+        if query.sort == Some(HitOrder::Hits) {
+            // Those with as many stay in the order of their names.
+            listed.sort_by_key(|(_, hits)| Reverse(hits.hits));
+        }
+        let (from, next) = page(query.after, limit, listed.len());
+        let total = listed.len() as u64;
+        let shown = listed.into_iter().skip(from).take(limit);
         Ok(HitsPage {
             hits: shown
                 .map(|(key, hits)| key.view(&hits, memory.since))
@@ -149,11 +160,11 @@ impl PolicyFilter for Option<String> {
 }
 
 /// What hits are listed for, in the order in which they are.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct HitKey {
-    policy: String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct HitKey<'a> {
+    policy: &'a str,
     list: Option<ListKind>,
-    named: Option<String>,
+    named: Option<&'a str>,
     net: Option<IpNet>,
     is_unmatched: bool,
 }
@@ -175,13 +186,13 @@ impl Hits {
     }
 }
 
-impl HitKey {
+impl HitKey<'_> {
     fn view(self, hits: &Hits, counted_since: Timestamp) -> HitView {
         let (first, last) = hits.span.unwrap_or_default();
         HitView {
-            policy: self.policy,
+            policy: self.policy.to_owned(),
             list: self.list,
-            named_list: self.named,
+            named_list: self.named.map(str::to_owned),
             rule: self.net.map(|net| net.to_string()),
             unmatched: self.is_unmatched,
             hits: hits.hits,

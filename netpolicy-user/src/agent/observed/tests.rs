@@ -13,9 +13,12 @@ use super::period::Period;
 use super::records::{Restoration, take_changes};
 use super::settle::settle;
 use super::shared::Observations;
+use crate::agent::rehearsal::SeenSources as _;
 use crate::agent::snapshot::Snapshot;
 use crate::agent::testing;
-use crate::api::{HitView, HitsQuery, RatesQuery, SourceOrder, SourceVerdict, SourcesQuery};
+use crate::api::{
+    HitOrder, HitView, HitsQuery, RatesQuery, SourceOrder, SourceVerdict, SourcesQuery,
+};
 use crate::model::State;
 
 fn now() -> Timestamp {
@@ -84,7 +87,7 @@ fn hits(observations: &Observations, policy: Option<&str>) -> Vec<(String, u64)>
         let none = if hit.unmatched { " none" } else { "" };
         (format!("{}{list}{rule}{none}", hit.policy), hit.hits)
     };
-    let found = observations.hits(&query).unwrap().hits;
+    let found = observations.hits(&query, now()).unwrap().hits;
     found.into_iter().map(words).collect()
 }
 
@@ -291,6 +294,86 @@ fn what_is_written_down_reads_back_as_the_same() {
     let mut damaged = Restoration::new(now());
     damaged.take(3, &[1, 2], &[]);
     assert!(damaged.wrong.is_some());
+}
+
+#[test]
+fn source_that_is_only_observed_got_in_and_is_remembered_apart() {
+    let observations = Observations::new(now());
+    let mut pending = PendingAttempts::default();
+    attempts(&mut pending, 3, Reason::ObservedBlocked, "10.0.0.1", 3, 900);
+    attempts(&mut pending, 4, Reason::Blocked, "10.0.0.1", 2, 100);
+    settle(&observations, pending, HashMap::new(), &models(), 10, now());
+    let seen = observations.seen_since(Timestamp::UNIX_EPOCH);
+    let mut got_in: Vec<_> = seen
+        .sources
+        .iter()
+        .map(|s| (s.got_in, s.attempts))
+        .collect();
+    got_in.sort_unstable();
+    assert_eq!(got_in, [(false, 2), (true, 3)]);
+    let page = observations.sources(&SourcesQuery::default(), now());
+    let page = page.unwrap().sources;
+    assert!(page.iter().all(|s| s.verdict == SourceVerdict::Denied));
+}
+
+/// After a reboot generations and revisions begin again.
+#[test]
+fn hits_go_to_the_rules_in_force_and_not_to_those_of_the_same_number() {
+    let observations = remembered(HashMap::new());
+    let mut models = Models::default();
+    let other = testing::state_with_policy("other", &[], &["10.0.0.0/8"]);
+    models.see(&snapshot(4, 2, other));
+    let mut pending = PendingAttempts::default();
+    attempts(&mut pending, 4, Reason::Blocked, "10.0.0.1", 5, 0);
+    // What was restored has no number of rules at all.
+    let kept: Vec<_> = {
+        let memory = &*observations.lock();
+        let found = memory.sources.iter();
+        found.map(|(key, record)| (*key, *record)).collect()
+    };
+    let mut table = super::sources::SourceTable::default();
+    for (key, record) in kept {
+        table.restore(key, record);
+    }
+    observations.lock().sources = table;
+    settle(&observations, pending, HashMap::new(), &models, 10, now());
+    assert_eq!(hits(&observations, Some("other"))[0].1, 5);
+    assert_eq!(hits(&observations, Some("branch"))[0].1, 3);
+}
+
+#[test]
+fn hits_are_listed_by_their_number_and_since_a_time() {
+    let observations = remembered(HashMap::new());
+    let query = HitsQuery {
+        since: Some("1s".to_owned()),
+        sort: Some(HitOrder::Hits),
+        ..HitsQuery::default()
+    };
+    let page = observations.hits(&query, now()).unwrap();
+    let listed: Vec<_> = page.hits.iter().map(|hit| hit.hits).collect();
+    assert_eq!(listed[0], 17);
+    assert!(listed.is_sorted_by(|a, b| a >= b) && page.total == listed.len() as u64);
+}
+
+#[test]
+fn rule_that_decided_nothing_for_long_makes_room_and_its_number_is_not_given_again() {
+    let observations = remembered(HashMap::new());
+    let memory = &mut *observations.lock();
+    drop(take_changes(memory, now(), Vec::new()));
+    memory.deciders.expire(i64::MAX);
+    assert_eq!(memory.deciders.take_removed().len(), 3);
+    assert!(
+        memory
+            .deciders
+            .hit()
+            .all(|decider| decider.key.net.is_none())
+    );
+    let highest = (1..100).rfind(|id| memory.deciders.get(*id).is_some());
+    let decided = super::deciders::Decided {
+        policy: Some("new".to_owned()),
+        ..Default::default()
+    };
+    assert!(Some(memory.decider(&decided).0) > highest);
 }
 
 #[test]

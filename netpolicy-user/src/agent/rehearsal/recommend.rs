@@ -1,13 +1,15 @@
 //! The smallest allow list that covers the sources that came and stayed.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::seen::{SeenSource, SourcesSeen};
+use super::span::HOST;
 use crate::api::{Recommendation, RecommendedEntry, UncoveredSource};
 use crate::model::rule::canonical;
 use crate::model::{CoveredSource, JoinLengths, ListedNetwork, smallest_list};
@@ -18,6 +20,8 @@ const LISTED: usize = 50;
 /// What is to be covered, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct RecommendOptions {
+    /// The time.
+    pub now: Timestamp,
     /// Sources seen since then.
     pub since: Timestamp,
     /// The time between a source's first attempt and its last.
@@ -26,14 +30,38 @@ pub struct RecommendOptions {
     pub join: JoinLengths,
 }
 
-/// The allow list for a scope, by what was seen.
+/// The allow list for some scopes, by what was seen. Sources that are `connected` stayed, however
+/// short a time ago they came.
 #[must_use]
-pub fn recommend(seen: &SourcesSeen, scope: &str, options: RecommendOptions) -> Recommendation {
-    let here = || seen.sources.iter().filter(|source| *source.scope == *scope);
-    let got_in = joined(here().filter(|source| source.got_in));
+pub fn recommend(
+    seen: &SourcesSeen,
+    scopes: &[&str],
+    connected: &BTreeSet<IpAddr>,
+    options: RecommendOptions,
+) -> Recommendation {
+    let is_here = |source: &&SeenSource| scopes.contains(&&*source.scope);
+    let here = || seen.sources.iter().filter(is_here);
+    let mut got_in = joined(here().filter(|source| source.got_in));
+    for &source in connected {
+        let net = IpNet::from(source);
+        // Older than the memory, or remembered with its network.
+        got_in.entry(net).or_insert_with(|| SeenSource {
+            net,
+            scope: HOST.into(),
+            got_in: true,
+            by_policies: true,
+            attempts: 0,
+            sampled: false,
+            first_seen: options.since,
+            last_seen: options.now,
+        });
+    }
     let stayed = SignedDuration::try_from(options.stayed).unwrap_or(SignedDuration::MAX);
-    let has_stayed =
-        |source: &SeenSource| source.last_seen.duration_since(source.first_seen) >= stayed;
+    let is_connected =
+        |net: &IpNet| net.prefix_len() == net.max_prefix_len() && connected.contains(&net.addr());
+    let has_stayed = |source: &SeenSource| {
+        source.last_seen.duration_since(source.first_seen) >= stayed || is_connected(&source.net)
+    };
     let (stayed, left): (Vec<_>, Vec<_>) = got_in.into_values().partition(has_stayed);
     let covered: Vec<_> = stayed
         .iter()
@@ -49,9 +77,9 @@ pub fn recommend(seen: &SourcesSeen, scope: &str, options: RecommendOptions) -> 
         .into_iter()
         .partition(|source| holds(&listed, &source.net));
     let denied = joined(here().filter(|source| !source.got_in && source.by_policies));
+    let stayed_nets = outermost(stayed.iter().map(|source| source.net));
     let lets_in = denied.into_values().filter(|denied| {
-        let is_covered = |source: &SeenSource| source.net.contains(&denied.net);
-        holds(&listed, &denied.net) && !stayed.iter().any(is_covered)
+        holds(&listed, &denied.net) && holder(&stayed_nets, &denied.net).is_none()
     });
     let (not_covered, more_not_covered) = first(outside);
     let (lets_in, more_lets_in) = first(lets_in.collect());
@@ -84,6 +112,24 @@ fn joined<'a>(sources: impl Iterator<Item = &'a SeenSource>) -> BTreeMap<IpNet, 
         known.last_seen = known.last_seen.max(source.last_seen);
     }
     joined
+}
+
+/// Of networks in their order those that no other holds.
+fn outermost(nets: impl Iterator<Item = IpNet>) -> Vec<IpNet> {
+    let mut outermost: Vec<IpNet> = Vec::new();
+    for net in nets {
+        if outermost.last().is_none_or(|last| !last.contains(&net)) {
+            outermost.push(net);
+        }
+    }
+    outermost
+}
+
+/// Of sorted, disjoint networks the one that holds another.
+fn holder<'a>(nets: &'a [IpNet], net: &IpNet) -> Option<&'a IpNet> {
+    let after = nets.partition_point(|one| *one <= *net);
+    let before = after.checked_sub(1).and_then(|at| nets.get(at));
+    before.filter(|one| one.contains(net))
 }
 
 /// Whether a sorted, disjoint list holds a network.
@@ -136,16 +182,27 @@ mod tests {
     }
 
     fn recommended(sources: Vec<SeenSource>, v4: u8) -> Recommendation {
+        recommended_for(sources, &["postgres"], &[], v4)
+    }
+
+    fn recommended_for(
+        sources: Vec<SeenSource>,
+        scopes: &[&str],
+        connected: &[&str],
+        v4: u8,
+    ) -> Recommendation {
+        let connected = connected.iter().map(|source| source.parse().unwrap());
         let seen = SourcesSeen {
             sources,
             remembered_since: Some(Timestamp::UNIX_EPOCH),
         };
         let options = RecommendOptions {
+            now: Timestamp::from_second(9000).unwrap(),
             since: Timestamp::UNIX_EPOCH,
             stayed: Duration::from_secs(3600),
             join: JoinLengths { v4, v6: 64 },
         };
-        recommend(&seen, "postgres", options)
+        recommend(&seen, scopes, &connected.collect(), options)
     }
 
     fn texts(sources: &[UncoveredSource]) -> Vec<&str> {
@@ -177,6 +234,24 @@ mod tests {
         assert_eq!(entries, ["203.0.113.1", "203.0.113.6"]);
         assert_eq!(texts(&exact.not_covered), ["198.51.100.9", "203.0.113.3"]);
         assert!(exact.lets_in.is_empty());
+    }
+
+    #[test]
+    fn clients_of_all_scopes_and_connected_ones_are_covered() {
+        let mut of_host = came("198.18.0.1", true, 7200);
+        of_host.scope = "host".into();
+        let sources = vec![
+            of_host,
+            came("203.0.113.1", true, 7200),
+            came("203.0.113.3", true, 10),
+            came("203.0.113.4", true, 10),
+        ];
+        let connected = ["203.0.113.3", "192.0.2.8"];
+        let answer = recommended_for(sources, &["host", "postgres"], &connected, 32);
+        let entries: Vec<_> = answer.entries.iter().map(|e| &*e.cidr).collect();
+        let expected = ["192.0.2.8", "198.18.0.1", "203.0.113.1", "203.0.113.3"];
+        assert_eq!(entries, expected);
+        assert_eq!(texts(&answer.not_covered), ["203.0.113.4"]);
     }
 
     #[test]

@@ -110,6 +110,14 @@ pub fn run(
     outcome.failure = script
         .run(&mut statements, &mut outcome.response.results)
         .err();
+    // Once, of all statements together: each by itself would take as long.
+    let mut results = outcome.response.results.iter_mut().rev();
+    if let Some(stage) = &script.stage
+        && let Some(last) = results.find_map(|result| result.changed.as_mut())
+    {
+        let in_force = script.writer.in_force();
+        last.seen = script.writer.situation(in_force).rehearsed(stage);
+    }
     script.writer.rest();
     outcome.response.dialect = statements.dialect();
     outcome

@@ -21,5 +21,5 @@ mod turns;
 mod verify;
 
 pub use self::core::{Settings, Writer};
-pub(in crate::agent) use reads::aside;
+pub(in crate::agent) use reads::{aside, judge_aside};
 pub use supervisor::Supervisor;

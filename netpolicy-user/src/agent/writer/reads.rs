@@ -1,7 +1,7 @@
 //! Reads, concurrent with the writer and on low-priority threads: changes do not wait for them.
 
 use rustix::process::{getpriority_process, setpriority_process};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::supervisor::Supervisor;
 use crate::agent::access::{Caller, audit};
@@ -12,6 +12,9 @@ use crate::store::{HistoryWindow, Listed, Past, PastChange, StoreError, Window};
 
 /// The nice value of long reads; see sched(7).
 const NICE: i32 = 10;
+
+/// Reads that judge much, at once.
+const JUDGING: usize = 2;
 
 /// Runs a long read on a thread of its own, which leaves the processors to changes where
 /// they are scarce.
@@ -35,6 +38,25 @@ pub(in crate::agent) async fn aside<T: Send + 'static>(
         return Err(AgentError::Internal);
     }
     answer.await.map_err(|_| AgentError::Internal)
+}
+
+/// Runs a read that judges much and takes much memory: as [`aside`], and at most [`JUDGING`] at
+/// once. Others wait.
+///
+/// # Errors
+/// See [`aside`].
+pub(in crate::agent) async fn judge_aside<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, AgentError> {
+    static ROOM: Semaphore = Semaphore::const_new(JUDGING);
+    let permit = ROOM.acquire().await.map_err(|_| AgentError::Internal)?;
+    // It is given back by the thread: a caller that has gone away does not end the read.
+    aside(move || {
+        let answer = read();
+        drop(permit);
+        answer
+    })
+    .await
 }
 
 impl Supervisor {

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::api::{
-    Cause, Counters, HitView, HitsQuery, SourceOrder, SourceVerdict, SourceView, SourcesQuery,
+    Cause, Counters, HitOrder, HitView, HitsQuery, SourceOrder, SourceVerdict, SourceView,
+    SourcesQuery,
 };
 use crate::client::{Client, ClientError};
 use crate::model::Mode;
@@ -65,10 +66,15 @@ impl TopCollector {
             query(denied, Some(NETWORK), most),
         );
         let allowed = query(SourceVerdict::Allowed, None, SourceOrder::Last);
+        let hits = HitsQuery {
+            since: Some(since.to_string()),
+            sort: Some(HitOrder::Hits),
+            ..HitsQuery::default()
+        };
         let denied = client.sources(&denied).await?.sources;
         let networks = client.sources(&networks).await?.sources;
         let allowed = client.sources(&allowed).await?.sources;
-        let hits = client.hits(&HitsQuery::default()).await?.hits;
+        let hits = client.hits(&hits).await?.hits;
         let policies = client.policies().await?.into_iter();
         let observed = policies.filter(|policy| policy.mode == Mode::Observe);
         let observed: Vec<_> = observed.map(|policy| policy.name).collect();

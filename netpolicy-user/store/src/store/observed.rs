@@ -35,6 +35,12 @@ pub trait ObservationStore: Send {
     /// It is full, damaged, or cannot be written.
     fn write(&mut self, records: &[ObservationRecord]) -> Result<(), StoreError>;
 
+    /// Writes these records in place of all others, all or none.
+    ///
+    /// # Errors
+    /// See [`Self::write`].
+    fn replace(&mut self, records: &[ObservationRecord]) -> Result<(), StoreError>;
+
     /// Whether it is still what its directory holds.
     fn is_in_place(&self) -> bool;
 }

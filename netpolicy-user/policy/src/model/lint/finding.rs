@@ -116,6 +116,8 @@ pub enum Code {
     NotBound,
     /// An inactive policy that is bound.
     Inactive,
+    /// An active policy that is bound, and only observed.
+    OnlyObserved,
     /// A service that no policy governs, on a host that no policy governs.
     Ungoverned,
     /// Lists of one policy that overlap.
@@ -153,6 +155,7 @@ impl Code {
             Self::AllowListEnds => "allow-list-ends",
             Self::NotBound => "not-bound",
             Self::Inactive => "inactive",
+            Self::OnlyObserved => "only-observed",
             Self::Ungoverned => "ungoverned",
             Self::OverlappingLists => "overlapping-lists",
             Self::UnusedList => "unused-list",
@@ -206,6 +209,7 @@ impl Code {
             | Self::AllowListEnds
             | Self::NotBound
             | Self::Inactive
+            | Self::OnlyObserved
             | Self::Ungoverned
             | Self::OverlappingLists
             | Self::UnusedList

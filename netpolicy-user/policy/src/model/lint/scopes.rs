@@ -282,6 +282,14 @@ pub(super) fn policies(state: &State, findings: &mut Findings) {
                     scopes.join(", ")
                 ),
             );
+        } else if policy.is_observed() {
+            say(
+                Code::OnlyObserved,
+                format!(
+                    "is only observed, so it denies nothing on {}: `netpolicy policy alter {name} --mode enforce`",
+                    scopes.join(", ")
+                ),
+            );
         }
         if let Some(end) = allows_until(state, policy) {
             say(

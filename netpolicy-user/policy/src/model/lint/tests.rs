@@ -109,6 +109,10 @@ fn allow_inside_a_block_of_another_policy_is_found() {
     assert!(reported(&both)[0].contains("10.1.0.0/16 (test.toml:6) of policy 'bad_hosts'"));
     // Not where the other does not govern.
     assert_eq!(codes(&format!("{both}active = false\n")), [Code::Inactive]);
+    assert_eq!(
+        codes(&format!("{both}mode = \"observe\"\n")),
+        [Code::OnlyObserved]
+    );
     let service = "[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n";
     let elsewhere = format!("{service}{both}bind = [\"postgres\"]\n");
     assert_eq!(codes(&elsewhere), []);

@@ -41,10 +41,12 @@ impl<'s> Cx<'s, '_> {
         Ok(self.changes(vec![change], self.set_status(), warnings))
     }
 
-    /// Who no longer governs a scope once only `kept` does.
+    /// Which policies no longer govern a scope, or are no longer observed there, once only `kept`
+    /// governs it.
     fn displaced(&self, scope: &Binding, kept: Option<&str>) -> Vec<String> {
-        let governs = self.state().governing(scope);
-        let names: Vec<_> = governs
+        let bound = self.state().bound_to(scope);
+        let names: Vec<_> = bound
+            .filter(|policy| policy.is_enforced() || policy.is_observed())
             .filter(|policy| Some(&*policy.name.to_written()) != kept)
             .map(|policy| policy.name.as_str())
             .collect();

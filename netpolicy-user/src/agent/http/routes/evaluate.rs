@@ -1,6 +1,8 @@
 //! `/v1/evaluate` and `/v1/recommend`: policies, judged over the sources that came. Changes do not
 //! wait for it.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -22,14 +24,16 @@ use crate::agent::rehearsal::{
     CandidateRules, HOST, RecommendOptions, SeenSources as _, duration, evaluate,
     recommend as recommended, since,
 };
-use crate::agent::writer::aside;
+use crate::agent::snapshot::Snapshot;
+use crate::agent::writer::judge_aside;
 use crate::api::{EvaluatePolicyQuery, EvaluateQuery, Evaluation, RecommendQuery, Recommendation};
 #[cfg(feature = "openapi")]
 use crate::model::Change;
 use crate::model::error::closest;
 use crate::model::{
-    Binding, ChangeContext, JOINED_IPV6, JoinLengths, Mode, Service, State as Desired,
+    Binding, ChangeContext, Combine, JOINED_IPV6, JoinLengths, Mode, Service, State as Desired,
 };
+use crate::sockets::Session;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far back sources are judged.
@@ -53,7 +57,7 @@ pub(super) async fn policy(
     Params(query): Params<EvaluatePolicyQuery>,
 ) -> Result<Json<Evaluation>, AgentError> {
     let (limit, in_force) = (paging::limit(query.limit)?, in_force(&app, caller).await?);
-    aside(move || {
+    judge_aside(move || {
         let candidate = with_policy(&in_force.state, &query)?;
         judge(&app, &in_force, &candidate, query.since.as_deref(), limit)
     })
@@ -77,7 +81,7 @@ pub(super) async fn change(
     body: ChangeBody,
 ) -> Result<Json<Evaluation>, AgentError> {
     let (limit, in_force) = (paging::limit(query.limit)?, in_force(&app, caller).await?);
-    aside(move || {
+    judge_aside(move || {
         let (change, _share) = body.parse()?;
         let cx = ChangeContext {
             now: Timestamp::now(),
@@ -109,22 +113,72 @@ pub(super) async fn recommend(
 ) -> Result<Json<Recommendation>, AgentError> {
     let options = options(&query)?;
     let snapshot = app.supervisor.snapshot();
-    aside(move || {
+    judge_aside(move || {
         let state = &snapshot.state;
         let service = match query.service.as_deref() {
             None | Some(HOST) => None,
             Some(name) => Some(find_service(state, name)?),
         };
-        let scope = service.map_or(HOST, |service| service.name.as_str());
+        let scopes = match service {
+            Some(service) => vec![service.name.as_str()],
+            None => asking_the_host(state),
+        };
+        let (connected, unknown) = connected(&app, &snapshot, &scopes);
         let seen = app.observations.seen_since(options.since);
-        let mut answer = recommended(&seen, scope, options);
+        let mut answer = recommended(&seen, &scopes, &connected, options);
         answer.service = service.map(|service| views::service(state, service));
+        answer.notes.extend(unknown);
+        if let [_, services @ ..] = &*scopes
+            && !services.is_empty()
+        {
+            answer.notes.push(format!(
+                "includes the clients of services that the host's policies govern: {}",
+                services.join(", ")
+            ));
+        }
         if seen.remembered_since.is_none() {
             answer.notes.push(NOTHING.to_owned());
         }
         Ok(Json(answer))
     })
     .await?
+}
+
+/// The host's scope, and those of services in which the host's policies decide as well.
+fn asking_the_host(state: &Desired) -> Vec<&str> {
+    let asks = |service: &&Service| {
+        let own = Binding::Service(service.name.clone());
+        service.combine == Combine::And || state.governing(&own).next().is_none()
+    };
+    let services = state.services.iter().filter(asks);
+    let services = services.map(|service| service.name.as_str());
+    [HOST].into_iter().chain(services).collect()
+}
+
+/// The clients that are connected in some scopes; or why that is not known.
+fn connected(
+    app: &App,
+    snapshot: &Snapshot,
+    scopes: &[&str],
+) -> (BTreeSet<IpAddr>, Option<String>) {
+    let state = &snapshot.state;
+    let sessions = match app.connected.clients(snapshot) {
+        Ok(sessions) => sessions,
+        Err(error) => {
+            let note = format!("who is connected now is not known: {error}");
+            return (BTreeSet::new(), Some(note));
+        }
+    };
+    let is_here = |session: &&Session| {
+        let service = state.service_of_port(session.port());
+        let scope = service.map_or(HOST, |service| service.name.as_str());
+        let source = session.source();
+        scopes.contains(&scope)
+            && !source.is_loopback()
+            && !state.host.failsafe_ports.contains(session.port())
+    };
+    let here = sessions.iter().filter(is_here);
+    (here.map(Session::source).collect(), None)
 }
 
 /// Said where no source is remembered.
@@ -216,8 +270,10 @@ fn options(query: &RecommendQuery) -> Result<RecommendOptions, AgentError> {
             ))),
         }
     };
+    let now = Timestamp::now();
     Ok(RecommendOptions {
-        since: since(query.since.as_deref(), RECOMMENDED, Timestamp::now())?,
+        now,
+        since: since(query.since.as_deref(), RECOMMENDED, now)?,
         stayed: match query.stayed.as_deref() {
             None => STAYED,
             Some(text) => duration("stayed", text)?,

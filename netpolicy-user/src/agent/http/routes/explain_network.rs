@@ -21,7 +21,7 @@ use crate::agent::http::extract::Params;
 use crate::agent::http::views;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
-use crate::agent::writer::aside;
+use crate::agent::writer::judge_aside;
 use crate::api::{BanView, ExplainNetworkView, MatchView, NetworkPart};
 use crate::model::{Service, State as Desired, divide, explain as judge, parse_source};
 
@@ -71,7 +71,7 @@ pub(super) async fn explain_network(
         Some(revision) => Some(app.supervisor.state_at(caller, revision).await?),
         None => None,
     };
-    aside(move || {
+    judge_aside(move || {
         let mut view = match &past {
             Some(state) => {
                 let past = Snapshot {

@@ -32,7 +32,7 @@ pub(super) async fn hits(
     State(app): State<App>,
     Params(query): Params<HitsQuery>,
 ) -> Result<Json<HitsPage>, AgentError> {
-    blocking(move || app.observations.hits(&query).map(Json)).await
+    blocking(move || app.observations.hits(&query, Timestamp::now()).map(Json)).await
 }
 
 /// How many attempts came in each minute, hour or day.

@@ -105,6 +105,36 @@ impl SqliteObservations {
     }
 }
 
+impl SqliteObservations {
+    /// Writes records in a transaction; `is_whole`: in place of all others.
+    fn put(&mut self, records: &[ObservationRecord], is_whole: bool) -> Result<(), StoreError> {
+        let fault = |source| StoreError::sqlite("write the memory of sources", &self.path, source);
+        let write = self.conn.transaction().map_err(fault)?;
+        if is_whole {
+            write.execute("DELETE FROM records", []).map_err(fault)?;
+        }
+        {
+            let mut put = write
+                .prepare_cached(
+                    "INSERT INTO records (kind, key, value) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value",
+                )
+                .map_err(fault)?;
+            let mut remove = write
+                .prepare_cached("DELETE FROM records WHERE kind = ?1 AND key = ?2")
+                .map_err(fault)?;
+            for record in records {
+                match &record.value {
+                    Some(value) => put.execute(params![record.kind, record.key, value]),
+                    None => remove.execute(params![record.kind, record.key]),
+                }
+                .map_err(fault)?;
+            }
+        }
+        write.commit().map_err(fault)
+    }
+}
+
 /// Device and inode.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let found = fs::metadata(path).ok()?;
@@ -131,27 +161,11 @@ impl ObservationStore for SqliteObservations {
     }
 
     fn write(&mut self, records: &[ObservationRecord]) -> Result<(), StoreError> {
-        let fault = |source| StoreError::sqlite("write the memory of sources", &self.path, source);
-        let write = self.conn.transaction().map_err(fault)?;
-        {
-            let mut put = write
-                .prepare_cached(
-                    "INSERT INTO records (kind, key, value) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value",
-                )
-                .map_err(fault)?;
-            let mut remove = write
-                .prepare_cached("DELETE FROM records WHERE kind = ?1 AND key = ?2")
-                .map_err(fault)?;
-            for record in records {
-                match &record.value {
-                    Some(value) => put.execute(params![record.kind, record.key, value]),
-                    None => remove.execute(params![record.kind, record.key]),
-                }
-                .map_err(fault)?;
-            }
-        }
-        write.commit().map_err(fault)
+        self.put(records, false)
+    }
+
+    fn replace(&mut self, records: &[ObservationRecord]) -> Result<(), StoreError> {
+        self.put(records, true)
     }
 
     fn is_in_place(&self) -> bool {

@@ -45,6 +45,8 @@ fn records_are_kept_by_kind_and_key() {
     let expected = [kept(1, b"a", b"4"), kept(2, b"a", b"3")];
     assert_eq!(loaded(&mut *store).unwrap(), expected);
     assert!(store.is_in_place());
+    store.replace(&[put(1, b"b", b"5")]).unwrap();
+    assert_eq!(loaded(&mut *store).unwrap(), [kept(1, b"b", b"5")]);
     discard_observations(dir.path()).unwrap();
     assert!(!store.is_in_place());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
