@@ -143,7 +143,8 @@ pub fn divide<T: PartialEq>(
 /// out. Looks at every rule.
 #[must_use]
 pub fn holding(state: &State, sources: &[IpAddr]) -> State {
-    let mut sources = sources.to_vec();
+    // Mapped IPv4 addresses are judged as IPv4.
+    let mut sources: Vec<_> = sources.iter().map(IpAddr::to_canonical).collect();
     sources.sort_unstable();
     let holds = |net: &IpNet| {
         let first = sources.partition_point(|source| *source < net.network());
