@@ -1,5 +1,4 @@
 //! The console's process, without a browser: what it does for its user.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

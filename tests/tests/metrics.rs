@@ -1,6 +1,5 @@
 //! Metrics: what the agent says of real traffic, as Prometheus reads it; the exporter; alerts and
 //! dashboard.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +11,7 @@ use netpolicy_tests::command::assert_has;
 use netpolicy_tests::metrics::{Scraped, promtool_findings};
 use netpolicy_tests::process::Process;
 use netpolicy_tests::{DatabaseHost, binary};
-use netpolicy_user::metrics::FAMILIES;
+use netpolicy_user::metrics::{FAMILIES, MetricFamily};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -157,7 +156,7 @@ fn agent_counts_real_attempts_in_text_that_promtool_accepts() {
     let changed = value("netpolicy_last_change_timestamp_seconds", &[]).unwrap();
     assert!((now - changed).abs() < 60.0, "{changed}");
     // Every name is in the table, and the reference has it.
-    let known: BTreeSet<_> = FAMILIES.iter().map(|family| family.sample_name()).collect();
+    let known: BTreeSet<_> = FAMILIES.iter().map(MetricFamily::sample_name).collect();
     for series in after.samples().into_keys() {
         let name = series.split('{').next().unwrap().to_owned();
         assert!(known.contains(&name), "{name}");
@@ -422,7 +421,7 @@ fn alerts_and_dashboard_use_metrics_and_labels_that_are_there() {
     }
     assert!(expressions.len() >= 15, "{expressions:?}");
     expressions.push(fs::read_to_string(dir.join("alerts.yml")).unwrap());
-    let known: BTreeSet<_> = FAMILIES.iter().map(|family| family.sample_name()).collect();
+    let known: BTreeSet<_> = FAMILIES.iter().map(MetricFamily::sample_name).collect();
     let mut used = BTreeSet::new();
     for expression in &expressions {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';

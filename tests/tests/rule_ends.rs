@@ -1,6 +1,5 @@
 //! Rules with an end: real connection attempts before and after it, through a change that waits
 //! and without an agent.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,4 @@
 //! `netpolicy top` at a terminal of 80 columns, and its one look for programs.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 

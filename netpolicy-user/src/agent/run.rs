@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{interval, timeout};
 
 use self::ends::{end_rules, expire_bans, roll_back_unconfirmed};
 use super::connected::{Connected, HostSockets, keep_looking};

@@ -130,6 +130,7 @@ impl Global {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 enum Command {
     /// Run the agent in the foreground
     Agent(agent::AgentArgs),

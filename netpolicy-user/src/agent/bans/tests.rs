@@ -9,6 +9,7 @@ use crate::agent::access::{Caller, OperatorOrigin};
 use crate::agent::change::ChangeOptions;
 use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, apply};
 use crate::api::{BanOutcome, BanRequest, BanResult, UnbanRequest};
+use crate::model::Name;
 
 fn request(source: &str, seconds: Option<u64>) -> BanRequest {
     BanRequest {

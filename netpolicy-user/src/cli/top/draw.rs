@@ -94,7 +94,7 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, screen: &Screen, palette: Palett
             }
             match &view.gap {
                 Some(gap) => {
-                    parts.push(Span::styled(format!("  {}", one_line(gap)), palette.bad()))
+                    parts.push(Span::styled(format!("  {}", one_line(gap)), palette.bad()));
                 }
                 None => parts.push(Span::raw("  all interfaces filtered")),
             }

@@ -119,6 +119,11 @@ impl Screen {
         self.options.now = view.time;
         for scope in &view.scopes {
             let rates = self.rates.entry(scope.scope.clone()).or_default();
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "rounded, and of a rate of packets"
+            )]
             rates.push_back(scope.denied_per_second.round().max(0.0) as u64);
             while rates.len() > KEPT {
                 rates.pop_front();
