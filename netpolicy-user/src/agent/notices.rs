@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn detach_is_noticed_in_place_of_what_is_not_filtered_then() {
+    fn detach_is_noticed_in_place_of_interfaces_without_a_filter() {
         let faults = || {
             vec![
                 fault(FaultKind::Interfaces, "interface eth0 is not filtered: why"),

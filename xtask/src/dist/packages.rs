@@ -346,7 +346,7 @@ fn sbom(release: &Release, directory: &str, program: &str) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    /// Units that do nothing before they are configured, besides those that are started.
+    /// Units that do nothing before they are configured, apart from those that are started.
     const ENABLED: [&str; 2] = ["netpolicy-crowdsec", ONESHOT];
 
     #[test]

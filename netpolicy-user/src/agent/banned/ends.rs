@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
-use super::table::ScopeBans;
-
 /// The end of a ban that has none.
 pub(in crate::agent) const NEVER: i64 = i64::MAX;
 
@@ -27,17 +25,6 @@ const SEARCHED: usize = 1 << 16;
 pub(in crate::agent) enum NotedBan {
     V4(u16, Prefix4),
     V6(u16, Prefix6),
-}
-
-impl NotedBan {
-    /// When it ends; `None`: it is no more.
-    pub(super) fn until(self, scopes: &[ScopeBans]) -> Option<i64> {
-        let entry = match self {
-            Self::V4(scope, net) => scopes[usize::from(scope)].v4.get(net)?,
-            Self::V6(scope, net) => scopes[usize::from(scope)].v6.get(net)?,
-        };
-        Some(entry.until)
-    }
 }
 
 /// Bans of a bucket, by family: so they take as little room as can be.

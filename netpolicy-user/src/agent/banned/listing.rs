@@ -7,9 +7,10 @@ use ipnet::IpNet;
 
 use super::ends::NEVER;
 use super::entry::BanEntry;
+use super::nets::{net_v4, net_v6, prefix_v4, prefix_v6};
 use super::scale::ClockScale;
 use super::shared::{SharedBans, read, view};
-use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};
+use super::table::{BanTable, ScopeBans};
 use crate::agent::error::AgentError;
 use crate::api::{BanOrder, BanView, BansPage, BansQuery};
 use crate::clock::Clock;

@@ -7,6 +7,7 @@ mod ends;
 mod entry;
 mod family;
 mod listing;
+mod nets;
 mod scale;
 mod shared;
 mod staged;

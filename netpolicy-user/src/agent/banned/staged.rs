@@ -6,7 +6,8 @@ use netpolicy_common::{HOST_SCOPE, ScopeId};
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
 use super::entry::{BanEntry, StagedBan, StagedFamily};
-use super::table::{BanTable, net_v4, net_v6, prefix_v4, prefix_v6};
+use super::nets::{net_v4, net_v6, prefix_v4, prefix_v6};
+use super::table::BanTable;
 use crate::compiler::PrefixSet;
 use crate::datapath::BanLists;
 use crate::model::Name;

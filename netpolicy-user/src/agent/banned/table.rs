@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use netpolicy_common::ScopeId;
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
 use super::ends::{BanEnds, NEVER, NotedBan};
 use super::entry::BanEntry;
 use super::family::Family;
+use super::nets::{net_v4, net_v6, prefix_v4, prefix_v6};
 use super::texts::{TextId, Texts};
 use crate::datapath::BanLists;
 use crate::model::Name;
@@ -405,6 +406,17 @@ fn index(scope: usize) -> u16 {
     u16::try_from(scope).unwrap_or(u16::MAX)
 }
 
+impl NotedBan {
+    /// When it ends; `None`: it is no more.
+    pub(super) fn until(self, scopes: &[ScopeBans]) -> Option<i64> {
+        let entry = match self {
+            Self::V4(scope, net) => scopes[usize::from(scope)].v4.get(net)?,
+            Self::V6(scope, net) => scopes[usize::from(scope)].v6.get(net)?,
+        };
+        Some(entry.until)
+    }
+}
+
 fn noted(scope: usize, net: IpNet) -> NotedBan {
     match net {
         IpNet::V4(net) => NotedBan::V4(index(scope), prefix_v4(net)),
@@ -417,32 +429,6 @@ fn of_noted(ban: NotedBan) -> (usize, IpNet) {
         NotedBan::V4(scope, net) => (scope.into(), net_v4(net)),
         NotedBan::V6(scope, net) => (scope.into(), net_v6(net)),
     }
-}
-
-pub(in crate::agent) fn prefix_v4(net: Ipv4Net) -> Prefix4 {
-    Prefix4 {
-        addr: net.network().into(),
-        len: net.prefix_len(),
-    }
-}
-
-pub(in crate::agent) fn prefix_v6(net: Ipv6Net) -> Prefix6 {
-    Prefix6 {
-        addr: net.network().into(),
-        len: net.prefix_len(),
-    }
-}
-
-pub(in crate::agent) fn net_v4(prefix: Prefix4) -> IpNet {
-    let net = Ipv4Net::new(prefix.addr.into(), prefix.len);
-    // A prefix has no more than 32 bits.
-    IpNet::V4(net.unwrap_or_default())
-}
-
-pub(in crate::agent) fn net_v6(prefix: Prefix6) -> IpNet {
-    let net = Ipv6Net::new(prefix.addr.into(), prefix.len);
-    // A prefix has no more than 128 bits.
-    IpNet::V6(net.unwrap_or_default())
 }
 
 #[cfg(test)]

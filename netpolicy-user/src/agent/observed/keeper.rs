@@ -164,7 +164,7 @@ impl Work {
         }
     }
 
-    /// The memory was off since a time: what was counted meanwhile is nobody's that is seen now.
+    /// The memory was off since a time: what was counted meanwhile belongs to no source seen now.
     fn resume(&mut self, from: Timestamp) {
         self.ledger = Ledger::default();
         let before = Timestamp::now();

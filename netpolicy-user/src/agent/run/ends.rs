@@ -1,4 +1,4 @@
-//! What ends at its time: changes that nobody confirmed, rules, bans.
+//! What ends at its time: unconfirmed changes, rules, bans.
 
 use std::time::Duration;
 

@@ -75,7 +75,7 @@ pub(super) async fn ban(
     body: Body,
 ) -> Result<Response, AgentError> {
     let parse = |wanted| Ok(BanWork::Ban(wanted));
-    let client = Client {
+    let client = BanClient {
         caller,
         origin,
         from: query.from,
@@ -102,8 +102,14 @@ pub(super) async fn unban(
     body: Body,
 ) -> Result<Response, AgentError> {
     let parse = |wanted| Ok(BanWork::Unban(wanted));
-    carry_out::<UnbanRequest, WantedUnban>(app, Client::new(caller, origin), headers, body, parse)
-        .await
+    carry_out::<UnbanRequest, WantedUnban>(
+        app,
+        BanClient::new(caller, origin),
+        headers,
+        body,
+        parse,
+    )
+    .await
 }
 
 /// Makes the bans of one origin those of the request: others of that origin end, in the same
@@ -134,18 +140,19 @@ pub(super) async fn replace(
         ));
     }
     let parse = |bans| Ok(BanWork::Replace { by, bans });
-    carry_out::<BanRequest, WantedBan>(app, Client::new(caller, origin), headers, body, parse).await
+    carry_out::<BanRequest, WantedBan>(app, BanClient::new(caller, origin), headers, body, parse)
+        .await
 }
 
 /// Who requests, and from where.
-struct Client {
+struct BanClient {
     caller: Caller,
     origin: PeerOrigin,
     /// One more address of the operator.
     from: Option<String>,
 }
 
-impl Client {
+impl BanClient {
     fn new(caller: Caller, origin: PeerOrigin) -> Self {
         Self {
             caller,
@@ -170,7 +177,7 @@ impl Client {
 
 async fn carry_out<T: DeserializeOwned, W: From<T> + Send + 'static>(
     app: App,
-    client: Client,
+    client: BanClient,
     headers: HeaderMap,
     body: Body,
     work: impl FnOnce(Vec<W>) -> Result<BanWork, AgentError> + Send + 'static,
