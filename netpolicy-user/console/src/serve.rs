@@ -172,7 +172,7 @@ impl Console {
     /// A URL with a new token, which is good once; `None`: it is reached through a proxy.
     ///
     /// # Errors
-    /// [`NoRandom`]
+    /// The system gives no random bytes.
     pub fn url(&self) -> Result<Option<String>, ConsoleError> {
         if self.shared.settings.proxy_header.is_some() {
             return Ok(None);

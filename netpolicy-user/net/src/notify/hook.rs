@@ -107,7 +107,7 @@ impl Poster {
 }
 
 impl fmt::Display for Hook {
-    /// "run /usr/local/bin/page", "post to https://chat.example": without arguments and paths,
+    /// `run /usr/local/bin/page`, `post to https://chat.example`: without arguments and paths,
     /// which may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(program) = self.run.as_ref().and_then(|run| run.first()) {
