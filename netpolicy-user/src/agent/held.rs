@@ -96,6 +96,9 @@ fn is_diverged(
     let is_the_same = if enforced.digest == *digest || !enforced.is_own_program {
         // Another version may compile the same state to other rules.
         true
+    } else if is_before_content_of_a_feed(stored, enforced) {
+        // An agent that was killed before it put a feed's content in force, which is no revision.
+        true
     } else if enforced.revision == stored.revision {
         false
     } else {
@@ -108,6 +111,12 @@ fn is_diverged(
         }
     };
     Ok((!is_the_same).then_some(DepartureKind::Diverged))
+}
+
+/// Whether stored content of a feed came when this was in force.
+fn is_before_content_of_a_feed(stored: &Stored, enforced: &Enforced) -> bool {
+    let mut records = stored.feeds.iter();
+    records.any(|(_, record)| record.replaced == Some(enforced.digest))
 }
 
 #[cfg(test)]

@@ -285,6 +285,7 @@ mod tests {
 
         let (_, feed) = state.feeds().next().unwrap();
         feeds.of_mut(&name).record = Some(FeedRecord {
+            replaced: None,
             by: feed.clone(),
             fetched: at(10_000),
             checked: at(20_000),

@@ -69,7 +69,8 @@ impl Writer {
         let entries = RuleList::renewed(&before, content.rules, &feed.source);
         self.must_fit(before.len(), entries.len())?;
         let now = self.settings.clock.wall();
-        let record = FeedRecord {
+        let mut record = FeedRecord {
+            replaced: None,
             by: feed.clone(),
             fetched: now,
             checked: now,
@@ -81,6 +82,7 @@ impl Writer {
         if entries.same_words(&before) && is_known {
             self.put_record(&name, record)?;
         } else {
+            record.replaced = Some(self.in_force.digest);
             self.put_content(&name, &before, &entries, record, started, requester)?;
         }
         let condition = self.feeds.of_mut(&name);

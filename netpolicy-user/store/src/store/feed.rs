@@ -24,6 +24,11 @@ pub struct FeedRecord {
     /// The source's `Last-Modified`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+    /// The digest of the ruleset that was in force when this content was stored. Content makes no
+    /// revision: by this the next agent knows that a process was killed before it put the content
+    /// in force, and does not take the store for one of another history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<[u8; 32]>,
 }
 
 /// A feed's record under its name.

@@ -28,6 +28,7 @@ fn with_feed(content: &RuleList, others: u32) -> State {
 
 fn record(second: i64) -> FeedRecord {
     FeedRecord {
+        replaced: None,
         by: Feed::new("https://example.org/list.txt"),
         fetched: time(second),
         checked: time(second),
