@@ -44,8 +44,11 @@ pub struct Origin {
 /// A network device, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ArrivalLink {
+    /// Its index in its namespace.
     pub index: u32,
+    /// Its name.
     pub name: String,
+    /// Whether it is the loopback device.
     pub is_loopback: bool,
     /// The device that it stands on: its frames arrive there first.
     pub lower: Option<u32>,

@@ -20,7 +20,7 @@ use crate::agent::confirm::pending;
 use crate::agent::http::routes::sql::response;
 use crate::agent::snapshot::Snapshot;
 use crate::agent::sql;
-use crate::agent::writer::{Settings, Writer};
+use crate::agent::writer::{Settings, Writer, revision_view};
 use crate::api::{AuditView, RevisionView, SqlRequest, SqlResponse};
 use crate::clock::testing::Hands;
 use crate::compiler::Compilation;
@@ -176,7 +176,8 @@ impl Bench {
     pub(super) fn revisions(&self, limit: usize) -> Vec<RevisionView> {
         let past = self.writer.past().unwrap();
         let found = past.revisions(&Window::newest(limit)).unwrap();
-        found.items.into_iter().map(RevisionView::from).collect()
+        let revisions = found.items.into_iter();
+        revisions.map(|r| revision_view(r, Vec::new())).collect()
     }
 
     /// Connected clients, none at first.

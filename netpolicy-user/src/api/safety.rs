@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::model::effect::{Opening, openings_in_words};
-use crate::model::{Outcome, Principal, Privilege, counted};
+use crate::model::{Grant, Outcome, Principal, Privilege, counted};
 
 /// The query of `POST /v1/changes`, `/v1/rollback` and `/v1/sql`: how a change is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,6 +258,18 @@ pub struct GrantView {
     pub granted_by: String,
     /// When.
     pub granted: Timestamp,
+}
+
+impl From<&Grant> for GrantView {
+    fn from(grant: &Grant) -> Self {
+        Self {
+            privilege: grant.privilege,
+            to: grant.to.clone(),
+            policy: grant.policy.as_ref().map(ToString::to_string),
+            granted_by: grant.granted_by.clone(),
+            granted: grant.granted,
+        }
+    }
 }
 
 /// An entry of the audit log.

@@ -206,15 +206,3 @@ fn in_words(request: &GrantRequest) -> String {
     });
     format!("{}{on} to {}", request.privilege, request.to)
 }
-
-impl From<&Grant> for GrantView {
-    fn from(grant: &Grant) -> Self {
-        Self {
-            privilege: grant.privilege,
-            to: grant.to.clone(),
-            policy: grant.policy.as_ref().map(ToString::to_string),
-            granted_by: grant.granted_by.clone(),
-            granted: grant.granted,
-        }
-    }
-}

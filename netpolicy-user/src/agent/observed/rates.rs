@@ -43,32 +43,30 @@ pub(super) struct Rates {
     dirty: BTreeSet<BucketKey>,
 }
 
-impl RateStep {
-    /// Minutes of a step.
-    fn minutes(self) -> u32 {
-        match self {
-            Self::Minute => 1,
-            Self::Hour => 60,
-            Self::Day => 24 * 60,
-        }
+/// Minutes of a step.
+fn minutes(step: RateStep) -> u32 {
+    match step {
+        RateStep::Minute => 1,
+        RateStep::Hour => 60,
+        RateStep::Day => 24 * 60,
     }
+}
 
-    /// How long buckets are kept, in minutes.
-    fn kept(self) -> u32 {
-        match self {
-            Self::Minute => 24 * 60,
-            Self::Hour => 30 * 24 * 60,
-            Self::Day => 400 * 24 * 60,
-        }
+/// How long buckets are kept, in minutes.
+fn kept(step: RateStep) -> u32 {
+    match step {
+        RateStep::Minute => 24 * 60,
+        RateStep::Hour => 30 * 24 * 60,
+        RateStep::Day => 400 * 24 * 60,
     }
+}
 
-    /// How many rules, scopes and reasons a time has apart; of more, rules are counted together.
-    fn most(self) -> usize {
-        match self {
-            Self::Minute => 32,
-            Self::Hour => 64,
-            Self::Day => 128,
-        }
+/// How many rules, scopes and reasons a time has apart; of more, rules are counted together.
+fn most(step: RateStep) -> usize {
+    match step {
+        RateStep::Minute => 32,
+        RateStep::Hour => 64,
+        RateStep::Day => 128,
     }
 }
 
@@ -95,7 +93,7 @@ impl Rates {
             let now = minute(at);
             let key = |decider| BucketKey {
                 step,
-                minute: now - now % which.minutes(),
+                minute: now - now % minutes(which),
                 scope,
                 reason,
                 decider,
@@ -103,7 +101,7 @@ impl Rates {
             let mut key_of = key(decider);
             if !self.buckets.contains_key(&key_of) {
                 let apart = self.apart.entry((step, key_of.minute)).or_default();
-                if *apart >= which.most() {
+                if *apart >= most(which) {
                     key_of = key(whole);
                 }
                 if !self.buckets.contains_key(&key_of) {
@@ -127,7 +125,7 @@ impl Rates {
         let first = minute(since);
         let from = BucketKey {
             step: number,
-            minute: first - first % step.minutes(),
+            minute: first - first % minutes(step),
             scope: 0,
             reason: 0,
             decider: 0,
@@ -140,7 +138,7 @@ impl Rates {
     pub(super) fn expire(&mut self, now: Timestamp) -> Vec<BucketKey> {
         let mut gone = Vec::new();
         for step in RateStep::ALL {
-            let oldest = minute(now).saturating_sub(step.kept());
+            let oldest = minute(now).saturating_sub(kept(step));
             let old = self.since(step, Timestamp::UNIX_EPOCH);
             gone.extend(
                 old.map(|(key, _)| *key)
@@ -225,10 +223,10 @@ mod tests {
         for step in RateStep::ALL {
             let found: Vec<_> = rates.since(step, start).map(|(_, t)| t.attempts).collect();
             assert_eq!(found.iter().sum::<u64>(), 998, "{step:?}");
-            assert_eq!(found.len(), step.most() + 1);
+            assert_eq!(found.len(), most(step) + 1);
         }
         let tomorrow = at("2026-12-01T10:01:00Z");
-        assert_eq!(rates.expire(tomorrow).len(), RateStep::Minute.most() + 1);
+        assert_eq!(rates.expire(tomorrow).len(), most(Minute) + 1);
         assert_eq!(rates.since(RateStep::Minute, start).count(), 0);
         assert!(rates.since(RateStep::Hour, start).count() > 0);
         let later = at("2028-11-30T10:00:00Z");

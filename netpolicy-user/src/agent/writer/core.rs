@@ -35,11 +35,11 @@ use crate::agent::rehearsal::{NothingSeen, SeenSources};
 use crate::agent::snapshot::Snapshot;
 use crate::agent::tally::WorkTally;
 use crate::agent::upkeep::{Upkeep, unrecorded};
-use crate::api::{FaultKind, Phase, ProgressView, RevisionView};
+use crate::api::{FaultKind, Phase, ProgressView};
 use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::model::{Limits, State};
-use crate::store::{Past, Revision, Store, Stored, Window};
+use crate::store::{Past, Store, Stored, Window};
 
 /// What the writer starts from.
 #[derive(Debug)]
@@ -413,18 +413,6 @@ impl Writer {
     #[cfg(test)]
     pub(in crate::agent) fn store(&mut self) -> &mut dyn Store {
         &mut *self.store
-    }
-}
-
-impl From<Revision> for RevisionView {
-    fn from(revision: Revision) -> Self {
-        Self {
-            revision: revision.revision,
-            created: revision.meta.created,
-            actor: revision.meta.actor,
-            action: revision.meta.action,
-            changes: Vec::new(),
-        }
     }
 }
 

@@ -21,5 +21,7 @@ mod turns;
 mod verify;
 
 pub use self::core::{Settings, Writer};
+#[cfg(test)]
+pub(in crate::agent) use reads::revision_view;
 pub(in crate::agent) use reads::{aside, judge_aside};
 pub use supervisor::Supervisor;

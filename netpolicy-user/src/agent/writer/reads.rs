@@ -8,7 +8,7 @@ use crate::agent::access::{Caller, audit};
 use crate::agent::error::AgentError;
 use crate::api::{AuditView, Paged, RevisionView};
 use crate::model::State;
-use crate::store::{HistoryWindow, Listed, Past, PastChange, StoreError, Window};
+use crate::store::{HistoryWindow, Listed, Past, PastChange, Revision, StoreError, Window};
 
 /// The nice value of long reads; see sched(7).
 const NICE: i32 = 10;
@@ -59,6 +59,17 @@ pub(in crate::agent) async fn judge_aside<T: Send + 'static>(
     .await
 }
 
+/// A revision as the API shows it, with what changed by it in words.
+pub(in crate::agent) fn revision_view(revision: Revision, changes: Vec<String>) -> RevisionView {
+    RevisionView {
+        revision: revision.revision,
+        created: revision.meta.created,
+        actor: revision.meta.actor,
+        action: revision.meta.action,
+        changes,
+    }
+}
+
 impl Supervisor {
     /// Revisions, the newest first.
     ///
@@ -72,10 +83,7 @@ impl Supervisor {
         let read = move |past: &dyn Past| past.history(&of).map(|listed| (listed, of));
         let (listed, of) = self.read(caller, "cannot list revisions", read).await?;
         Ok(page(listed, &of.window, |past: PastChange| {
-            let view = RevisionView {
-                changes: past.changes,
-                ..past.revision.into()
-            };
+            let view = revision_view(past.revision, past.changes);
             (view.revision, view)
         }))
     }
