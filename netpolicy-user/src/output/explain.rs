@@ -53,7 +53,7 @@ impl Render for ExplainView {
                 ("Scope", Some(plain(line(&self.scope)))),
                 (
                     "Verdict",
-                    Some(cell(verdict_tone(self.verdict), self.verdict_in_words())),
+                    Some(cell(verdict_tone(self.verdict), verdict_in_words(self))),
                 ),
                 ("Policies", policies),
                 (
@@ -77,7 +77,7 @@ impl Render for ExplainView {
                 (
                     "Consulted",
                     Some(plain(if self.consulted.is_empty() {
-                        self.none_consulted().to_owned()
+                        none_consulted(self).to_owned()
                     } else {
                         self.consulted
                             .iter()
@@ -86,64 +86,62 @@ impl Render for ExplainView {
                             .join("\n")
                     })),
                 ),
-                ("Kernel", Some(self.kernel_cell(unfiltered))),
+                ("Kernel", Some(kernel_cell(self, unfiltered))),
             ],
             out,
         )
     }
 }
 
-impl ExplainView {
-    fn verdict_in_words(&self) -> String {
-        match self.answered {
-            true => format!("{}, answered by a TCP reset", self.verdict),
-            false => self.verdict.to_string(),
-        }
+fn verdict_in_words(view: &ExplainView) -> String {
+    match view.answered {
+        true => format!("{}, answered by a TCP reset", view.verdict),
+        false => view.verdict.to_string(),
     }
+}
 
-    fn kernel_cell(&self, unfiltered: bool) -> comfy_table::Cell {
-        let Some(k) = &self.kernel else {
-            let why = self
-                .kernel_error
-                .as_deref()
-                .map(|why| format!(": {}", line(why)));
-            return cell(
-                Tone::Warning,
-                format!("not queried{}", why.unwrap_or_default()),
-            );
-        };
-        let says = format!("{} ({})", k.verdict, k.reason);
-        match (self.agrees, unfiltered) {
-            (true, false) if self.other_rules_in_force => {
-                plain(format!("{says}, by the rules in force"))
-            }
-            (true, false) => cell(Tone::Good, format!("agrees: {says}")),
-            (true, true) => plain(format!("would agree: {says}; not attached there")),
-            (false, _) => cell(
-                Tone::Bad,
-                format!(
-                    "FAULT: says {says}, the policies say {} ({})",
-                    self.policies.verdict, self.policies.reason
-                ),
+fn kernel_cell(view: &ExplainView, unfiltered: bool) -> comfy_table::Cell {
+    let Some(k) = &view.kernel else {
+        let why = view
+            .kernel_error
+            .as_deref()
+            .map(|why| format!(": {}", line(why)));
+        return cell(
+            Tone::Warning,
+            format!("not queried{}", why.unwrap_or_default()),
+        );
+    };
+    let says = format!("{} ({})", k.verdict, k.reason);
+    match (view.agrees, unfiltered) {
+        (true, false) if view.other_rules_in_force => {
+            plain(format!("{says}, by the rules in force"))
+        }
+        (true, false) => cell(Tone::Good, format!("agrees: {says}")),
+        (true, true) => plain(format!("would agree: {says}; not attached there")),
+        (false, _) => cell(
+            Tone::Bad,
+            format!(
+                "FAULT: says {says}, the policies say {} ({})",
+                view.policies.verdict, view.policies.reason
             ),
-        }
+        ),
     }
+}
 
-    /// Why no policy was consulted.
-    fn none_consulted(&self) -> &'static str {
-        if [
-            Reason::Failsafe,
-            Reason::Bypass,
-            Reason::Banned,
-            Reason::ObservedBanned,
-        ]
-        .map(Cause::from)
-        .contains(&self.policies.reason)
-        {
-            "none: this comes before any policy"
-        } else {
-            "none: no policy that governs it is active"
-        }
+/// Why no policy was consulted.
+fn none_consulted(view: &ExplainView) -> &'static str {
+    if [
+        Reason::Failsafe,
+        Reason::Bypass,
+        Reason::Banned,
+        Reason::ObservedBanned,
+    ]
+    .map(Cause::from)
+    .contains(&view.policies.reason)
+    {
+        "none: this comes before any policy"
+    } else {
+        "none: no policy that governs it is active"
     }
 }
 

@@ -27,7 +27,7 @@ impl Render for Status {
             None => cell(Tone::Warning, "not reached: see Faults"),
         };
         let (tone, state) = match e.state {
-            EnforcementState::Attached => self.attached(),
+            EnforcementState::Attached => attached(self),
             EnforcementState::Partial => (Tone::Bad, "attached to some interfaces only"),
             EnforcementState::NotAttached => (Tone::Bad, e.not_attached()),
             EnforcementState::Detached => (
@@ -145,26 +145,22 @@ impl Render for Status {
     }
 }
 
-impl Status {
-    /// What being attached to every interface amounts to.
-    fn attached(&self) -> (Tone, &'static str) {
-        let host = |scope: &String| scope == "host";
-        match &self.agent {
-            Some(agent) if agent.active_policies == 0 => (
-                Tone::Warning,
-                match agent.bans.count {
-                    0 => "attached; no policy is active: every source may connect",
-                    _ => {
-                        "attached; no policy is active: every source that is not banned may connect"
-                    }
-                },
-            ),
-            Some(agent) if agent.observing.iter().any(host) => (
-                Tone::Warning,
-                "attached; the host is only observed: its policies drop nothing",
-            ),
-            _ => (Tone::Good, "attached"),
-        }
+/// What being attached to every interface amounts to.
+fn attached(status: &Status) -> (Tone, &'static str) {
+    let host = |scope: &String| scope == "host";
+    match &status.agent {
+        Some(agent) if agent.active_policies == 0 => (
+            Tone::Warning,
+            match agent.bans.count {
+                0 => "attached; no policy is active: every source may connect",
+                _ => "attached; no policy is active: every source that is not banned may connect",
+            },
+        ),
+        Some(agent) if agent.observing.iter().any(host) => (
+            Tone::Warning,
+            "attached; the host is only observed: its policies drop nothing",
+        ),
+        _ => (Tone::Good, "attached"),
     }
 }
 
