@@ -33,7 +33,8 @@ pub fn netpolicy_net() -> &'static Path {
 
 fn build(package: &str, program: &str) -> PathBuf {
     let out = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", package, "--bin", program])
+        .args(["build", "--quiet", "--profile", "test"])
+        .args(["--package", package, "--bin", program])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(workspace())
         .stderr(Stdio::inherit())

@@ -19,6 +19,8 @@ pub(crate) const NET_VARIABLE: &str = "NETPOLICY_NET_BIN";
 pub(crate) enum Profile {
     /// Quick to build.
     Dev,
+    /// As tests are built: what would make them wait is optimised.
+    Test,
     /// With optimisations.
     Release,
 }
@@ -31,8 +33,17 @@ impl Profile {
     /// Its directory under the target directory.
     fn directory(self) -> &'static str {
         match self {
-            Self::Dev => "debug",
+            Self::Dev | Self::Test => "debug",
             Self::Release => "release",
+        }
+    }
+
+    /// What selects it of cargo.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Dev => &[],
+            Self::Test => &["--profile", "test"],
+            Self::Release => &["--release"],
         }
     }
 }
@@ -43,14 +54,11 @@ impl Profile {
 /// When it does not build.
 pub(crate) fn net(profile: Profile) -> Result<PathBuf> {
     let shell = workspace::shell()?;
-    let release: &[&str] = match profile {
-        Profile::Dev => &[],
-        Profile::Release => &["--release"],
-    };
+    let profiled = profile.options();
     let binary = workspace::binaries(profile.directory())?.join("netpolicy-net");
     workspace::run_aside(cmd!(
         shell,
-        "cargo build --package netpolicy-net --bin netpolicy-net {release...}"
+        "cargo build --package netpolicy-net --bin netpolicy-net {profiled...}"
     ))?;
     binary
         .canonicalize()
@@ -65,11 +73,11 @@ pub(crate) fn net(profile: Profile) -> Result<PathBuf> {
 /// When they do not build.
 pub(crate) fn for_tests() -> Result<(PathBuf, PathBuf)> {
     let shell = workspace::shell()?;
-    let binaries = workspace::binaries(Profile::Dev.directory())?;
+    let binaries = workspace::binaries(Profile::Test.directory())?;
     let _ahead = objects::begin(&binaries, &["netpolicy-xdp"])?;
     workspace::run_aside(cmd!(
         shell,
-        "cargo build --package netpolicy-user --package netpolicy-net --package netpolicy-tests --bin netpolicy --bin netpolicy-net"
+        "cargo build --profile test --package netpolicy-user --package netpolicy-net --package netpolicy-tests --bin netpolicy --bin netpolicy-net"
     ))?;
     let found = |name: &str| {
         let binary = binaries.join(name);
@@ -84,7 +92,16 @@ pub(crate) fn for_tests() -> Result<(PathBuf, PathBuf)> {
 /// # Errors
 /// When it does not build.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
-    build_for(profile, None)
+    build_with(profile, None, &[])
+}
+
+/// Builds `netpolicy` for the demonstration and returns where it is: quickly, without the console
+/// and `netpolicy top`, which it does not show.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn for_demonstration() -> Result<PathBuf> {
+    build_with(Profile::Dev, None, &["--no-default-features"])
 }
 
 /// The same for another architecture, whose compiler is there.
@@ -92,15 +109,16 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
 /// # Errors
 /// When it does not build.
 pub(crate) fn build_for(profile: Profile, target: Option<Target>) -> Result<PathBuf> {
+    build_with(profile, target, &[])
+}
+
+fn build_with(profile: Profile, target: Option<Target>, features: &[&str]) -> Result<PathBuf> {
     let shell = workspace::shell()?;
     let options = target.map(Target::cargo_options).unwrap_or_default();
     if let Some((variable, linker)) = target.and_then(Target::linker) {
         shell.set_var(variable, linker);
     }
-    let release: &[&str] = match profile {
-        Profile::Dev => &[],
-        Profile::Release => &["--release"],
-    };
+    let profiled = profile.options();
     let mut binaries = workspace::binaries(profile.directory())?;
     if let ([_, triple], Some(all)) = (options.as_slice(), binaries.parent()) {
         binaries = all.join(triple).join(profile.directory());
@@ -109,7 +127,7 @@ pub(crate) fn build_for(profile: Profile, target: Option<Target>) -> Result<Path
     let _ahead = objects::begin(&binaries, &["netpolicy-xdp"])?;
     workspace::run_aside(cmd!(
         shell,
-        "cargo build --package netpolicy-user --bin netpolicy {release...} {options...}"
+        "cargo build --package netpolicy-user --bin netpolicy {features...} {profiled...} {options...}"
     ))?;
     binary
         .canonicalize()

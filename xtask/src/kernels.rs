@@ -135,7 +135,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         true => Some(foreign::Root::prepare(&shell, target)?),
         false => None,
     };
-    let binary = build::build_for(Profile::Dev, Some(target))?;
+    let binary = build::build_for(Profile::Test, Some(target))?;
     let mut selection = vec!["--package".to_owned(), "netpolicy-tests".to_owned()];
     if let Some((variable, linker)) = target.linker() {
         shell.set_var(variable, linker);

@@ -28,6 +28,12 @@ pub(crate) fn lint() -> Result<()> {
         "cargo clippy --package netpolicy-user -- -D warnings"
     )
     .run()?;
+    // As the demonstration has it.
+    cmd!(
+        shell,
+        "cargo clippy --package netpolicy-user --no-default-features -- -D warnings"
+    )
+    .run()?;
     cmd!(shell, "cargo doc --workspace --no-deps")
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;

@@ -37,12 +37,14 @@ pub(crate) struct Args {
 /// # Errors
 /// When something fails, or the demonstration saw an outcome that it did not expect.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let profile = Profile::of(args.iface.is_some());
     let binary = match env::var_os(build::BINARY_VARIABLE) {
         Some(binary) => std::path::absolute(binary).context("find the binary")?,
         None => {
             setup::setup(Purpose::Run)?;
-            build::build(profile)?
+            match args.iface {
+                Some(_) => build::build(Profile::Release)?,
+                None => build::for_demonstration()?,
+            }
         }
     };
     if !workspace::is_root() {

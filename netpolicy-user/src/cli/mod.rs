@@ -14,6 +14,7 @@ mod clients;
 mod complete;
 mod completions;
 mod config;
+#[cfg(feature = "console")]
 mod console;
 mod context;
 mod counters;
@@ -54,6 +55,7 @@ mod sql;
 mod status;
 mod store;
 mod submit;
+#[cfg(feature = "top")]
 mod top;
 mod usage;
 mod verify;
@@ -201,6 +203,7 @@ enum ClientCommand {
     /// Show how many packets passed and were dropped, and why
     Counters,
     /// Show what comes and what is denied, by scope, source, network and rule, as it happens
+    #[cfg(feature = "top")]
     Top(top::TopArgs),
     /// Print denied attempts as they happen, until Ctrl-C
     Monitor(monitor::MonitorArgs),
@@ -209,6 +212,7 @@ enum ClientCommand {
     /// Show how many attempts came by minute, hour or day
     Rates(sources::RatesArgs),
     /// Serve the console, a page for the browser, on loopback until Ctrl-C
+    #[cfg(feature = "console")]
     Console(console::ConsoleArgs),
     /// Ban sources, for a time or until they are unbanned, whatever policies say
     Ban(ban::BanArgs),
@@ -421,10 +425,12 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Clients(args) => clients::run(args, cx).await,
         ClientCommand::Verify => verify::run(cx).await,
         ClientCommand::Counters => counters::run(cx).await,
+        #[cfg(feature = "top")]
         ClientCommand::Top(args) => top::run(args, cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
         ClientCommand::Sources(args) => sources::sources(args, cx).await,
         ClientCommand::Rates(args) => sources::rates(args, cx).await,
+        #[cfg(feature = "console")]
         ClientCommand::Console(args) => console::run(args, cx).await,
         ClientCommand::Ban(args) => ban::ban(args, cx).await,
         ClientCommand::Unban(args) => ban::unban(args, cx).await,

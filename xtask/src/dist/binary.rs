@@ -67,7 +67,7 @@ pub(super) fn stripped(release: &Release) -> Result<Vec<Binary>> {
 fn stripped_one(release: &Release, program: Program, work: &Path) -> Result<Binary> {
     let built = match env::var_os(program.variable).filter(|path| !path.is_empty()) {
         Some(path) => PathBuf::from(path),
-        None if release.is_trial => build::net(build::Profile::Dev)?,
+        None if release.is_trial => build::net(build::Profile::Test)?,
         None => built(release, program)?,
     };
     let shell = &release.shell;
