@@ -219,13 +219,15 @@ impl Origin {
     }
 
     /// A source to which no route leads.
-    #[cfg(test)]
+    #[doc(hidden)]
+    #[must_use]
     pub(crate) fn nowhere() -> Self {
         Self::default()
     }
 
     /// A source that arrives on the first of some devices.
-    #[cfg(test)]
+    #[doc(hidden)]
+    #[must_use]
     pub(crate) fn on(links: Vec<ArrivalLink>, is_named: bool) -> Self {
         Self {
             interface: links.first().map(|link| link.index),
@@ -271,7 +273,8 @@ impl ArrivalLink {
         link
     }
 
-    #[cfg(test)]
+    #[doc(hidden)]
+    #[must_use]
     pub(crate) fn plain(index: u32, name: &str) -> Self {
         Self {
             index,

@@ -226,7 +226,7 @@ mod tests {
             assert_eq!(found.len(), most(step) + 1);
         }
         let tomorrow = at("2026-12-01T10:01:00Z");
-        assert_eq!(rates.expire(tomorrow).len(), most(Minute) + 1);
+        assert_eq!(rates.expire(tomorrow).len(), most(RateStep::Minute) + 1);
         assert_eq!(rates.since(RateStep::Minute, start).count(), 0);
         assert!(rates.since(RateStep::Hour, start).count() > 0);
         let later = at("2028-11-30T10:00:00Z");

@@ -36,20 +36,14 @@ async fn explain_says_pass_wherever_the_attempt_is_not_filtered() {
     let said = |view: &ExplainView| {
         (
             view.enforced,
-            view.verdict,
-            view.reason,
-            view.policies.verdict,
+            view.verdict.as_str(),
+            view.reason.as_str(),
+            view.policies.verdict.as_str(),
             view.agrees,
         )
     };
-    let dropped = (true, "drop".into(), "blocked".into(), "drop".into(), true);
-    let open = (
-        false,
-        "pass".into(),
-        "not-filtered".into(),
-        "drop".into(),
-        true,
-    );
+    let dropped = (true, "drop", "blocked", "drop", true);
+    let open = (false, "pass", "not-filtered", "drop", true);
 
     let view: ExplainView = agent
         .get("/v1/explain?source=10.0.0.9&interface=eth7")
