@@ -56,6 +56,14 @@
 #[allow(dead_code, reason = "the tests of `netpolicy-policy` use all of it")]
 mod arbitrary;
 
+#[cfg(test)]
+mod testing {
+    /// A word of the API, as it travels.
+    pub(crate) fn word<T: serde::de::DeserializeOwned>(text: &str) -> T {
+        serde_json::from_value(text.into()).unwrap()
+    }
+}
+
 pub mod agent;
 pub mod api;
 pub mod arrival;

@@ -1,5 +1,6 @@
 //! The client against small servers, well and badly behaved.
 
+use crate::testing::word;
 use std::io;
 
 use axum::Json;
@@ -332,8 +333,8 @@ async fn events_are_read_line_by_line_however_they_are_split() {
         destination_port: 5432,
         interface: "eth0".into(),
         scope: "host".into(),
-        reason: "blocked".into(),
-        action: "drop".into(),
+        reason: word("blocked"),
+        action: word("drop"),
         generation: 7,
         rule: None,
         policies: Vec::new(),

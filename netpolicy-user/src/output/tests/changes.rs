@@ -1,6 +1,7 @@
 //! Changes, events, and what holds for all views.
 
 use super::*;
+use crate::testing::word;
 
 fn changed() -> Changed {
     Changed {
@@ -132,8 +133,8 @@ fn denied() -> DeniedEvent {
         destination_port: 5432,
         interface: "eth0".into(),
         scope: "postgres".into(),
-        reason: "blocked".into(),
-        action: "drop".into(),
+        reason: word("blocked"),
+        action: word("drop"),
         generation: 7,
         rule: Some("office block 203.0.113.0/24".into()),
         policies: vec!["office".into()],
@@ -146,7 +147,7 @@ fn events_are_one_line_each() {
         source: "2001:db8::1".parse().unwrap(),
         destination: "2001:db8::2".parse().unwrap(),
         source_port: 0,
-        reason: "not-allowed".into(),
+        reason: word("not-allowed"),
         rule: None,
         ..denied()
     };

@@ -1,6 +1,7 @@
 //! What a verdict is, and why.
 
 use super::*;
+use crate::testing::word;
 
 #[test]
 fn explanation_names_its_rule() {
@@ -31,12 +32,12 @@ fn explanation_that_the_kernel_contradicts_is_a_fault() {
     let contradicted = ExplainView {
         port: None,
         scope: "host".into(),
-        verdict: "pass".into(),
-        reason: "no-policy".into(),
+        verdict: word("pass"),
+        reason: word("no-policy"),
         sentence: "no active policy governs the host".into(),
         policies: PoliciesSay {
-            verdict: "pass".into(),
-            reason: "no-policy".into(),
+            verdict: word("pass"),
+            reason: word("no-policy"),
             sentence: "no active policy governs the host".into(),
         },
         interface: None,
@@ -61,9 +62,9 @@ Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
 ",
     );
     let exempt = ExplainView {
-        reason: "bypass".into(),
+        reason: word("bypass"),
         policies: PoliciesSay {
-            reason: "bypass".into(),
+            reason: word("bypass"),
             ..contradicted.policies.clone()
         },
         ..contradicted.clone()
@@ -87,8 +88,8 @@ Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
 fn explanation_begins_with_nothing_is_filtered() {
     let detached = ExplainView {
         enforced: false,
-        verdict: "pass".into(),
-        reason: "not-filtered".into(),
+        verdict: word("pass"),
+        reason: word("not-filtered"),
         sentence: "detached by root: nothing is filtered until `netpolicy attach`".into(),
         matched: None,
         ..explanation()
@@ -111,8 +112,8 @@ Kernel         would agree: drop (blocked); not attached there
     );
     reads_back(&detached);
     let unknown = ExplainView {
-        verdict: "unknown".into(),
-        reason: "unknown".into(),
+        verdict: word("unknown"),
+        reason: word("unknown"),
         sentence: "whether it is filtered cannot be read: too many open files".into(),
         ..detached
     };
@@ -127,12 +128,12 @@ Kernel         would agree: drop (blocked); not attached there
 fn explanation_begins_with_other_rules_in_force() {
     let others = ExplainView {
         enforced: false,
-        verdict: "pass".into(),
-        reason: "not-blocked".into(),
+        verdict: word("pass"),
+        reason: word("not-blocked"),
         sentence: "the store is older than what is in force".into(),
         kernel: Some(KernelVerdict {
-            verdict: "pass".into(),
-            reason: "not-blocked".into(),
+            verdict: word("pass"),
+            reason: word("not-blocked"),
         }),
         other_rules_in_force: true,
         ..explanation()
@@ -159,10 +160,10 @@ fn explanation_begins_with_other_rules_in_force() {
 fn explanation_of_an_observed_scope_shows_the_policies_verdict() {
     let observed = ExplainView {
         enforced: false,
-        verdict: "pass".into(),
-        reason: "observed-blocked".into(),
+        verdict: word("pass"),
+        reason: word("observed-blocked"),
         policies: PoliciesSay {
-            reason: "observed-blocked".into(),
+            reason: word("observed-blocked"),
             ..explanation().policies
         },
         ..explanation()
@@ -178,15 +179,15 @@ fn explanation_of_an_observed_scope_shows_the_policies_verdict() {
 #[test]
 fn explanation_without_an_agent_shows_the_program_s_verdict() {
     let kernel = KernelVerdict {
-        verdict: "drop".into(),
-        reason: "blocked".into(),
+        verdict: word("drop"),
+        reason: word("blocked"),
     };
     let view = ProbeView {
         interface: Some("eth0".into()),
         arrival: Arrival::Asked,
         enforced: true,
-        verdict: "drop".into(),
-        reason: "blocked".into(),
+        verdict: word("drop"),
+        reason: word("blocked"),
         sentence: None,
         kernel,
     };
@@ -200,8 +201,8 @@ Interface   eth0
     );
     let unfiltered = ProbeView {
         enforced: false,
-        verdict: "pass".into(),
-        reason: "not-filtered".into(),
+        verdict: word("pass"),
+        reason: word("not-filtered"),
         sentence: Some("no interface is filtered".into()),
         ..view
     };

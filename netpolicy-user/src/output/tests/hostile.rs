@@ -1,5 +1,6 @@
 //! Text that others wrote, in every place of every view.
 
+use crate::testing::word;
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -75,8 +76,8 @@ fn everything(text: &str) -> usize {
     let counters = Counters {
         rows: vec![CounterRow {
             scope: "host".into(),
-            reason: "blocked".into(),
-            action: "drop".into(),
+            reason: word("blocked"),
+            action: word("drop"),
             packets: 1,
             since: None,
         }],
@@ -133,8 +134,8 @@ fn text_of_other_users_neither_steers_a_terminal_nor_forges_a_line() {
         destination_port: 2,
         interface: "eth0".into(),
         scope: "host".into(),
-        reason: "blocked".into(),
-        action: "drop".into(),
+        reason: word("blocked"),
+        action: word("drop"),
         generation: 1,
         rule: Some("office block 10.0.0.0/8".into()),
         policies: vec!["office".into()],

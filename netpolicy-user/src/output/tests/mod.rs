@@ -12,6 +12,7 @@ use super::*;
 use crate::api::*;
 use crate::model::ListKind;
 use crate::model::{Combine, Mode, OnDeny};
+use crate::testing::word;
 
 fn options() -> RenderOptions {
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
@@ -86,7 +87,7 @@ fn status() -> Status {
         enforcement: Enforcement {
             state: EnforcementState::Attached,
             detached: None,
-            engine: Some("lpm".into()),
+            engine: Some(word("lpm")),
             generation: 7,
             revision: 5,
             digest: "6f3a0c1255aa".repeat(5) + "0123",
@@ -322,8 +323,8 @@ SOURCE           SCOPE      LEFT      EXPIRES               GRANTED BY
 fn counters_are_listed_by_scope_and_reason() {
     let row = |scope: &str, reason: &str, action: &str, packets| CounterRow {
         scope: scope.into(),
-        reason: reason.into(),
-        action: action.into(),
+        reason: word(reason),
+        action: word(action),
         packets,
         since: (scope == "host").then(|| at("08:00:00")),
     };
@@ -365,13 +366,13 @@ fn explanation() -> ExplainView {
         arrival: Arrival::Route,
         enforced: true,
         scope: "postgres".into(),
-        verdict: "drop".into(),
+        verdict: word("drop"),
         answered: false,
-        reason: "blocked".into(),
+        reason: word("blocked"),
         sentence: "the source is on a block list".into(),
         policies: PoliciesSay {
-            verdict: "drop".into(),
-            reason: "blocked".into(),
+            verdict: word("drop"),
+            reason: word("blocked"),
             sentence: "the source is on a block list".into(),
         },
         ban: None,
@@ -394,8 +395,8 @@ fn explanation() -> ExplainView {
             "vpn (allow any, block 0)".into(),
         ],
         kernel: Some(KernelVerdict {
-            verdict: "drop".into(),
-            reason: "blocked".into(),
+            verdict: word("drop"),
+            reason: word("blocked"),
         }),
         kernel_error: None,
         agrees: true,

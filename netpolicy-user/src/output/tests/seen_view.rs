@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::Containment;
+use crate::testing::word;
 
 fn rule(text: &str, place: Option<&str>) -> RuleView {
     RuleView {
@@ -87,8 +88,8 @@ fn clients_say_since_when_they_are_connected_and_what_a_new_attempt_would_get() 
         forwarded: 0,
         since: Some(at("11:00:00")),
         idle_ms: Some(1_999),
-        verdict: "pass".into(),
-        reason: "allowed".into(),
+        verdict: word("pass"),
+        reason: word("allowed"),
         sentence: "unused".into(),
         matched: Some(MatchView {
             policy: "office".into(),
@@ -105,8 +106,8 @@ fn clients_say_since_when_they_are_connected_and_what_a_new_attempt_would_get() 
         forwarded: 1,
         since: None,
         idle_ms: None,
-        verdict: "drop".into(),
-        reason: "not-allowed".into(),
+        verdict: word("drop"),
+        reason: word("not-allowed"),
         sentence: "2001:db8::7 is not on the allow list of office".into(),
         matched: None,
         ..allowed.clone()
@@ -134,8 +135,8 @@ fn parts_of_a_network_are_ranges_or_networks() {
     let part = |first: &str, last: &str, verdict: &str, reason: &str| NetworkPart {
         first: first.parse().unwrap(),
         last: last.parse().unwrap(),
-        verdict: verdict.into(),
-        reason: reason.into(),
+        verdict: word(verdict),
+        reason: word(reason),
         sentence: "it is what it is".into(),
         matched: None,
         ban: None,

@@ -1,6 +1,7 @@
 //! The memory of sources: who came, hits of rules, rates.
 
 use super::*;
+use crate::testing::word;
 
 fn source(source: &str, verdict: SourceVerdict, reason: &str) -> SourceView {
     SourceView {
@@ -8,7 +9,7 @@ fn source(source: &str, verdict: SourceVerdict, reason: &str) -> SourceView {
         sources: 1,
         scope: "postgres".into(),
         verdict,
-        reason: reason.into(),
+        reason: word(reason),
         policy: None,
         list: None,
         named_list: None,
@@ -132,7 +133,7 @@ fn rates_are_lines_in_the_order_of_time() {
         time: at(time),
         scope: "host".into(),
         policy: policy.map(Into::into),
-        reason: "blocked".into(),
+        reason: word("blocked"),
         verdict: SourceVerdict::Denied,
         attempts: 800,
         sampled,
