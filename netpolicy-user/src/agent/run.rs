@@ -21,7 +21,7 @@ use super::http::app::App;
 use super::http::quota::Quota;
 use super::http::routes;
 use super::http::serve::{self, Connections};
-use super::http::{socket, standing};
+use super::http::{socket, standing, starting};
 use super::kernel::{EventSource, Inspection, interfaces};
 use super::notices::{FaultWatch, noticed};
 use super::observed::{self, Observations};
@@ -70,14 +70,22 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let writer =
         tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
-    let (mut writer, links) = writer.await??;
-    let observations = Observations::new(started);
-    writer.set_seen(Arc::new(observations.clone()));
     let start::Exclusive {
         socket,
         locks: _locks,
     } = place;
     let (listener, socket_file) = socket.into_parts();
+    let (stop, stopping) = watch::channel(false);
+    let (serving, served) = watch::channel(None);
+    let mut server = tokio::spawn(serve::serve(
+        listener,
+        starting::router(served),
+        Connections::within(descriptors),
+        stopping.clone(),
+    ));
+    let (mut writer, links) = writer.await??;
+    let observations = Observations::new(started);
+    writer.set_seen(Arc::new(observations.clone()));
 
     let attacher = writer.attacher();
     let (supervisor, mut writer_ended) = Supervisor::start(writer)?;
@@ -93,7 +101,6 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         reconciler.reconcile();
     })?;
     let hub = EventHub::default();
-    let (stop, stopping) = watch::channel(false);
     let app = App {
         supervisor: supervisor.clone(),
         inspector: Arc::new(Inspection {
@@ -107,19 +114,13 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         rates: Arc::default(),
         hub: hub.clone(),
         observations,
-        stopping: stopping.clone(),
+        stopping,
         started,
         bodies: Quota::new(standing::BODIES),
     };
     let keeper = remember(&config, &app)?;
     let mut tasks = background(&config, &app, new_sources, keeper.reports)?;
-    let limits = Connections::within(descriptors);
-    let mut server = tokio::spawn(serve::serve(
-        listener,
-        routes::router(app),
-        limits,
-        stopping,
-    ));
+    serving.send_replace(Some(routes::router(app)));
 
     let snapshot = supervisor.snapshot();
     tracing::info!(
