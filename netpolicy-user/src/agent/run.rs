@@ -23,6 +23,7 @@ use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing, starting};
 use super::kernel::{EventSource, Inspection, interfaces};
+use super::memory;
 use super::notices::{FaultWatch, noticed};
 use super::observed::{self, Observations};
 use super::rates::keep_counting;
@@ -133,6 +134,8 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     );
     service_manager::ready(&service_manager::line(&snapshot, &running.borrow(), &[]));
     drop(snapshot);
+    // What it took to read and compile millions of rules.
+    tokio::task::spawn_blocking(memory::give_back);
     tasks.spawn(reload_on_hangup(hangups, reloader));
 
     tokio::select! {

@@ -137,7 +137,7 @@ fn fill(
     maps.slot_info
         .set(slot, info, 0)
         .map_err(DatapathError::map("set", "SLOT_INFO"))?;
-    if let Some(bans) = bans
+    if let Some(bans) = bans.filter(|bans| !bans.is_empty())
         && let Err(error) = put_bans(maps, bans)
     {
         // Rules without bans are better than neither.
