@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_micros(500);
 const REVISION_AT: usize = 48;
 
 #[track_caller]
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {
         assert!(Instant::now() < deadline, "not within 20 s: {what}");
@@ -214,7 +214,7 @@ fn flood_is_judged_alike_during_upgrades_and_kills() {
         config: "hook = \"native\"\n".to_owned(),
         agent: false,
     });
-    let mut agent = started(&host, binary::netpolicy());
+    let first = started(&host, binary::netpolicy());
     host.ok(POLICY);
     host.ok(&format!("ban {BANNED} --for 1h"));
     host.ok("ban 10.0.8.0/24");
@@ -225,6 +225,7 @@ fn flood_is_judged_alike_during_upgrades_and_kills() {
     let over = AtomicBool::new(false);
     let judged = std::thread::scope(|scope| {
         let judging = scope.spawn(|| flood.run(|sender| judge_until(&over, sender)));
+        let mut agent = first;
         for round in 0..2 * times {
             if round % 4 == 0 {
                 agent.signal(Signal::SIGTERM);
@@ -242,7 +243,6 @@ fn flood_is_judged_alike_during_upgrades_and_kills() {
         over.store(true, Ordering::Relaxed);
         judging.join().unwrap()
     });
-    drop(agent);
     let rate = judged.sent as f64 / judged.sending.as_secs_f64() / 1e6;
     println!("{times} upgrades, {times} kills: {rate:.2} million attempts a second; {judged:?}");
     assert!(judged.sent > 100_000, "{judged:?}");
