@@ -372,10 +372,10 @@ calls! {
     slow_path: slow_path, tc_slow_path = slow::slow_path, () -> u32;
     judge_reading: judge_reading, tc_judge_reading
         = slow::judge_reading, (packed: u64, generation: u64, overrides: u64) -> u64;
-    judge_attempt: judge_attempt, tc_judge_attempt
-        = slow::judge_attempt, (packed: u64, generation: u64, overrides: u64) -> u64;
-    one_scope: one_scope, tc_one_scope
-        = slow::one_scope, (packed: u64, generation: u64, asked: u64, found: u64) -> u64;
+    in_scope: in_scope, tc_in_scope
+        = slow::in_scope, (packed: u64, generation: u64, asked: u64, found: u64) -> u64;
+    some_scopes: some_scopes, tc_some_scopes
+        = slow::some_scopes, (packed: u64, generation: u64, asked: u64, found: u64) -> u64;
     with_bans: with_bans, tc_with_bans
         = slow::with_bans, (generation: u64, overrides: u64, is_v6: u64) -> u64;
     answer: answer, tc_answer = answering::answer, (verdict: u32, generation: u64) -> u32;

@@ -7,11 +7,12 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use netpolicy_common::{
-    Control, HOST_SCOPE, MAX_SCOPES, Overrides, Reason, ScopeConfig, ScopeFlags, ScopeId,
-    list_slot_of, slot_of,
+    Control, HOST_SCOPE, Listing, MAX_SCOPES, Overrides, Reason, ScopeConfig, ScopeFlags, ScopeId,
+    slot_of,
 };
 use netpolicy_ebpf::{
-    Family, Judged, Load, Segment, Subject, banned, is_stricter, judge, other_reading, unclassified,
+    Family, Judged, Load, Segment, SourceLists, Subject, banned, is_stricter, judge, other_reading,
+    unclassified,
 };
 
 use crate::{
@@ -60,7 +61,8 @@ pub(crate) fn judge_reading<P: Packet>(
     match Segment::unpack(packed) {
         Segment::Pass(reason) => Verdict::new(HOST_SCOPE, reason).0,
         Segment::Judge(subject) if subject.is_attempt => {
-            packet.judge_attempt(packed, generation, overrides)
+            let port = subject.ports.destination;
+            judge_attempt(packet, packed, port, generation, overrides)
         }
         Segment::Judge(_) => {
             let control = Control {
@@ -93,6 +95,11 @@ impl Verdict {
     const fn of(scope: ScopeId, judged: Judged) -> Self {
         let answered = (matches!(judged, Judged::Answered(_)) as u64) << Self::ANSWERED;
         Self(Self::new(scope, judged.reason()).0 | answered)
+    }
+
+    #[inline(always)]
+    const fn is_dropped(self) -> bool {
+        self.0 & 0xff == Reason::UnclassifiedDropped as u64
     }
 
     #[inline(always)]
@@ -136,28 +143,20 @@ pub(crate) fn reason_of(number: u64) -> Reason {
 /// Judges a connection attempt: failsafe port, service of the port, bypass, ban, lists, in this
 /// order. The answer is a [`Verdict`].
 #[inline(always)]
-pub(crate) fn judge_attempt<P: Packet>(
+fn judge_attempt<P: Packet>(
     packet: P,
     packed: u64,
+    port: u16,
     generation: u64,
     overrides: u64,
 ) -> u64 {
-    let Segment::Judge(subject) = Segment::unpack(packed) else {
-        return Verdict::new(HOST_SCOPE, Reason::Malformed).0;
-    };
-    let control = Control {
-        generation,
-        overrides: Overrides(overrides),
-    };
-    let (scope, config) = match govern(generation, subject.ports.destination) {
-        Ok(governing) => governing,
-        Err(reason) => return Verdict::new(HOST_SCOPE, reason).0,
-    };
-    let judged = match subject.addresses.family {
-        Family::V4 => in_scope::<_, SourceV4, 4>(packet, subject, &control, scope, config),
-        Family::V6 => in_scope::<_, SourceV6, 16>(packet, subject, &control, scope, config),
-    };
-    Verdict::of(scope, judged).0
+    match govern(generation, port) {
+        Ok((scope, _)) => {
+            let asked = asked(u64::from(scope), Overrides(overrides));
+            packet.in_scope(packed, generation, asked, ATTEMPT)
+        }
+        Err(reason) => Verdict::new(HOST_SCOPE, reason).0,
+    }
 }
 
 /// Judges a packet whose port could not be found by every scope that could govern it: the
@@ -166,22 +165,11 @@ pub(crate) fn judge_attempt<P: Packet>(
 #[inline(always)]
 fn strictest<P: Packet>(packet: P, packed: u64, control: &Control) -> (ScopeId, Reason) {
     let mut found = Verdict::NONE;
-    let head = slot_head(control.generation);
-    for (at, word) in (0..).step_by(64).zip(head.unclassified.words()) {
-        let (mut scopes, mut scope) = (*word, at);
-        for _ in 0..64 {
-            if scopes == 0 {
-                break;
-            }
-            if scopes & 1 != 0 {
-                let asked = asked(scope, control.overrides);
-                found = Verdict(packet.one_scope(packed, control.generation, asked, found.0));
-                if found.0 & 0xff == Reason::UnclassifiedDropped as u64 {
-                    return found.unpack();
-                }
-            }
-            scopes >>= 1;
-            scope += 1;
+    for first in (0..u64::from(MAX_SCOPES)).step_by(SOME) {
+        let asked = asked(first, control.overrides);
+        found = Verdict(packet.some_scopes(packed, control.generation, asked, found.0));
+        if found.is_dropped() {
+            break;
         }
     }
     if found.0 == 0 {
@@ -189,6 +177,35 @@ fn strictest<P: Packet>(packet: P, packed: u64, control: &Control) -> (ScopeId, 
     } else {
         found.unpack()
     }
+}
+
+/// Scopes in a word of a set of them.
+const SOME: usize = 64;
+
+/// What the scopes of a word, of which `asked` names the first, make of the [`Verdict`] of those
+/// before them. A function of its own, so that the verifier walks one word and not all.
+#[inline(always)]
+pub(crate) fn some_scopes<P: Packet>(
+    packet: P,
+    packed: u64,
+    generation: u64,
+    asked: u64,
+    found: u64,
+) -> u64 {
+    let words = slot_head(generation).unclassified.words();
+    let (mut asked, mut found) = (asked, Verdict(found));
+    let mut scopes = words[(asked as u32 % MAX_SCOPES) as usize / SOME];
+    for _ in 0..SOME {
+        if scopes == 0 || found.is_dropped() {
+            break;
+        }
+        if scopes & 1 != 0 {
+            found = Verdict(packet.in_scope(packed, generation, asked, found.0));
+        }
+        scopes >>= 1;
+        asked += 1;
+    }
+    found.0
 }
 
 /// A scope and what is looked up before its lists, in one number: above the scope's 16 bits
@@ -199,36 +216,18 @@ fn asked(scope: u64, overrides: Overrides) -> u64 {
     u64::from(overrides.ban_set()) << 32 | has_bypasses << 16 | scope
 }
 
-/// What one scope makes of the [`Verdict`] of those before it. `asked`: see [`asked`].
+/// In place of the [`Verdict`] of scopes before: the packet is an attempt, so only one is asked.
+const ATTEMPT: u64 = u64::MAX;
+
+/// What a scope makes of an unclassified packet after those before it, as their [`Verdict`]
+/// says. `judged`: what it makes of its source.
 #[inline(always)]
-pub(crate) fn one_scope<P: Packet>(
-    packet: P,
-    packed: u64,
-    generation: u64,
-    asked: u64,
-    found: u64,
-) -> u64 {
-    let Segment::Judge(subject) = Segment::unpack(packed) else {
-        return found;
-    };
-    let Some(governance) = maps::GOVERNANCE.get(slot_of(generation)) else {
-        return found;
-    };
-    let scope = (asked as u32 % MAX_SCOPES) as ScopeId;
-    let config = &governance.scopes[usize::from(scope)];
-    let control = Control {
-        generation,
-        overrides: Overrides::new((asked >> 16) as u32 & 1, (asked >> 32) as u32),
-    };
+fn after(found: u64, judged: Reason, generation: u64, scope: ScopeId) -> u64 {
     // Whose port is not known is never answered.
-    let judged = match subject.addresses.family {
-        Family::V4 => in_scope::<_, SourceV4, 4>(packet, subject, &control, scope, config),
-        Family::V6 => in_scope::<_, SourceV6, 16>(packet, subject, &control, scope, config),
-    };
-    match unclassified(judged.reason()) {
+    match unclassified(judged) {
         Reason::UnclassifiedPassed => found,
         // Of a service without policies only a ban says anything.
-        Reason::Bypass if found != Verdict::NONE.0 || !has_policies(config, scope) => found,
+        Reason::Bypass if found != Verdict::NONE.0 || !has_policies(generation, scope) => found,
         Reason::ObservedUnclassified if found & 0xff == Reason::ObservedUnclassified as u64 => {
             found
         }
@@ -238,15 +237,54 @@ pub(crate) fn one_scope<P: Packet>(
 
 /// Whether policies govern a scope: those of the host it always has.
 #[inline(always)]
-fn has_policies(config: &ScopeConfig, scope: ScopeId) -> bool {
+fn has_policies(generation: u64, scope: ScopeId) -> bool {
+    let has = |config: &ScopeConfig, flag| config.flags.has(flag);
     scope == HOST_SCOPE
-        || config.flags.has(ScopeFlags::OWN_LISTS)
-        || config.flags.has(ScopeFlags::HOST_LISTS)
+        || config_of(generation, u64::from(scope)).is_some_and(|config| {
+            has(config, ScopeFlags::OWN_LISTS) || has(config, ScopeFlags::HOST_LISTS)
+        })
 }
 
-/// Bypass, then bans, then lists.
+/// What a scope is configured as.
 #[inline(always)]
-fn in_scope<P: Packet, S: Source<Address = [u8; N]>, const N: usize>(
+fn config_of<'a>(generation: u64, scope: u64) -> Option<&'a ScopeConfig> {
+    let governance = maps::GOVERNANCE.get(slot_of(generation))?;
+    Some(&governance.scopes[(scope as u32 % MAX_SCOPES) as usize])
+}
+
+/// What a scope makes of a packet's source: bypass, then bans, then lists. `asked`: see [`asked`];
+/// `found`: the [`Verdict`] of the scopes before, or [`ATTEMPT`]. The answer is a [`Verdict`].
+#[inline(always)]
+pub(crate) fn in_scope<P: Packet>(
+    packet: P,
+    packed: u64,
+    generation: u64,
+    asked: u64,
+    found: u64,
+) -> u64 {
+    let (Segment::Judge(subject), Some(config)) =
+        (Segment::unpack(packed), config_of(generation, asked))
+    else {
+        return found;
+    };
+    let control = Control {
+        generation,
+        overrides: Overrides::new((asked >> 16) as u32 & 1, (asked >> 32) as u32),
+    };
+    let scope = (asked as u32 % MAX_SCOPES) as ScopeId;
+    let judged = match subject.addresses.family {
+        Family::V4 => by_source::<_, SourceV4, 4>(packet, subject, &control, scope, config),
+        Family::V6 => by_source::<_, SourceV6, 16>(packet, subject, &control, scope, config),
+    };
+    if found == ATTEMPT {
+        Verdict::of(scope, judged).0
+    } else {
+        after(found, judged.reason(), generation, scope)
+    }
+}
+
+#[inline(always)]
+fn by_source<P: Packet, S: Source<Address = [u8; N]>, const N: usize>(
     packet: P,
     subject: Subject,
     control: &Control,
@@ -257,7 +295,7 @@ fn in_scope<P: Packet, S: Source<Address = [u8; N]>, const N: usize>(
     let Some(address) = frame.load::<N>(subject.addresses.at) else {
         return Judged::Quietly(Reason::Malformed);
     };
-    let source = S::new(address, list_slot_of(slot_of(control.generation)));
+    let source = S::new(address, slot_of(control.generation));
     if bypassed(&source, control, scope) {
         return Judged::Quietly(Reason::Bypass);
     }
@@ -317,7 +355,18 @@ fn with_bans_in<P: Packet, L: FlatSource>(
     let judged = if lists.is_banned(overrides, scope) {
         Judged::Quietly(banned(config.flags))
     } else {
-        judge(&lists, config, || &slot_head(generation).host, scope)
+        let host = || &slot_head(generation).host;
+        judge(&Apart(lists, slot_of(generation)), config, host, scope)
     };
     Verdict::of(scope, judged)
+}
+
+/// A source whose lists, those of this slot, are asked in a function of their own.
+struct Apart<L>(L, u32);
+
+impl<L: FlatSource> SourceLists for Apart<L> {
+    #[inline(always)]
+    fn listed(&self, _: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Listing {
+        self.0.listed_apart(self.1, scope, only())
+    }
 }

@@ -1,7 +1,9 @@
 //! A packet's source: its lists and bans in either engine, and its bypasses.
 
 use aya_ebpf::btf_maps::{LpmTrie, lpm_trie::Key};
-use netpolicy_common::{HOST_SCOPE, Listing, Overrides, SCOPE_BITS, ScopeConfig, ScopeId, key};
+use netpolicy_common::{
+    HOST_SCOPE, Listing, Overrides, SCOPE_BITS, ScopeConfig, ScopeId, key, list_slot_of,
+};
 use netpolicy_ebpf::SourceLists;
 
 use crate::{
@@ -14,8 +16,8 @@ pub(crate) trait Source: SourceLists {
     /// Network order.
     type Address;
 
-    /// A source that the LPM engine looks up in this slot of its lists.
-    fn new(address: Self::Address, list_slot: u32) -> Self;
+    /// A source that is looked up in the lists of this slot.
+    fn new(address: Self::Address, slot: u32) -> Self;
 
     /// Whether a bypass of this very scope is live at `now`, in nanoseconds since boot.
     fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool;
@@ -57,7 +59,7 @@ macro_rules! source {
     ($name:ident, $bytes:literal, $key:path, $aligned:ident, $flat:ident, $block:ident, $allow:ident, $bypass:ident, $ban:ident) => {
         /// A source of this family.
         pub(crate) struct $name {
-            list_slot: u32,
+            slot: u32,
             address: [u8; $bytes],
         }
 
@@ -70,21 +72,17 @@ macro_rules! source {
 
         impl SourceLists for $name {
             #[inline(always)]
-            fn listed(
-                &self,
-                config: &ScopeConfig,
-                scope: ScopeId,
-                only: impl Fn() -> bool,
-            ) -> Listing {
+            fn listed(&self, _: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Listing {
                 if maps::engine_is_flat() {
-                    return $flat::from(self.address).listed(config, scope, only);
+                    return $flat::from(self.address).listed_apart(self.slot, scope, only());
                 }
+                let list_slot = list_slot_of(self.slot);
                 let key = self.key(scope);
                 let holds =
                     |trie: &LpmTrie<_, u8, { maps::TRIE_ENTRIES }>| trie.get(&key.key).is_some();
-                if maps::$block.get(self.list_slot).is_some_and(holds) {
+                if maps::$block.get(list_slot).is_some_and(holds) {
                     Listing::Blocked
-                } else if only() && maps::$allow.get(self.list_slot).is_some_and(holds) {
+                } else if only() && maps::$allow.get(list_slot).is_some_and(holds) {
                     Listing::Allowed
                 } else {
                     Listing::Neither
@@ -96,8 +94,8 @@ macro_rules! source {
             type Address = [u8; $bytes];
 
             #[inline(always)]
-            fn new(address: Self::Address, list_slot: u32) -> Self {
-                Self { list_slot, address }
+            fn new(address: Self::Address, slot: u32) -> Self {
+                Self { slot, address }
             }
 
             #[inline(always)]

@@ -2,7 +2,7 @@
 
 use clap::{ValueEnum, builder::PossibleValue};
 
-use crate::{bans, passing};
+use crate::{bans, passing, start};
 
 /// A part of one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,12 +11,15 @@ pub(crate) enum Part {
     Passing(passing::Part),
     /// Of `bans`.
     Bans(bans::Part),
+    /// Of `start`.
+    Start(start::Part),
 }
 
 impl ValueEnum for Part {
     fn value_variants<'a>() -> &'a [Self] {
         use bans::Part::{BannedFlood, Bulk, Churn, Clients};
         use passing::Part::{Bridge, Drops, Flood, Postgres, Stream, Tap, Tun, Veth};
+        use start::Part::{Early, Idle, TakeOver};
 
         const {
             &[
@@ -32,6 +35,9 @@ impl ValueEnum for Part {
                 Self::Bans(Clients),
                 Self::Bans(Churn),
                 Self::Bans(BannedFlood),
+                Self::Start(Early),
+                Self::Start(TakeOver),
+                Self::Start(Idle),
             ]
         }
     }
@@ -40,6 +46,7 @@ impl ValueEnum for Part {
         match self {
             Self::Passing(part) => part.to_possible_value(),
             Self::Bans(part) => part.to_possible_value(),
+            Self::Start(part) => part.to_possible_value(),
         }
     }
 }

@@ -56,6 +56,7 @@ pub struct DatabaseHost {
     clients: NetNs,
     db: NetNs,
     dir: tempfile::TempDir,
+    binary: Option<PathBuf>,
 }
 
 /// A configuration with the engine and the hook that tests run against, unless it names them.
@@ -123,11 +124,17 @@ impl DatabaseHost {
             clients,
             db,
             dir,
+            binary: None,
         };
         if options.agent {
             host.start_agent();
         }
         host
+    }
+
+    /// Runs another `netpolicy` from now on than the one under test.
+    pub fn use_binary(&mut self, binary: &Path) {
+        self.binary = Some(binary.to_owned());
     }
 
     /// Starts the agent and waits until it filters.
@@ -236,7 +243,11 @@ impl DatabaseHost {
     /// The same in another namespace.
     #[must_use]
     pub fn command_in(&self, ns: &NetNs) -> std::process::Command {
-        let mut command = ns.command(&binary::netpolicy().display().to_string());
+        let binary = self
+            .binary
+            .as_deref()
+            .unwrap_or_else(|| binary::netpolicy());
+        let mut command = ns.command(&binary.display().to_string());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("NETPOLICY_") || text == "SSH_CONNECTION" {

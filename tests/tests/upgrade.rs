@@ -4,14 +4,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aya::maps::{Array, Map, MapData};
 use netpolicy_common::Build;
 use netpolicy_tests::command::{assert_has, run};
+use netpolicy_tests::flood::{Flood, Port, Sender};
 use netpolicy_tests::host::NIC;
+use netpolicy_tests::process::Process;
+use netpolicy_tests::shifting::{Always, Probe};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, Options, binary, pins};
+use nix::sys::signal::Signal;
 
 const ALLOWED: &str = "10.0.0.1";
 const BLOCKED: &str = "10.66.0.1";
@@ -24,7 +29,7 @@ const PAUSE: Duration = Duration::from_micros(500);
 const REVISION_AT: usize = 48;
 
 #[track_caller]
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {
         assert!(Instant::now() < deadline, "not within 20 s: {what}");
@@ -142,6 +147,107 @@ fn upgrades_under_traffic_misjudge_no_attempt() {
         "{} answers to {sent} attempts",
         of(ALLOWED)
     );
+}
+
+/// What became of a flood's frames.
+#[derive(Debug, Default)]
+struct Judged {
+    sent: u64,
+    /// Lost around the program: what it would have made of them is not known.
+    lost: u64,
+    /// Of denied sources, let through.
+    let_in: u64,
+    /// Of the allowed source, in bursts without loss, dropped.
+    kept_out: u64,
+    /// Time in bursts.
+    sending: Duration,
+}
+
+/// The flood's probes: the first is allowed, the others are not.
+fn probes() -> Vec<Probe> {
+    let probe = |(source, always): (&str, _)| Probe {
+        source: source.parse().unwrap(),
+        port: 5432,
+        always,
+    };
+    let denied = [BLOCKED, BANNED, "10.0.8.1", "10.66.99.99"].map(|s| (s, Always::Denied));
+    let all = std::iter::once((ALLOWED, Always::Passed)).chain(denied);
+    all.map(probe).collect()
+}
+
+/// Sends until it is over.
+fn judge_until(over: &AtomicBool, sender: &mut Sender) -> Judged {
+    let mut judged = Judged::default();
+    while !over.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        let burst = sender.burst();
+        judged.sending += begun.elapsed();
+        judged.sent += burst.sent;
+        judged.lost += burst.lost;
+        for (probe, is_through) in burst.blocks.iter().flat_map(|block| &block.frames) {
+            match (probe, is_through) {
+                (0, false) if burst.is_whole() => judged.kept_out += 1,
+                (1.., true) => judged.let_in += 1,
+                _ => {}
+            }
+        }
+    }
+    judged
+}
+
+/// Starts an agent and waits until it has taken over.
+fn started(host: &DatabaseHost, binary: &Path) -> Process {
+    let command = with_binary(host, binary, &["agent", "--interface", NIC]);
+    let mut agent = Process::start(command, &host.file("agent.log"));
+    wait_until("the agent has taken over", || {
+        assert!(agent.ended().is_none(), "{}", agent.log());
+        let status = host.status();
+        status["agent"]["pid"] == agent.pid() && status["enforcement"]["state"] == "attached"
+    });
+    agent
+}
+
+/// With `NETPOLICY_TEST_LONG` 20 upgrades and 20 kills; the rate is told.
+#[test]
+fn flood_is_judged_alike_during_upgrades_and_kills() {
+    let host = DatabaseHost::with(&Options {
+        config: "hook = \"native\"\n".to_owned(),
+        agent: false,
+    });
+    let first = started(&host, binary::netpolicy());
+    host.ok(POLICY);
+    host.ok(&format!("ban {BANNED} --for 1h"));
+    host.ok("ban 10.0.8.0/24");
+    let other = other_build(&host);
+    let times = if rounds() > 6 { 20 } else { 1 };
+    let [from, to] = [host.clients(), host.db()].map(|ns| Port { ns, interface: NIC });
+    let mut flood = Flood::new(from, to, &probes());
+    let over = AtomicBool::new(false);
+    let judged = std::thread::scope(|scope| {
+        let judging = scope.spawn(|| flood.run(|sender| judge_until(&over, sender)));
+        let mut agent = first;
+        for round in 0..2 * times {
+            if round % 4 == 0 {
+                agent.signal(Signal::SIGTERM);
+                assert!(agent.wait(Duration::from_secs(20)).success());
+            }
+            // The end of a process that is dropped is SIGKILL.
+            drop(agent);
+            // An upgrade, then the same build after a kill.
+            let next = [other.as_path(), binary::netpolicy()][round / 2 % 2];
+            if round % 6 == 4 {
+                pretend_other_abi(&host);
+            }
+            agent = started(&host, next);
+        }
+        over.store(true, Ordering::Relaxed);
+        judging.join().unwrap()
+    });
+    let rate = judged.sent as f64 / judged.sending.as_secs_f64() / 1e6;
+    println!("{times} upgrades, {times} kills: {rate:.2} million attempts a second; {judged:?}");
+    assert!(judged.sent > 100_000, "{judged:?}");
+    assert!(judged.lost < judged.sent / 10, "{judged:?}");
+    assert_eq!((judged.let_in, judged.kept_out), (0, 0), "{judged:?}");
 }
 
 /// As where the system's image was replaced while the host was down.

@@ -15,7 +15,7 @@ use crate::workspace;
 /// When something does not build, or a benchmark fails.
 pub(crate) fn bench(args: &[String]) -> Result<()> {
     let has = |wanted: &[&str]| args.iter().any(|arg| wanted.contains(&arg.as_str()));
-    let is_quick = has(&["--quick"]) && !has(&["passing", "bans"]);
+    let is_quick = has(&["--quick"]) && !has(&["passing", "bans", "start"]);
     setup::setup(if is_quick || has(&["--help", "-h"]) {
         Purpose::Run
     } else {

@@ -15,7 +15,7 @@ const TAGS: usize = 128;
 const TAG_STRIDES: usize = REACH / VLAN_LEN / TAGS;
 
 /// Extension headers of a stride; and strides. None has less than 8 bytes.
-const EXTENSIONS: usize = 64;
+const EXTENSIONS: usize = 256;
 const EXTENSION_STRIDES: usize = REACH / 8 / EXTENSIONS;
 
 const VLAN_LEN: usize = 4;

@@ -31,12 +31,12 @@
 //! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `feeds`, `held`, `in_force`, `kernel`, `memory`, `notices`, `progress`, `rehearsal`, `snapshot`, `tally`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |
-//! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `banned`, `snapshot` |
+//! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `banned`, `memory`, `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
 //! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `connected`, `error`, `events`, `feeds`, `in_force`, `kernel`, `memory`, `notices`, `observed`, `rates`, `rehearsal`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `bans`, `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
 //! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
-//! | `run` | the agent's run, from its locks to its last word | `banned`, `connected`, `events`, `http`, `kernel`, `next_boot`, `notices`, `observed`, `rates`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
+//! | `run` | the agent's run, from its locks to its last word | `banned`, `connected`, `events`, `http`, `kernel`, `memory`, `next_boot`, `notices`, `observed`, `rates`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
 //!
 //! Enforcement does not need it: it may crash, stop or be replaced at any time,
 //! and nothing that is in force changes. It must never take enforcement down by

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use super::banned::{self, BanCursor, BanPart};
+use super::memory;
 use super::snapshot::Snapshot;
 use crate::compiler::Ruleset;
 use crate::config::{Config, EngineChoice};
@@ -210,6 +211,8 @@ async fn write(
         }
         let now = Timestamp::now().as_second();
         early::write(&state_dir, &ruleset, revision, now)?;
+        // The pages of all lists, once more.
+        memory::give_back();
         Ok(Some(WrittenSnapshot { digest, revision }))
     };
     in_background(work).await?

@@ -21,8 +21,9 @@ use super::http::app::App;
 use super::http::quota::Quota;
 use super::http::routes;
 use super::http::serve::{self, Connections};
-use super::http::{socket, standing};
+use super::http::{socket, standing, starting};
 use super::kernel::{EventSource, Inspection, interfaces};
+use super::memory;
 use super::notices::{FaultWatch, noticed};
 use super::observed::{self, Observations};
 use super::rates::keep_counting;
@@ -70,14 +71,22 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let writer =
         tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
-    let (mut writer, links) = writer.await??;
-    let observations = Observations::new(started);
-    writer.set_seen(Arc::new(observations.clone()));
     let start::Exclusive {
         socket,
         locks: _locks,
     } = place;
     let (listener, socket_file) = socket.into_parts();
+    let (stop, stopping) = watch::channel(false);
+    let (serving, served) = watch::channel(None);
+    let mut server = tokio::spawn(serve::serve(
+        listener,
+        starting::router(served),
+        Connections::within(descriptors),
+        stopping.clone(),
+    ));
+    let (mut writer, links) = writer.await??;
+    let observations = Observations::new(started);
+    writer.set_seen(Arc::new(observations.clone()));
 
     let attacher = writer.attacher();
     let (supervisor, mut writer_ended) = Supervisor::start(writer)?;
@@ -93,7 +102,6 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         reconciler.reconcile();
     })?;
     let hub = EventHub::default();
-    let (stop, stopping) = watch::channel(false);
     let app = App {
         supervisor: supervisor.clone(),
         inspector: Arc::new(Inspection {
@@ -107,19 +115,13 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         rates: Arc::default(),
         hub: hub.clone(),
         observations,
-        stopping: stopping.clone(),
+        stopping,
         started,
         bodies: Quota::new(standing::BODIES),
     };
     let keeper = remember(&config, &app)?;
     let mut tasks = background(&config, &app, new_sources, keeper.reports)?;
-    let limits = Connections::within(descriptors);
-    let mut server = tokio::spawn(serve::serve(
-        listener,
-        routes::router(app),
-        limits,
-        stopping,
-    ));
+    serving.send_replace(Some(routes::router(app)));
 
     let snapshot = supervisor.snapshot();
     tracing::info!(
@@ -132,6 +134,8 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     );
     service_manager::ready(&service_manager::line(&snapshot, &running.borrow(), &[]));
     drop(snapshot);
+    // What it took to read and compile millions of rules.
+    tokio::task::spawn_blocking(memory::give_back);
     tasks.spawn(reload_on_hangup(hangups, reloader));
 
     tokio::select! {

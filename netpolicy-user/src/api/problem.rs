@@ -113,6 +113,8 @@ pub enum ErrorCode {
     RequestTimeout,
     /// The agent serves as many callers as it can.
     Busy,
+    /// The agent is starting: only its status is refused meanwhile, everything else waits.
+    Starting,
     /// The agent is stopping.
     Stopping,
     /// The kernel has no memory, or the disk is full.

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use super::ANSWER_TIMEOUT;
 use super::http::ExchangeError;
-use crate::api::ProblemDetails;
+use crate::api::{ErrorCode, ProblemDetails};
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -106,13 +106,14 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether no agent is at work: none is there, or it hangs.
+    /// Whether no agent is at work: none is there, it is only starting, or it hangs.
     #[must_use]
     pub fn is_agent_missing(&self) -> bool {
-        matches!(
-            self,
-            Self::NoAgent { .. } | Self::Silent { .. } | Self::Busy { .. }
-        )
+        match self {
+            Self::NoAgent { .. } | Self::Silent { .. } | Self::Busy { .. } => true,
+            Self::Refused { body, .. } => body.code == ErrorCode::Starting,
+            _ => false,
+        }
     }
 }
 

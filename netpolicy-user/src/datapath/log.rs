@@ -1,13 +1,12 @@
 //! What a program built for debugging logs.
 
-use aya::Ebpf;
 use aya_log::EbpfLogger;
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// Prints the program's log with this process's own, for as long as it runs. Only the
-/// process that loaded the program can: the log's map is not pinned.
-pub(super) fn forward(ebpf: &mut Ebpf) {
-    let logger = match EbpfLogger::init(ebpf) {
+/// Prints a program's log with this process's own, for as long as it runs; and those of all that
+/// were loaded together with it, which have one map for that.
+pub(super) fn forward(program: u32) {
+    let logger = match EbpfLogger::init_from_id(program) {
         Ok(logger) => logger,
         Err(error) => return tracing::warn!(%error, "cannot read the program's log"),
     };

@@ -192,15 +192,13 @@ pub(super) fn make_control(dir: &Path) -> Result<(), DatapathError> {
         .map_err(|source| DatapathError::Pin { path: pin, source })
 }
 
-/// What the control map holds.
-pub(super) fn control_bytes(dir: &Path) -> Result<Box<[u8; size_of::<Head>()]>, DatapathError> {
-    let map = Map::Array(shaped::<Head>(dir, CONTROL, 1)?);
-    let array: Array<MapData, [u8; size_of::<Head>()]> =
-        Array::try_from(map).map_err(DatapathError::map("open", CONTROL))?;
-    let head = array
-        .get(&0, 0)
-        .map_err(DatapathError::map("read", CONTROL))?;
-    Ok(Box::new(head))
+/// The name of the pin of a map that is called so in the object file; `None`: it has none.
+pub(super) fn pin_of(name: &str) -> Option<&'static str> {
+    if name == CONTROL_SECTION {
+        return Some(CONTROL);
+    }
+    let mut pinned = PINNED.iter().map(|(pin, _)| *pin);
+    pinned.find(|pin| *pin == name)
 }
 
 fn control(dir: &Path, writable: bool) -> Result<ControlPage, DatapathError> {

@@ -1,33 +1,34 @@
 //! Loading the program: for XDP and for tc ingress, at each for interfaces with Ethernet headers
 //! and for those without, and once more as it is asked.
 
+mod object;
+mod variant;
+
 use std::{
-    cell::OnceCell,
-    fs, io,
+    fs,
+    os::fd::{AsFd as _, BorrowedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{
-    Ebpf, EbpfLoader, include_bytes_aligned,
+    include_bytes_aligned,
     programs::{
         ProgramError, ProgramFd, ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp,
     },
 };
 use aya_obj::programs::XdpAttachType;
-use netpolicy_common::{Engine, Head};
+use netpolicy_common::Engine;
 
 use super::{
     DatapathError, Hook, LinkLayer,
     maps::{self, Maps},
     pins,
-    retry::five_times_while,
-    sys::link::Kind,
+    sys::link::{self, Kind},
 };
 use variant::{UNPINNED, VARIANTS, Variant};
 
+pub(super) use object::ObjectFile;
 pub(super) use variant::Subset;
-
-mod variant;
 
 /// The program's object file, built from `netpolicy-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
@@ -100,39 +101,24 @@ pub(super) fn digest() -> [u8; 32] {
 /// Loads all variants, or a part of them, over the maps pinned in `dir`, making and pinning those
 /// that are missing. Nothing is replaced by it until [`put_in_place`].
 pub(super) fn load(engine: Engine, dir: &Path, part: Subset<'_>) -> Result<(), DatapathError> {
-    load_by(loader(), engine, dir, part)
+    load_over(&ObjectFile::open(dir)?, engine, dir, part)
 }
 
-/// The same by a loader that was made before.
-pub(super) fn load_by(
-    loader: EbpfLoader<'static>,
+/// The same over maps that were opened or made before.
+pub(super) fn load_over(
+    object: &ObjectFile,
     engine: Engine,
     dir: &Path,
     part: Subset<'_>,
 ) -> Result<(), DatapathError> {
-    maps::make_control(dir)?;
     clear(dir);
-    let engine = engine as u32;
-    let variables = VARIANTS.each_ref().map(Variables::of);
-    // One loader for all, which borrows these from now on.
-    let mut loader: EbpfLoader<'_> = loader;
-    set_up(&mut loader, &engine, dir)?;
-    let mut opened = Vec::new();
-    let mut at = 0;
-    for together in VARIANTS.chunk_by(|one, next| one.globals() == next.globals()) {
-        if together.iter().any(|variant| part.has(variant)) {
-            opened.push((variables[at].open_object(&mut loader, dir)?, together));
-        }
-        at += together.len();
-    }
+    let groups = VARIANTS.chunk_by(|one, next| one.globals() == next.globals());
+    let groups = groups.map(|group| group.iter().filter(|variant| part.has(variant)).collect());
+    let groups = groups.filter(|group: &Vec<_>| !group.is_empty());
     // The verifier takes most of the time, and verifies several at once for who may load any.
     std::thread::scope(|scope| {
-        let loading = opened.into_iter().map(|(mut ebpf, together)| {
-            scope.spawn(move || {
-                let mut those = together.iter().filter(|variant| part.has(variant));
-                those.try_for_each(|v| load_to(&mut ebpf, v, &new_pin(dir, v.pin)))
-            })
-        });
+        let loading =
+            groups.map(|group| scope.spawn(move || load_group(object, engine, dir, &group)));
         // All of them begin before the first is waited for.
         let loading: Vec<_> = loading.collect();
         let mut done = Ok(());
@@ -141,70 +127,45 @@ pub(super) fn load_by(
             done = done.and(joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
         done
-    })
-}
-
-/// A loader. It parses the kernel's BTF, needed or not, which takes as long as to verify a program.
-pub(super) fn loader() -> EbpfLoader<'static> {
-    let mut loader = EbpfLoader::new();
-    // The programs read no kernel structure, so there is nothing to relocate by it.
-    loader.btf(None);
-    loader
-}
-
-/// Makes it load the object over the maps pinned in `dir`.
-fn set_up<'a>(
-    loader: &mut EbpfLoader<'a>,
-    engine: &'a u32,
-    dir: &Path,
-) -> Result<(), DatapathError> {
-    loader.override_global("ENGINE", engine, true);
-    loader.map_max_entries("CPUS", maps::possible_cpus()?);
-    for (name, _) in maps::PINNED {
-        loader.map_pin_path(name, dir.join(name));
+    })?;
+    #[cfg(feature = "program-log")]
+    if let Some(variant) = VARIANTS.iter().find(|variant| part.has(variant)) {
+        let program = open_as(variant, &new_pin(dir, variant.pin))?;
+        super::log::forward(program.info().map_err(DatapathError::Verify)?.id());
     }
-    loader.map_pin_path(maps::CONTROL_SECTION, dir.join(maps::CONTROL));
     Ok(())
 }
 
-/// Values of the program's variables for one variant. The loader borrows them.
-struct Variables {
-    probe: u32,
-    bare_ip: u32,
-    control: OnceCell<Box<[u8; size_of::<Head>()]>>,
+/// Loads variants that have the same values of variables.
+fn load_group(
+    object: &ObjectFile,
+    engine: Engine,
+    dir: &Path,
+    group: &[&'static Variant],
+) -> Result<(), DatapathError> {
+    let Some(first) = group.first() else {
+        return Ok(());
+    };
+    object.load(group, &variables(engine, first), |variant, program| {
+        pin(program.as_fd(), &new_pin(dir, variant.pin))
+    })
 }
 
-impl Variables {
-    fn of(variant: &Variant) -> Self {
-        Self {
-            probe: u32::from(variant.is_probe),
-            bare_ip: u32::from(variant.link_layer == LinkLayer::None),
-            control: OnceCell::new(),
-        }
-    }
+/// Values of the program's variables.
+fn variables(engine: Engine, variant: &Variant) -> [(&'static str, u32); 3] {
+    [
+        ("ENGINE", engine as u32),
+        ("PROBE", variant.is_probe.into()),
+        ("BARE_IP", (variant.link_layer == LinkLayer::None).into()),
+    ]
+}
 
-    /// The object with these values, and with nothing loaded yet.
-    fn open_object<'a>(
-        &'a self,
-        loader: &mut EbpfLoader<'a>,
-        dir: &Path,
-    ) -> Result<Ebpf, DatapathError> {
-        loader.override_global("PROBE", &self.probe, true);
-        loader.override_global("BARE_IP", &self.bare_ip, true);
-        // The loader writes all variables, so this one is set to its present value. What other
-        // programs count between this read and that write, some milliseconds, is lost.
-        let control = maps::control_bytes(dir)?;
-        let control = self.control.get_or_init(|| control);
-        loader.override_global(maps::CONTROL, control.as_slice(), true);
-        let ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
-        #[cfg(feature = "program-log")]
-        let ebpf = {
-            let mut ebpf = ebpf;
-            super::log::forward(&mut ebpf);
-            ebpf
-        };
-        Ok(ebpf)
-    }
+fn pin(program: BorrowedFd<'_>, path: &Path) -> Result<(), DatapathError> {
+    link::pin(program, path).map_err(|source| DatapathError::Pins {
+        action: "pin",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Removes what a crash left that was loaded and not put in place.
@@ -234,39 +195,6 @@ pub(super) fn put_in_place(dir: &Path, part: Subset<'_>) -> Result<(), DatapathE
 
 fn new_pin(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}_NEW"))
-}
-
-/// Loads again where a signal interrupted the verifier (kernel/bpf/verifier.c: `do_check` answers
-/// `EAGAIN`): five times in all, as libbpf does.
-fn uninterrupted(load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), DatapathError> {
-    let is_interrupted = |error: &ProgramError| match error {
-        ProgramError::LoadError { io_error, .. } => io_error.kind() == io::ErrorKind::WouldBlock,
-        _ => false,
-    };
-    five_times_while(is_interrupted, load).map_err(DatapathError::load)
-}
-
-fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), DatapathError> {
-    let program = ebpf
-        .program_mut(variant.entry)
-        .ok_or(DatapathError::IncompleteObject("program"))?;
-    let pinned = match variant.kind {
-        Kind::Xdp => {
-            let program: &mut Xdp = program.try_into().map_err(DatapathError::Verify)?;
-            uninterrupted(|| program.load())?;
-            program.pin(pin)
-        }
-        Kind::Tc => {
-            let program: &mut SchedClassifier =
-                program.try_into().map_err(DatapathError::Verify)?;
-            uninterrupted(|| program.load())?;
-            program.pin(pin)
-        }
-    };
-    pinned.map_err(|source| DatapathError::Pin {
-        path: pin.to_path_buf(),
-        source,
-    })
 }
 
 /// The loaded program, as interfaces run it.
@@ -329,8 +257,6 @@ pub(super) fn open_probe(dir: &Path) -> Result<Program, DatapathError> {
 }
 
 /// Loads the program that is asked in place of [`Programs::at`], over the maps pinned in `dir`.
-/// As with every load, what programs count meanwhile may be lost; nothing may be put in force
-/// meanwhile.
 pub(super) fn load_probe(
     kind: Kind,
     link_layer: LinkLayer,
@@ -341,15 +267,14 @@ pub(super) fn load_probe(
     let Some(variant) = UNPINNED.iter().find(is_it) else {
         return open_probe(dir);
     };
-    let (engine, variables) = (engine as u32, Variables::of(variant));
-    let mut loader = loader();
-    set_up(&mut loader, &engine, dir)?;
-    let mut ebpf = variables.open_object(&mut loader, dir)?;
-    let pin = new_pin(dir, "ASKED");
-    let _ = fs::remove_file(&pin);
-    load_to(&mut ebpf, variant, &pin)?;
-    let program = open_as(variant, &pin);
-    let _ = fs::remove_file(&pin);
+    let path = new_pin(dir, "ASKED");
+    let _ = fs::remove_file(&path);
+    let object = ObjectFile::open(dir)?;
+    object.load(&[variant], &variables(engine, variant), |_, program| {
+        pin(program.as_fd(), &path)
+    })?;
+    let program = open_as(variant, &path);
+    let _ = fs::remove_file(&path);
     program
 }
 

@@ -25,10 +25,10 @@ pub(super) fn while_out_of_memory<T>(
 }
 
 /// Tries five times in all, as long as an error is worth it.
-pub(super) fn five_times_while<E>(
+pub(super) fn five_times_while<T, E>(
     is_worth_it: impl Fn(&E) -> bool,
-    mut load: impl FnMut() -> Result<(), E>,
-) -> Result<(), E> {
+    mut load: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
     for _ in 1..5 {
         match load() {
             Err(error) if is_worth_it(&error) => {}

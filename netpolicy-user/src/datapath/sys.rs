@@ -11,6 +11,7 @@ use aya_obj::generated::{bpf_attr, bpf_cmd};
 use netpolicy_common::{BanHead, BanScopes, CpuState, Governance, Head, Overrides, SlotHead};
 
 pub(super) mod link;
+pub(super) mod object;
 
 /// The calling thread's network namespace: a number that no other has until the next
 /// boot (`SO_NETNS_COOKIE`, Linux 5.14).

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     apply::resident,
-    report::{BanFigure, Report},
+    report::{Report, TurnFigure},
 };
 
 /// Bans that end in a second, and that come.
@@ -102,8 +102,8 @@ pub(super) fn run(report: &mut Report, plan: Plan) {
     let values = [cpu, after[0] - before[0], after[1] - before[1]];
     let targets = [Some(CPU), Some(MEMORY), None];
     for (at, unit) in ["of a core", "MiB", "MiB"].into_iter().enumerate() {
-        let figure = BanFigure::of(FIGURE[at], "netpolicy", plan.many, unit, &[values[at]]);
-        report.ban(BanFigure {
+        let figure = TurnFigure::of(FIGURE[at], "netpolicy", plan.many, unit, &[values[at]]);
+        report.ban(TurnFigure {
             target: targets[at],
             is_less_better: true,
             ..figure

@@ -16,7 +16,7 @@ use crate::{
     choice::Choice,
     lists::{self, Family, Kind},
     random::Random,
-    report::{BanFigure, Report},
+    report::{Report, TurnFigure},
 };
 
 /// What bans are compared with.
@@ -120,7 +120,7 @@ struct Ratio {
 impl Turns<'_> {
     fn report(&self, report: &mut Report) {
         for (name, values) in self.columns {
-            report.ban(BanFigure::of(
+            report.ban(TurnFigure::of(
                 self.figure,
                 name,
                 self.entries,
@@ -135,11 +135,11 @@ impl Turns<'_> {
                 continue;
             };
             let ratios: Vec<f64> = of.iter().zip(to).map(|(of, to)| of / to).collect();
-            report.ban(BanFigure {
+            report.ban(TurnFigure {
                 against: Some(ratio.to),
                 target: ratio.target,
                 is_less_better: self.is_less_better,
-                ..BanFigure::of(self.figure, ratio.of, self.entries, "times", &ratios)
+                ..TurnFigure::of(self.figure, ratio.of, self.entries, "times", &ratios)
             });
         }
     }

@@ -1,12 +1,12 @@
 //! Output of measurements: a table, or JSON lines.
 
-mod bans;
 mod bound;
 mod passing;
+mod turns;
 
-pub(crate) use bans::{BAN_TITLES, BanFigure};
 pub(crate) use bound::{Bound, TITLES};
 pub(crate) use passing::{Offloads, PASSING_TITLES, Passing, short, shown_target};
+pub(crate) use turns::{TURN_TITLES, TurnFigure};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -83,7 +83,8 @@ pub(crate) struct Report {
     pub(crate) bounds: Vec<Bound>,
     pub(crate) passing: Vec<Passing>,
     pub(crate) offloads: Vec<Offloads>,
-    pub(crate) bans: Vec<BanFigure>,
+    pub(crate) bans: Vec<TurnFigure>,
+    pub(crate) start: Vec<TurnFigure>,
 }
 
 impl Report {
@@ -98,6 +99,7 @@ impl Report {
             passing: Vec::new(),
             offloads: Vec::new(),
             bans: Vec::new(),
+            start: Vec::new(),
         };
         if json {
             eprintln!("{}", report.machine.machine);
@@ -139,9 +141,14 @@ impl Report {
         self.offloads.push(offloads);
     }
 
-    pub(crate) fn ban(&mut self, figure: BanFigure) {
+    pub(crate) fn ban(&mut self, figure: TurnFigure) {
         self.print_json(&figure);
         self.bans.push(figure);
+    }
+
+    pub(crate) fn start(&mut self, figure: TurnFigure) {
+        self.print_json(&figure);
+        self.start.push(figure);
     }
 
     fn print_json(&self, value: &impl Serialize) {
@@ -211,9 +218,12 @@ impl Report {
             right_align(&mut table, &[3, 4, 5, 6]);
             println!("\n{table}");
         }
-        if !self.bans.is_empty() {
-            let mut table = table(&BAN_TITLES);
-            for row in &self.bans {
+        for rows in [&self.bans, &self.start] {
+            if rows.is_empty() {
+                continue;
+            }
+            let mut table = table(&TURN_TITLES);
+            for row in rows {
                 table.add_row(row.cells());
             }
             right_align(&mut table, &[3, 4, 5]);

@@ -1,9 +1,9 @@
 //! Results as files: JSON lines, a page, and plots.
 
-mod bans;
 mod page;
 mod passing;
 mod plot;
+mod turns;
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use std::{
 
 use serde::Serialize;
 
-use crate::report::Report;
+use crate::report::{Report, TurnFigure};
 
 /// Writes all measurements into a directory, replacing its former content: figures of traffic
-/// that passes, and of bans, to files of their own.
+/// that passes, of bans and of starts, to files of their own.
 pub(crate) fn save(dir: &Path, report: &Report) {
     fs::create_dir_all(dir).expect("make the directory for results");
     let plots = plot::all(&report.rates, &report.figures);
@@ -25,9 +25,15 @@ pub(crate) fn save(dir: &Path, report: &Report) {
         files.push(("passing.jsonl".to_owned(), passing_lines(report)));
         files.push(("passing.md".to_owned(), passing::page(report)));
     }
-    if !report.bans.is_empty() {
-        files.push(("bans.jsonl".to_owned(), ban_lines(report)));
-        files.push(("bans.md".to_owned(), bans::page(report)));
+    for (title, name, rows) in [
+        ("Bans", "bans", &report.bans),
+        ("Start", "start", &report.start),
+    ] {
+        if !rows.is_empty() {
+            files.push((format!("{name}.jsonl"), turn_lines(report, rows)));
+            let page = turns::page(title, name, &report.machine, rows);
+            files.push((format!("{name}.md"), page));
+        }
     }
     if !(report.rates.is_empty() && report.bounds.is_empty() && report.figures.is_empty()) {
         files.push(("results.jsonl".to_owned(), json_lines(report)));
@@ -65,9 +71,9 @@ fn passing_lines(report: &Report) -> String {
     lines.collect()
 }
 
-fn ban_lines(report: &Report) -> String {
+fn turn_lines(report: &Report, rows: &[TurnFigure]) -> String {
     let machine = line(&report.machine);
-    let rows = report.bans.iter().map(line);
+    let rows = rows.iter().map(line);
     std::iter::once(machine).chain(rows).collect()
 }
 

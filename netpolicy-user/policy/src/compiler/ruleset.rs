@@ -7,9 +7,11 @@ use netpolicy_common::{
     Action, FAILSAFE_SCOPE, HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId,
 };
 
+use rayon::prelude::*;
 use zerocopy::IntoBytes as _;
 
-use super::PrefixSet;
+use super::scope::MANY;
+use super::{Prefix, PrefixSet, Prefixes};
 use crate::model::evaluate::observed_unless;
 
 /// What one generation enforces, in all scopes and both families.
@@ -151,6 +153,14 @@ impl Ruleset {
     /// hash yet: little for a ruleset that shares most with one before.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
+        if self.entries() >= MANY as u64 {
+            for scope in &self.scopes {
+                for list in [&scope.block, &scope.allow] {
+                    hash_chunks(&list.v4);
+                    hash_chunks(&list.v6);
+                }
+            }
+        }
         let mut bytes = DIGEST_CONTEXT.to_vec();
         const {
             assert!(
@@ -169,6 +179,14 @@ impl Ruleset {
         }
         blake3::hash(&bytes).into()
     }
+}
+
+/// Computes the hashes of a list's chunks, where they are not known yet, on all processors.
+fn hash_chunks<P: Prefix>(list: &Prefixes<P>) {
+    let chunks: Vec<_> = list.chunks().collect();
+    chunks.par_iter().for_each(|chunk| {
+        chunk.hash();
+    });
 }
 
 impl ScopeRules {

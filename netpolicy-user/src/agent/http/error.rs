@@ -40,6 +40,12 @@ pub enum HttpError {
     /// The resource is there, but does not do that.
     #[error("{0}")]
     WrongMethod(String),
+    /// The agent does not know yet what is to be enforced.
+    #[error(
+        "the agent (pid {}) is starting: it reads its store and takes over what is in force",
+        std::process::id()
+    )]
+    Starting,
 }
 
 impl HttpError {
@@ -50,7 +56,7 @@ impl HttpError {
             Self::Agent(error) => status_of(error.kind(), error.code()),
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy(_) | Self::Starting => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
         }
@@ -66,6 +72,7 @@ impl HttpError {
             Self::Busy(_) => ErrorCode::Busy,
             Self::TooSlow { .. } => ErrorCode::RequestTimeout,
             Self::WrongMethod(_) => ErrorCode::MethodNotAllowed,
+            Self::Starting => ErrorCode::Starting,
         }
     }
 
@@ -80,6 +87,7 @@ impl HttpError {
             Self::TooMany(_) => "wait until one of them has ended, then try again",
             Self::Busy(_) => "try again in a moment, or as root",
             Self::TooSlow { .. } => "send the request at once, and try again",
+            Self::Starting => "try again in a moment",
             Self::WrongMethod(_) => return None,
         };
         Some(hint.to_owned())

@@ -14,5 +14,6 @@ pub mod scopes;
 pub mod serve;
 pub mod socket;
 pub mod standing;
+pub mod starting;
 pub mod throttle;
 pub mod views;

@@ -22,6 +22,8 @@ pub(in crate::datapath) struct FlatBans {
     kernel: KernelMemory,
     /// What the memory holds; `None`: it is to be rebuilt.
     held: Option<Arc<BanLists>>,
+    /// Whether what was prepared last is what is in force: no ban.
+    stays_empty: bool,
 }
 
 impl FlatBans {
@@ -36,6 +38,7 @@ impl FlatBans {
         Ok(Self {
             kernel: KernelMemory::starting_at(maps, Region::BANS, first_chunk, slots)?,
             held: None,
+            stays_empty: false,
         })
     }
 
@@ -49,7 +52,13 @@ impl FlatBans {
         maps: &mut Maps,
         target: &Arc<BanLists>,
     ) -> Result<(), DatapathError> {
-        let slot = ban_slot_of(next_set(maps.control.overrides()));
+        let overrides = maps.control.overrides();
+        // Most hosts have none: no memory is taken for that.
+        self.stays_empty = target.is_empty() && self.held.is_none() && overrides.ban_set() == 0;
+        if self.stays_empty {
+            return Ok(());
+        }
+        let slot = ban_slot_of(next_set(overrides));
         self.kernel.wait_for_readers(slot)?;
         let held = self.held.take();
         let held = held.filter(|held| target.entries() >= held.entries() / SHRINK);
@@ -93,6 +102,9 @@ impl FlatBans {
 
     /// One store puts the set in force.
     pub(in crate::datapath) fn commit(&mut self, maps: &Maps) {
+        if self.stays_empty {
+            return;
+        }
         let before = maps.control.overrides();
         let set = match &self.held {
             // The next one is to be another slot than the one that was given up last.

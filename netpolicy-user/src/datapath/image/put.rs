@@ -1,11 +1,10 @@
 //! Putting an image in force where nothing is.
 //!
 //! The verifier takes most of the time. So the programs that the interfaces run are loaded first,
-//! and the others once those filter.
+//! while the maps are filled, and the others once those filter.
 
 use std::sync::Arc;
 
-use aya::EbpfLoader;
 use netpolicy_common::{Engine, SlotInfo, slot_of};
 
 use super::{ImageError, ImageReader};
@@ -18,7 +17,7 @@ use crate::datapath::{
     install::{NO_PROGRAM, set_build},
     maps::Maps,
     pins::Pins,
-    program::{self, Subset},
+    program::{self, ObjectFile, Subset},
     requirements::check_system,
 };
 
@@ -54,7 +53,7 @@ pub fn enforce_image(
         needed => Subset::Of(needed),
     };
     let program = image.head.program;
-    let (mut maps, loader) = match install(&pins, &links, image, options.bans.as_ref(), first) {
+    let (mut maps, object) = match install(&pins, &links, image, options.bans.as_ref(), first) {
         Ok(installed) => installed,
         Err(error) => {
             pins.remove_next();
@@ -62,8 +61,8 @@ pub fn enforce_image(
         }
     };
     let mut attached = attach_each(&links, interfaces, instead);
-    if let (Subset::Of(needed), Some(loader)) = (first, loader) {
-        let completed = complete(&pins, &links, &maps, loader, Subset::AllBut(needed));
+    if let Subset::Of(needed) = first {
+        let completed = complete(&pins, &links, &maps, &object, Subset::AllBut(needed));
         if let Err(error) = completed {
             // What is pinned is of no build, so the agent loads all of it again.
             tracing::warn!(%error, "not all programs could be loaded: the agent loads them");
@@ -79,38 +78,50 @@ pub fn enforce_image(
     Ok(attached)
 }
 
-/// Returns a loader for the other programs, if there are any.
+/// Returns also what loads the other programs.
 fn install(
     pins: &Pins,
     links: &Links,
-    mut image: ImageReader,
+    image: ImageReader,
     bans: Option<&Arc<BanLists>>,
     first: Subset<'_>,
-) -> Result<(Maps, Option<EbpfLoader<'static>>), ImageError> {
+) -> Result<(Maps, ObjectFile), ImageError> {
     let next = pins.begin_next()?;
-    // The verifier takes as long as the pages of some hundred thousand entries.
-    let (loaded, pages, loader) = std::thread::scope(|scope| {
+    let object = ObjectFile::open(&next)?;
+    let mut maps = Maps::open(&next, true)?;
+    // The verifier takes longer than all that is written to maps, which no packet sees yet.
+    let (loaded, filled) = std::thread::scope(|scope| {
         let loading = scope.spawn(|| {
-            program::load(ENGINE, &next, first)?;
-            program::put_in_place(&next, first)?;
-            let maps = Maps::open(&next, true)?;
-            let programs = program::open_part_over(&next, ENGINE, &maps, first)?;
-            Ok::<_, DatapathError>((maps, programs))
+            program::load_over(&object, ENGINE, &next, first)?;
+            program::put_in_place(&next, first)
         });
-        let mut pages = LoosePages::default();
-        let read = image.pages(|page| pages.push(page));
-        // While the verifier is at work.
-        let loader = matches!(first, Subset::Of(_)).then(program::loader);
+        let filled = fill(&mut maps, image, bans);
         let loaded = loading.join();
         (
             loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            read.map(|()| pages),
-            loader,
+            filled,
         )
     });
-    let pages = pages?;
-    let (mut maps, programs) = loaded?;
-    pages.place(&maps)?;
+    filled?;
+    loaded?;
+    let programs = program::open_part_over(&next, ENGINE, &maps, first)?;
+    maps.control.set_generation(GENERATION);
+    // Until all of it is there: an agent that finds a part of it replaces that without a gap.
+    set_build(&mut maps, ENGINE, NO_PROGRAM)?;
+    links.replace(programs)?;
+    pins.promote_next()?;
+    Ok((maps, object))
+}
+
+/// Writes everything but the generation, which puts it in force.
+fn fill(
+    maps: &mut Maps,
+    mut image: ImageReader,
+    bans: Option<&Arc<BanLists>>,
+) -> Result<(), ImageError> {
+    let mut pages = LoosePages::default();
+    image.pages(|page| pages.push(page))?;
+    pages.place(maps)?;
     let slot = slot_of(GENERATION);
     if let Some(governance) = maps.governance.get_mut(slot as usize) {
         *governance = *image.governance;
@@ -126,18 +137,13 @@ fn install(
     maps.slot_info
         .set(slot, info, 0)
         .map_err(DatapathError::map("set", "SLOT_INFO"))?;
-    if let Some(bans) = bans
-        && let Err(error) = put_bans(&mut maps, bans)
+    if let Some(bans) = bans.filter(|bans| !bans.is_empty())
+        && let Err(error) = put_bans(maps, bans)
     {
         // Rules without bans are better than neither.
         tracing::warn!(%error, "bans are not in force until the agent starts");
     }
-    maps.control.set_generation(GENERATION);
-    // Until all of it is there: an agent that finds a part of it replaces that without a gap.
-    set_build(&mut maps, ENGINE, NO_PROGRAM)?;
-    links.replace(programs)?;
-    pins.promote_next()?;
-    Ok((maps, loader))
+    Ok(())
 }
 
 fn put_bans(maps: &mut Maps, bans: &Arc<BanLists>) -> Result<(), DatapathError> {
@@ -151,11 +157,11 @@ fn complete(
     pins: &Pins,
     links: &Links,
     maps: &Maps,
-    loader: EbpfLoader<'static>,
+    object: &ObjectFile,
     rest: Subset<'_>,
 ) -> Result<(), DatapathError> {
     let live = pins.live();
-    program::load_by(loader, ENGINE, &live, rest)?;
+    program::load_over(object, ENGINE, &live, rest)?;
     program::put_in_place(&live, rest)?;
     let (programs, _) = program::open_over(&live, ENGINE, maps)?;
     links.replace(programs)

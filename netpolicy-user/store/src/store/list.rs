@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::chunk::{self, Anchor};
-use super::objects::{self, ObjectId, ObjectKind, Objects};
+use super::objects::{self, Body, ObjectId, ObjectKind, Objects};
 use crate::model::list::{ListBuilder, RuleChunk};
 use crate::model::{RuleList, counted};
 
@@ -122,52 +124,159 @@ pub(super) fn get(
     id: &ObjectId,
     known: &[Known],
 ) -> Result<Known, StoreError> {
-    let (sources, chunks) = objects::get(objects, ObjectKind::List, id, |body| {
-        let stored = decode(body)?;
-        let sources: Vec<Box<str>> = stored
-            .sources
-            .iter()
-            .map(|name| Box::from(&**name))
-            .collect();
-        Ok((sources, stored.chunks))
-    })?;
-    let count: usize = chunks.iter().map(|chunk| chunk.rules as usize).sum();
     let there = chunks_there(known);
-    let mut builder = ListBuilder::default();
-    let mut rules = Vec::new();
-    for stored in &chunks {
-        // A rule's source is a number, which stands for any name.
-        if let Some((theirs, chunk)) = there.get(&stored.id)
-            && theirs.anchors == stored.anchors
-        {
-            builder.share(chunk);
-            continue;
+    let read = ReadList::read(objects, id, &there)?;
+    read.decode(&there)
+        .map_err(|detail| objects.corrupt(detail))
+}
+
+/// Reads lists, of which `known` chunks are shared, in their order. While one is read, others are
+/// decoded: that takes longer.
+///
+/// # Errors
+/// As [`get`].
+pub(super) fn get_all(
+    objects: &dyn Objects,
+    ids: &[ObjectId],
+    known: &[Known],
+) -> Result<Vec<Known>, StoreError> {
+    let threads = available_parallelism().map_or(1, usize::from).min(THREADS);
+    if threads == 1 || ids.len() < 2 {
+        return ids.iter().map(|id| get(objects, id, known)).collect();
+    }
+    let there = chunks_there(known);
+    let (send, receive) = sync_channel::<(usize, ReadList)>(threads);
+    let receive = Mutex::new(receive);
+    let next = || {
+        let receive = receive.lock().unwrap_or_else(PoisonError::into_inner);
+        receive.recv().ok()
+    };
+    let decode = || {
+        let mut decoded = Vec::new();
+        while let Some((at, list)) = next() {
+            decoded.push((at, list.decode(&there)));
         }
-        objects::get(objects, ObjectKind::Chunk, &stored.id, |body| {
-            chunk::decode(body, &stored.anchors, &mut rules)
-        })?;
-        rules.drain(..).for_each(|rule| builder.push(rule));
-    }
-    let list = builder.finish(sources);
-    if list.len() != count {
-        let detail = format!(
-            "list {id} has {}, expected {count}",
-            counted(list.len(), "rule", "rules")
-        );
-        return Err(objects.corrupt(detail));
-    }
-    let sizes = list.chunks().iter().map(|chunk| chunk.rules().len());
-    // Divided in another way than today's, they cannot be shared with the list.
-    let alike = sizes.eq(chunks.iter().map(|chunk| chunk.rules as usize));
-    Ok(Known {
-        id: *id,
-        list,
-        chunks: if alike { chunks.into() } else { Arc::default() },
+        decoded
+    };
+    std::thread::scope(|scope| {
+        let decoding: Vec<_> = (0..threads).map(|_| scope.spawn(decode)).collect();
+        let mut read = Ok(());
+        for (at, id) in ids.iter().enumerate() {
+            match ReadList::read(objects, id, &there) {
+                // They wait until there is nothing more.
+                Ok(list) => drop(send.send((at, list))),
+                Err(error) => {
+                    read = Err(error);
+                    break;
+                }
+            }
+        }
+        drop(send);
+        let mut decoded = Vec::new();
+        for thread in decoding {
+            let joined = thread.join();
+            decoded.extend(joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        read?;
+        decoded.sort_unstable_by_key(|(at, _)| *at);
+        let lists = decoded.into_iter().map(|(_, list)| list);
+        lists
+            .map(|list| list.map_err(|detail| objects.corrupt(detail)))
+            .collect()
     })
 }
 
+/// Threads that decode lists, at the most: reading is done by one.
+const THREADS: usize = 4;
+
+/// A list as it was read: its chunks are not decoded yet.
+struct ReadList {
+    id: ObjectId,
+    sources: Vec<Box<str>>,
+    chunks: Vec<StoredChunk>,
+    /// `None`: of a chunk that is shared.
+    bodies: Vec<Option<Body>>,
+}
+
+/// Chunks of known lists, by their ids.
+type ChunksThere<'a> = HashMap<ObjectId, (&'a StoredChunk, &'a Arc<RuleChunk>)>;
+
+impl ReadList {
+    fn read(
+        objects: &dyn Objects,
+        id: &ObjectId,
+        there: &ChunksThere<'_>,
+    ) -> Result<Self, StoreError> {
+        let (sources, chunks) = objects::get(objects, ObjectKind::List, id, |body| {
+            let stored = decode(body)?;
+            let sources: Vec<Box<str>> = stored
+                .sources
+                .iter()
+                .map(|name| Box::from(&**name))
+                .collect();
+            Ok((sources, stored.chunks))
+        })?;
+        let bodies = chunks.iter().map(|stored| match shared(there, stored) {
+            Some(_) => Ok(None),
+            None => Body::read(objects, ObjectKind::Chunk, &stored.id).map(Some),
+        });
+        let bodies = bodies.collect::<Result<_, _>>()?;
+        Ok(Self {
+            id: *id,
+            sources,
+            chunks,
+            bodies,
+        })
+    }
+
+    /// The list; in words what is wrong with it.
+    fn decode(self, there: &ChunksThere<'_>) -> Result<Known, String> {
+        let Self {
+            id,
+            sources,
+            chunks,
+            bodies,
+        } = self;
+        let count: usize = chunks.iter().map(|chunk| chunk.rules as usize).sum();
+        let mut builder = ListBuilder::default();
+        let mut rules = Vec::new();
+        for (stored, body) in chunks.iter().zip(bodies) {
+            match (body, shared(there, stored)) {
+                (Some(body), _) => {
+                    body.decode(|body| chunk::decode(body, &stored.anchors, &mut rules))?;
+                    rules.drain(..).for_each(|rule| builder.push(rule));
+                }
+                (None, Some(chunk)) => builder.share(chunk),
+                (None, None) => return Err(format!("list {id}: a chunk was not read")),
+            }
+        }
+        let list = builder.finish(sources);
+        if list.len() != count {
+            return Err(format!(
+                "list {id} has {}, expected {count}",
+                counted(list.len(), "rule", "rules")
+            ));
+        }
+        let sizes = list.chunks().iter().map(|chunk| chunk.rules().len());
+        // Divided in another way than today's, they cannot be shared with the list.
+        let alike = sizes.eq(chunks.iter().map(|chunk| chunk.rules as usize));
+        Ok(Known {
+            id,
+            list,
+            chunks: if alike { chunks.into() } else { Arc::default() },
+        })
+    }
+}
+
+/// The chunk of a known list that is a stored one. A rule's source is a number, which stands for
+/// any name.
+fn shared<'a>(there: &ChunksThere<'a>, stored: &StoredChunk) -> Option<&'a Arc<RuleChunk>> {
+    let (theirs, chunk) = there.get(&stored.id)?;
+    (theirs.anchors == stored.anchors).then_some(*chunk)
+}
+
 /// The chunks of known lists, by their ids.
-fn chunks_there(known: &[Known]) -> HashMap<ObjectId, (&StoredChunk, &Arc<RuleChunk>)> {
+fn chunks_there(known: &[Known]) -> ChunksThere<'_> {
     let chunks = known
         .iter()
         .flat_map(|known| known.chunks.iter().zip(known.list.chunks()));

@@ -114,6 +114,61 @@ pub(super) fn put(
     Ok(id)
 }
 
+/// An object's body as it was read: what it is worth is not known yet.
+pub(super) struct Body {
+    kind: ObjectKind,
+    id: ObjectId,
+    /// `None`: there is none.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Body {
+    /// Copies an object's body, to be decoded elsewhere.
+    ///
+    /// # Errors
+    /// Failures to read.
+    pub(super) fn read(
+        objects: &dyn Objects,
+        kind: ObjectKind,
+        id: &ObjectId,
+    ) -> Result<Self, StoreError> {
+        let mut bytes = None;
+        objects.read(id, &mut |body| bytes = Some(body.to_vec()))?;
+        Ok(Self {
+            kind,
+            id: *id,
+            bytes,
+        })
+    }
+
+    /// What it holds, after checking that it is what its name says.
+    ///
+    /// # Errors
+    /// In words, as [`get`].
+    pub(super) fn decode<T>(
+        &self,
+        decode: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let Self { kind, id, bytes } = self;
+        checked(*kind, id, bytes.as_deref(), decode)
+            .map_err(|detail| format!("{} {id}: {detail}", kind.name()))
+    }
+}
+
+/// Decodes a body that is there and is what its name says.
+fn checked<T>(
+    kind: ObjectKind,
+    id: &ObjectId,
+    body: Option<&[u8]>,
+    decode: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Result<T, String> {
+    match body {
+        None => Err("it is missing".to_owned()),
+        Some(body) if kind.id(body) == *id => decode(body),
+        Some(_) => Err("its content does not match its hash".to_owned()),
+    }
+}
+
 /// Reads an object, after checking that it is what its name says.
 ///
 /// # Errors
@@ -126,14 +181,13 @@ pub(super) fn get<T>(
     decode: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<T, StoreError> {
     let mut decode = Some(decode);
-    let mut found = Err("it is missing".to_owned());
-    // The body is lent, not given: copying every chunk would cost a pass more.
+    let mut found = None;
+    // The body is lent, not given.
     objects.read(id, &mut |body| {
-        found = match decode.take() {
-            Some(decode) if kind.id(body) == *id => decode(body),
-            _ => Err("its content does not match its hash".to_owned()),
-        };
+        let decode = decode.take();
+        found = decode.map(|decode| checked(kind, id, Some(body), decode));
     })?;
+    let found = found.unwrap_or_else(|| Err("it is missing".to_owned()));
     found.map_err(|detail| objects.corrupt(format!("{} {id}: {detail}", kind.name())))
 }
 

@@ -51,12 +51,17 @@ pub(super) fn get(
 ) -> Result<(State, Vec<Known>), StoreError> {
     let document = objects::get(objects, ObjectKind::State, id, Document::decode)?;
     let mut lists: Vec<Known> = Vec::new();
+    let mut missing = Vec::new();
     for id in document.lists() {
-        if find(&lists, &id).is_none() {
-            let found = find(known, &id).cloned();
-            lists.push(found.map_or_else(|| list::get(objects, &id, known), Ok)?);
+        if find(&lists, &id).is_some() || missing.contains(&id) {
+            continue;
+        }
+        match find(known, &id) {
+            Some(found) => lists.push(found.clone()),
+            None => missing.push(id),
         }
     }
+    lists.extend(list::get_all(objects, &missing, known)?);
     let state = document
         .into_state(|id| find(&lists, id).map(|known| known.list.clone()))
         .map_err(|detail| objects.corrupt(format!("state {id}: {detail}")))?;

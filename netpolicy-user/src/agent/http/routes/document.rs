@@ -104,7 +104,7 @@ fn add_common_answers(operation: &mut Operation) {
         (
             true,
             "503",
-            "The agent is stopping, or all callers together ask too much of it.",
+            "The agent is starting or stopping, or all callers together ask too much of it.",
         ),
         (
             has_input,

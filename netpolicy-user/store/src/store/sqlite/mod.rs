@@ -189,6 +189,12 @@ impl SqliteStore {
         });
     }
 
+    /// Gives back the memory of pages of lists, which are hardly ever read again.
+    fn forget_pages(&self) {
+        // Best effort: it is memory, and little.
+        let _ = self.conn.execute_batch("PRAGMA shrink_memory");
+    }
+
     /// Makes sure that what was committed is kept.
     fn committed(&mut self) -> Result<(), StoreError> {
         // Unknown, it is not compared before the next change.
@@ -280,6 +286,7 @@ impl Store for SqliteStore {
         let (mut state, mut lists) = state::get(&self.db(), &self.known, &state)?;
         feeds::fill(self.db(), &self.known, &mut state, &mut lists)?;
         self.known = lists;
+        self.forget_pages();
         Ok(Stored {
             state,
             revision,
@@ -491,6 +498,7 @@ impl Store for SqliteStore {
 
     fn settle(&mut self) {
         self.release_log();
+        self.forget_pages();
     }
 
     fn prune(&mut self) -> Result<Pruned, StoreError> {

@@ -1,4 +1,4 @@
-//! Figures of bans, and what they are compared with.
+//! Figures of bans and of starts, measured by turns, and what they are compared with.
 
 use serde::Serialize;
 
@@ -6,8 +6,8 @@ use super::{median, short, shown_target};
 
 /// One figure: a value, or with `against` a ratio.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct BanFigure {
-    /// "bans".
+pub(crate) struct TurnFigure {
+    /// "bans", "start".
     pub(crate) bench: &'static str,
     /// "100,000 new bans".
     pub(crate) figure: &'static str,
@@ -16,7 +16,7 @@ pub(crate) struct BanFigure {
     /// What the ratio is to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) against: Option<&'static str>,
-    /// Bans that it is about.
+    /// Bans or rules that it is about.
     pub(crate) entries: usize,
     /// Median of the rounds.
     pub(crate) value: f64,
@@ -31,13 +31,13 @@ pub(crate) struct BanFigure {
     pub(crate) rounds: usize,
 }
 
-/// The columns of [`BanFigure::cells`].
-pub(crate) const BAN_TITLES: [&str; 7] = [
+/// The columns of [`TurnFigure::cells`].
+pub(crate) const TURN_TITLES: [&str; 7] = [
     "figure", "of", "against", "entries", "median", "rounds", "target",
 ];
 
-impl BanFigure {
-    /// A value of each round, without a target.
+impl TurnFigure {
+    /// A value of each round, without a target; of bans.
     pub(crate) fn of(
         figure: &'static str,
         of: &'static str,

@@ -1,32 +1,34 @@
-//! The page with the figures of bans, in Markdown.
+//! The pages with the figures of bans and of starts, in Markdown.
 
 use std::fmt::Write as _;
 
-use crate::report::{BanFigure, Report, short};
+use crate::machine::Machine;
+use crate::report::{TurnFigure, short};
 
 /// What was to be reached, then all that was measured.
-pub(super) fn page(report: &Report) -> String {
+/// `name`: the benchmark's, "bans".
+pub(super) fn page(title: &str, name: &str, machine: &Machine, rows: &[TurnFigure]) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "# Bans: results\n\n\
-         Written by `cargo xtask bench bans --save`; [README.md](README.md#bans) says what was \
+        "# {title}: results\n\n\
+         Written by `cargo xtask bench {name} --save`; [README.md](README.md#{name}) says what was \
          measured and how.\n\n\
          | | |\n|---|---|"
     );
-    for (name, what) in report.machine.rows() {
+    for (name, what) in machine.rows() {
         let _ = writeln!(text, "| {name} | {what} |");
     }
-    let has_target = |row: &&BanFigure| row.target.is_some();
-    table(&mut text, "Targets", report.bans.iter().filter(has_target));
-    let is_ratio = |row: &&BanFigure| row.against.is_some();
-    table(&mut text, "Ratios", report.bans.iter().filter(is_ratio));
-    let values = report.bans.iter().filter(|row| !is_ratio(row));
+    let has_target = |row: &&TurnFigure| row.target.is_some();
+    table(&mut text, "Targets", rows.iter().filter(has_target));
+    let is_ratio = |row: &&TurnFigure| row.against.is_some();
+    table(&mut text, "Ratios", rows.iter().filter(is_ratio));
+    let values = rows.iter().filter(|row| !is_ratio(row));
     table(&mut text, "Values", values);
     text
 }
 
-fn table<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = &'a BanFigure>) {
+fn table<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = &'a TurnFigure>) {
     let _ = writeln!(
         text,
         "\n## {title}\n\n\
