@@ -4,7 +4,7 @@
 use netpolicy_prefixes::{Address as _, Prefix, Prefixes};
 
 use super::chunked::ChunkedMap;
-use super::entry::{BanEntry, StagedBan, StagedFamily};
+use super::entry::{BanEntry, PackedEntry, StagedBan, StagedFamily};
 
 /// Lengths that a prefix may have.
 const LENGTHS: usize = 129;
@@ -12,7 +12,7 @@ const LENGTHS: usize = 129;
 /// See the module.
 #[derive(Debug)]
 pub(in crate::agent) struct Family<P: Prefix> {
-    entries: ChunkedMap<P, BanEntry>,
+    entries: ChunkedMap<P, PackedEntry>,
     /// How many there are of each length.
     lengths: [u32; LENGTHS],
     /// Those that lie in no other, as of the last [`Self::take_settled`].
@@ -37,15 +37,15 @@ impl<P: Prefix> Family<P> {
         self.entries.len()
     }
 
-    pub(in crate::agent) fn get(&self, net: P) -> Option<&BanEntry> {
-        self.entries.get(&net)
+    pub(in crate::agent) fn get(&self, net: P) -> Option<BanEntry> {
+        self.entries.get(&net).copied().map(BanEntry::from)
     }
 
     /// Sets or removes a ban, and returns what was there.
     pub(in crate::agent) fn set(&mut self, net: P, entry: Option<BanEntry>) -> Option<BanEntry> {
         let is_there = entry.is_some();
         let before = match entry {
-            Some(entry) => self.entries.insert(net, entry),
+            Some(entry) => self.entries.insert(net, entry.into()),
             None => self.entries.remove(&net),
         };
         if before.is_some() != is_there {
@@ -53,22 +53,23 @@ impl<P: Prefix> Family<P> {
             *count = if is_there { *count + 1 } else { *count - 1 };
             self.touched.push(net);
         }
-        before
+        before.map(BanEntry::from)
     }
 
     /// All bans from a network on, in order.
-    pub(in crate::agent) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, &BanEntry)> {
+    pub(in crate::agent) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, BanEntry)> {
         let first = first.unwrap_or_else(|| P::new(P::Address::LOWEST, 0));
-        self.entries.from(first).map(|(net, entry)| (*net, entry))
+        let entries = self.entries.from(first);
+        entries.map(|(net, entry)| (*net, (*entry).into()))
     }
 
     /// The bans that cover a network, the widest first.
-    pub(in crate::agent) fn covering(&self, net: P) -> impl Iterator<Item = (P, &BanEntry)> {
+    pub(in crate::agent) fn covering(&self, net: P) -> impl Iterator<Item = (P, BanEntry)> {
         (0..=net.length())
             .filter(|length| self.lengths[usize::from(*length) % LENGTHS] > 0)
             .filter_map(move |length| {
                 let wider = shortened(net, length);
-                self.entries.get(&wider).map(|entry| (wider, entry))
+                self.get(wider).map(|entry| (wider, entry))
             })
     }
 
@@ -187,7 +188,7 @@ mod tests {
 
     fn staged(family: &Family<Prefix4>, step: &[(Prefix4, bool)]) -> BTreeMap<Prefix4, StagedBan> {
         let ban = |(net, is_banned): &(Prefix4, bool)| {
-            let before = family.get(*net).copied();
+            let before = family.get(*net);
             let now = is_banned.then_some(ENTRY);
             (*net, StagedBan { before, now })
         };
