@@ -21,11 +21,6 @@ impl OriginBans {
         Self(first.into_iter().chain(others.iter().copied()).collect())
     }
 
-    /// One alone.
-    pub(in crate::agent) fn only(ban: BanEntry) -> Self {
-        Self(vec![ban])
-    }
-
     /// The one in force.
     pub(in crate::agent) fn first(&self) -> Option<BanEntry> {
         self.0.first().copied()
@@ -140,7 +135,7 @@ mod tests {
 
     #[test]
     fn ban_that_ends_last_is_first_and_an_origin_has_one() {
-        let mut bans = OriginBans::only(ban(1, 10));
+        let mut bans = OriginBans::of(Some(ban(1, 10)), &[]);
         bans.put(ban(2, 10));
         assert_eq!(bans.first(), Some(ban(1, 10)), "it was there first");
         bans.put(ban(3, 20));

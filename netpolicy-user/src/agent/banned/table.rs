@@ -292,7 +292,8 @@ impl BanTable {
         self.lists_of(&settled, id)
     }
 
-    /// All bans, as the store has them.
+    /// The bans in force, as the store has them.
+    #[cfg(test)]
     pub(in crate::agent) fn rows(&self) -> impl Iterator<Item = BanRow<'_>> {
         self.scopes.iter().flat_map(move |scope| {
             let service = scope.service.as_ref().map(Name::as_str);

@@ -88,6 +88,7 @@ impl BanSummary {
             let until = outcome
                 .until
                 .map_or_else(String::new, |until| format!(", until {until}"));
+            let name = outcome.result.name();
             let change = format!("{source} on {scope}: {name}{until}");
             since.changes.push(change);
         }
