@@ -41,6 +41,9 @@ pub(crate) trait FlatSource: SourceLists + Sized {
     /// What the lists say of it if it is not: [`SourceLists::listed`].
     fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Listing;
 
+    /// Whether it lies in a network that a scope's lists block.
+    fn is_in_blocked_network(&self, config: &ScopeConfig) -> bool;
+
     /// 1 for IPv6, else 0.
     const IS_V6: u64;
 
@@ -107,6 +110,12 @@ impl FlatSource for FlatV4 {
         } else {
             noted(root.presence, in_trie_v4(root, self.0))
         }
+    }
+
+    #[inline(always)]
+    fn is_in_blocked_network(&self, config: &ScopeConfig) -> bool {
+        let root = &Roots::of(&config.engine).v4;
+        matches!(in_trie_v4(root, self.0), Listing::Blocked)
     }
 
     const IS_V6: u64 = 0;
@@ -184,6 +193,12 @@ impl FlatSource for FlatV6 {
         } else {
             noted(root.presence, in_trie_v6(root, self.high, self.low))
         }
+    }
+
+    #[inline(always)]
+    fn is_in_blocked_network(&self, config: &ScopeConfig) -> bool {
+        let root = &Roots::of(&config.engine).v6;
+        matches!(in_trie_v6(root, self.high, self.low), Listing::Blocked)
     }
 
     const IS_V6: u64 = 1;
@@ -462,9 +477,15 @@ fn is_banned<S: FlatSource>(source: &S, overrides: Overrides, scope: u64) -> u32
     u32::from(bans_of(overrides, scope).is_some_and(holds))
 }
 
-/// Whether an address of its own is among those that are banned on the whole host: the one
-/// question that a flood of banned sources needs to be asked.
+/// Whether an address of its own is among those that are banned on the whole host: what most of
+/// a flood of banned sources needs to be asked.
 #[inline(always)]
 pub(crate) fn is_banned_host<S: FlatSource>(source: &S, overrides: Overrides) -> bool {
     source.is_host(&S::root(&ban_head(overrides).host).block)
+}
+
+/// Whether an address lies in a network that is banned on the whole host.
+#[inline(always)]
+pub(crate) fn is_in_banned_network<S: FlatSource>(source: &S, overrides: Overrides) -> bool {
+    source.is_in_blocked_network(&ban_head(overrides).host)
 }

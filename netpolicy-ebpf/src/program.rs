@@ -10,7 +10,7 @@ use netpolicy_common::{Control, HOST_SCOPE, Listing, Overrides, Reason, ScopeFla
 use netpolicy_ebpf::{Judged, Plain, enforced, judge, parse_plain};
 
 use crate::{
-    flat::{First, FlatSource, FlatV4, FlatV6, first, is_banned_host},
+    flat::{First, FlatSource, FlatV4, FlatV6, first, is_banned_host, is_in_banned_network},
     hook::{Calls as _, Packet, Tc, Xdp},
     maps,
     outcome::{answered, cpu_head, finish, judged},
@@ -163,22 +163,26 @@ fn overridden<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         return packet.slow_path();
     }
     let kept = Kept(packet);
-    if slot_head(generation).ban_ports.holds(low_port) && is_banned_host(lists, overrides) {
-        // SAFETY: as in `finish`.
-        let cpu = unsafe { &mut *cpu_head() };
-        if !IS_PROBE && cpu.allowance == 0 {
-            cpu.banned += 1;
-            return P::DROP;
+    if slot_head(generation).ban_ports.holds(low_port) {
+        if is_banned_host(lists, overrides) {
+            // SAFETY: as in `finish`.
+            let cpu = unsafe { &mut *cpu_head() };
+            if !IS_PROBE && cpu.allowance == 0 {
+                cpu.banned += 1;
+                return P::DROP;
+            }
+            cold_path();
+            return banned::<_, IS_PROBE>(kept.take(), generation);
         }
         cold_path();
+        // As for lists: the address is read again.
         let packet = kept.take();
-        return finish(
-            packet,
-            HOST_SCOPE,
-            Reason::Banned,
-            Some(generation),
-            IS_PROBE,
-        );
+        let Some(lists) = L::again(&packet.linear()) else {
+            return packet.slow_path();
+        };
+        if is_in_banned_network(&lists, Overrides(opaque(overrides.0))) {
+            return banned::<_, IS_PROBE>(packet, generation);
+        }
     }
     let packet = kept.take();
     let verdict = Verdict(packet.with_bans(generation, overrides.0, L::IS_V6));
@@ -190,6 +194,13 @@ fn overridden<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         return answered(packet, scope, reason, generation, IS_PROBE);
     }
     judged(packet, scope, reason, generation, IS_PROBE)
+}
+
+/// The end of an attempt of a banned source.
+#[inline(always)]
+fn banned<P: Packet, const IS_PROBE: bool>(packet: P, generation: u64) -> u32 {
+    let reason = Reason::Banned;
+    finish(packet, HOST_SCOPE, reason, Some(generation), IS_PROBE)
 }
 
 /// The packet, written to memory at once, from where whoever needs it takes it: the compiler

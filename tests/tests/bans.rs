@@ -403,7 +403,23 @@ fn origins_of_jails_are_listed_together_and_unbanned_alone() {
     assert_eq!(end.as_second(), until);
     // The ban of another origin stays.
     let kept = host.ok(&format!("unban {NEIGHBOUR} --by fail2ban/postgres"));
-    assert_has(&kept, &["banned by crowdsec: that ban stays"]);
+    assert_has(
+        &kept,
+        &[
+            "is not unbanned: it is banned by crowdsec until ",
+            ": that ban stays",
+        ],
+    );
+    // The longer ban of another origin leaves the shorter one.
+    host.ok(&format!(
+        "ban {NEIGHBOUR} --for 2h --by soc --reason longer"
+    ));
+    assert_has(&host.ok("bans"), &["soc +1"]);
+    let left = host.ok(&format!("unban {NEIGHBOUR} --by soc"));
+    assert_has(
+        &left,
+        &["stays banned, though not by this origin: it is banned by crowdsec until "],
+    );
     host.ok("unban --all --by fail2ban/postgres");
     assert_eq!(host.json("bans --by fail2ban")["count"], 1);
     host.assert_connects(&[(BANNED, 5432)]);

@@ -251,7 +251,12 @@ fn frames_that_no_test_run_accepts_get_the_same_verdict_at_a_tun() {
     println!("NETPOLICY_SEED={seed}");
     for round in 0..if is_long() { 200 } else { 20 } {
         let mut rng = Rng::with_seed(seed.wrapping_add(round));
-        let rules = random::rules(&mut rng);
+        let mut rules = random::rules(&mut rng);
+        if round % 2 == 0 {
+            // Few random rules answer what is denied.
+            rules.host_resets = true;
+            rules.services.iter_mut().for_each(|s| s.resets = true);
+        }
         stand.enforce(&mut loaded, &rules);
         let mut before = counts(&mut loaded);
         for _ in 0..60 {
@@ -292,7 +297,7 @@ fn frames_that_no_test_run_accepts_get_the_same_verdict_at_a_tun() {
         "{frames} frames, {short} of them of less than 14 bytes, {all_asked} resets asked for"
     );
     assert!(frames > 500 && short > 50, "{frames}, {short}");
-    assert!(all_asked > 4, "{all_asked}");
+    assert!(all_asked > 20, "{all_asked}");
     assert!(
         wrong.is_empty(),
         "NETPOLICY_SEED={seed}\n{}",

@@ -1,13 +1,14 @@
-//! Kill -9 of the agent in the middle of a feed's refresh: the old list or the new one is in force
-//! and stored, and never an empty one.
+//! Kill -9 of the agent or of the process that reads, in the middle of a feed's refresh: the old
+//! list or the new one is in force and stored, and never an empty one.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netpolicy_tests::debian;
 use netpolicy_tests::fed::{Fed, list};
 use netpolicy_tests::host::NIC;
 use netpolicy_tests::https::Answer;
+use netpolicy_tests::process::Process;
 use netpolicy_tests::strace::Strace;
 use netpolicy_tests::traffic::SynStream;
 use serde_json::json;
@@ -40,6 +41,19 @@ fn round_of(fed: &Fed) -> usize {
     let number = etag.trim_matches('"').strip_prefix("round ");
     let number = number.expect("the ETag of a round");
     number.parse().expect("a number")
+}
+
+/// The same where the agent may still be at work on what it was handed.
+fn settled_round(fed: &Fed) -> usize {
+    let mut found = round_of(fed);
+    loop {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = round_of(fed);
+        if now == found {
+            return found;
+        }
+        found = now;
+    }
 }
 
 /// What is stored is in force, and no other round's content is.
@@ -138,5 +152,49 @@ fn agent_killed_in_a_refresh_has_the_old_or_the_new_list() {
         calls.len()
     );
     assert!(old > 0 && new > 0, "old {old}, new {new}");
+    assert_never_empty(stream);
+}
+
+/// The instants are random: a reader that is watched by strace is stopped before it has the rights
+/// to what it reads.
+#[test]
+fn reader_killed_at_any_moment_leaves_the_last_good_list() {
+    let mut fed = Fed::with(SETTINGS, content(0));
+    wait_for_round(&fed, 0);
+    fed.server().answer("/list.txt", content(1));
+    let begun = Instant::now();
+    fed.host.ok("feed refresh drop");
+    let whole = begun.elapsed();
+    let stream = stream(&fed);
+    let kills = if debian::is_long() { 50 } else { 6 };
+    let (mut old, mut new) = (0, 0);
+    for round in 2..2 + kills {
+        fed.server().answer("/list.txt", content(round));
+        let mut command = fed.host.command();
+        command.args(["feed", "refresh", "drop"]);
+        let _request = Process::start(command, &fed.host.file("refresh.log"));
+        // Each second one early, so that both ends of a refresh are met.
+        let latest = whole.as_micros() as u64 / if round % 2 == 0 { 1 } else { 4 };
+        std::thread::sleep(Duration::from_micros(fastrand::u64(0..=latest)));
+        fed.reader.take().expect("a reader").kill();
+        let found = settled_round(&fed);
+        let stays = match found == round {
+            true => {
+                new += 1;
+                round - 1
+            }
+            false => {
+                old += 1;
+                assert_eq!(found, round - 1);
+                round
+            }
+        };
+        assert_in_force(&fed, found, stays);
+        fed.start_reader();
+        fed.host.ok("feed refresh drop");
+        wait_for_round(&fed, round);
+    }
+    println!("killed within {whole:?}: {old} times the old, {new} times the new");
+    assert!(old > 0, "a kill in {kills} came before the end");
     assert_never_empty(stream);
 }

@@ -144,6 +144,9 @@ mod tests {
         assert_eq!(Due::first(&current, now, wall).at, now + most);
         current.next = Some(Timestamp::from_second(99_000).unwrap());
         assert_eq!(Due::first(&current, now, wall).at, now);
+        // A refresh was requested before this process began.
+        current.next = None;
+        assert_eq!(Due::first(&current, now, wall).at, now);
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub struct BanRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "fail2ban"))]
     pub by: Option<String>,
-    /// End an existing ban at the requested time even if that is earlier.
+    /// End existing bans of all origins at the requested time even if that is earlier. `PUT` sets
+    /// the ends of its origin's bans in any case, and of no others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
 }
@@ -52,7 +53,7 @@ pub struct UnbanRequest {
     /// The service that it was banned for; left out: the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// Only if the ban is of this origin.
+    /// Only the ban of this origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
@@ -66,11 +67,13 @@ pub enum BanResult {
     Banned,
     /// It was banned, and has another end now.
     Extended,
-    /// It was banned at least as long.
+    /// It was banned at least as long. If another origin banned it, this one's ban counts as well
+    /// and stays when that one ends.
     Unchanged,
     /// It may not be banned; `detail` says why.
     Refused,
-    /// It was banned and no longer is.
+    /// It was banned and no longer is, or only by others than the origin that was named: `detail`
+    /// says so.
     Unbanned,
     /// It was not banned, or not by the origin that was named: `detail` says so.
     Absent,
@@ -198,6 +201,23 @@ pub struct BanView {
     pub by: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// Bans of the same source by other origins, which end no later; left out: there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<OtherBanView>,
+}
+
+/// A ban of a source that another origin bans for longer: it counts where that one is unbanned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct OtherBanView {
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; null: without end.
+    pub until: Option<Timestamp>,
+    /// Who or what banned it.
+    pub by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// `GET /v1/bans`
@@ -220,7 +240,8 @@ pub struct BansPage {
 pub struct BansStatus {
     /// How many there are.
     pub count: u64,
-    /// When the next one ends; left out: none ends.
+    /// When the next one ends; left out: none ends, or so many ends were moved since that a short
+    /// search does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_end: Option<Timestamp>,
 }

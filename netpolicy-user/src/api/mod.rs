@@ -34,7 +34,7 @@ use utoipa::ToSchema;
 
 pub use self::bans::{
     BanOrder, BanOutcome, BanQuery, BanRequest, BanResult, BanView, BansPage, BansQuery,
-    BansStatus, NDJSON, ReplaceBansQuery, UnbanRequest,
+    BansStatus, NDJSON, OtherBanView, ReplaceBansQuery, UnbanRequest,
 };
 pub use self::clients::{ClientsQuery, ConnectedClient, ConnectedView};
 pub use self::devices::{Attachment, Interface, OtherInterface};

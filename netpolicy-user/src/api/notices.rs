@@ -149,7 +149,8 @@ pub struct HookView {
     /// Where notices are posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Notices an hour at the most; further ones are counted.
+    /// Notices an hour at the most, of each topic and of each kind of fault; further ones are
+    /// counted.
     pub per_hour: u32,
     /// Seconds that one may take.
     pub timeout: u64,
@@ -166,7 +167,7 @@ pub struct NoticesView {
     /// The hooks that are configured.
     pub hooks: Vec<HookView>,
     /// What came since the request's `after`; where that is of another run or left out, a notice
-    /// for each fault that is present.
+    /// for each kind of fault that is present, and one if all filtering is stopped.
     pub notices: Vec<NoticeView>,
     /// Notices that came since and are no longer kept.
     pub lost: u64,

@@ -41,7 +41,7 @@ pub(super) struct BanArgs {
     /// Who or what bans, as in fail2ban; without it, your user name
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
-    /// End an existing ban at the new time even if that is earlier
+    /// End existing bans, also those of other origins, at the new time even if that is earlier
     #[arg(long)]
     replace: bool,
 }

@@ -10,6 +10,9 @@ use crate::model::change::SourceText;
 use crate::model::{ChangeContext, Limits, counted, file};
 use crate::output::{Format, write_json};
 
+/// Lines of a policy file whose lists are better files of their own.
+const LONG: usize = 1_000;
+
 /// The policy file in a directory.
 const POLICY_FILE: &str = "policy.toml";
 
@@ -21,7 +24,8 @@ pub(super) struct ExportArgs {
     /// Write policy.toml into this directory, with long lists as files that it names
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Write the content of lists into the policy file, as is done without --dir
+    /// Write the content of lists into the policy file, as is done without --dir, and say nothing
+    /// about long ones
     #[arg(long, conflicts_with = "dir")]
     inline: bool,
 }
@@ -35,6 +39,13 @@ pub(super) async fn run(args: &ExportArgs, cx: &mut Context<'_>) -> anyhow::Resu
     match cx.options.format {
         Format::Table => cx.out.write_all(text.as_bytes())?,
         Format::Json => write_json(&text, cx.out)?,
+    }
+    let lines = text.lines().count();
+    if !args.inline && lines >= LONG {
+        cx.note(&format!(
+            "{lines} lines, with the content of all lists; --dir DIR writes long lists as files \
+             that the policy file names, --inline leaves out this note"
+        ))?;
     }
     Ok(Exit::Done)
 }

@@ -34,7 +34,7 @@ pub struct NotifyHook {
     /// Where notices are posted to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Notices an hour at the most.
+    /// Notices an hour at the most, of each topic and of each kind of fault.
     pub per_hour: u32,
     /// Time that one may take.
     #[serde(serialize_with = "super::effective::interval")]

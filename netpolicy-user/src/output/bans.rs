@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::bypasses::left;
 use super::{Render, RenderOptions, line, plain, time, write_table};
-use crate::api::{BanOutcome, BanResult, BansPage};
+use crate::api::{BanOutcome, BanResult, BanView, BansPage};
 
 impl Render for BansPage {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
@@ -21,6 +21,10 @@ impl Render for BansPage {
             None => ("-".to_owned(), "never".to_owned()),
         };
         let text = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), line);
+        let by = |ban: &BanView| match ban.also.len() {
+            0 => text(&ban.by),
+            more => format!("{} +{more}", text(&ban.by)),
+        };
         let rows = self
             .items
             .iter()
@@ -31,7 +35,7 @@ impl Render for BansPage {
                     plain(line(&ban.scope)),
                     plain(left),
                     plain(until),
-                    plain(text(&ban.by)),
+                    plain(by(ban)),
                     plain(text(&ban.reason)),
                 ]
             })
@@ -52,15 +56,13 @@ impl Render for [BanOutcome] {
             if is_long || outcome.result == BanResult::Refused {
                 continue;
             }
-            if outcome.result == BanResult::Absent
-                && let Some(why) = &outcome.detail
-            {
-                writeln!(
-                    out,
-                    "{} is not unbanned: {}",
-                    line(&outcome.source),
-                    line(why)
-                )?;
+            if let Some(why) = &outcome.detail {
+                let source = line(&outcome.source);
+                let done = match outcome.result {
+                    BanResult::Absent => "is not unbanned",
+                    _ => "stays banned, though not by this origin",
+                };
+                writeln!(out, "{source} {done}: {}", line(why))?;
                 continue;
             }
             write!(out, "{} {}", line(&outcome.source), words(outcome.result))?;

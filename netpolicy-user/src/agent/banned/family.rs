@@ -4,7 +4,7 @@
 use netpolicy_prefixes::{Address as _, Prefix, Prefixes};
 
 use super::chunked::ChunkedMap;
-use super::entry::{BanEntry, StagedBan, StagedFamily};
+use super::entry::{BanEntry, PackedEntry, StagedBan, StagedFamily};
 
 /// Lengths that a prefix may have.
 const LENGTHS: usize = 129;
@@ -12,7 +12,7 @@ const LENGTHS: usize = 129;
 /// See the module.
 #[derive(Debug)]
 pub(in crate::agent) struct Family<P: Prefix> {
-    entries: ChunkedMap<P, BanEntry>,
+    entries: ChunkedMap<P, PackedEntry>,
     /// How many there are of each length.
     lengths: [u32; LENGTHS],
     /// Those that lie in no other, as of the last [`Self::take_settled`].
@@ -37,15 +37,15 @@ impl<P: Prefix> Family<P> {
         self.entries.len()
     }
 
-    pub(in crate::agent) fn get(&self, net: P) -> Option<&BanEntry> {
-        self.entries.get(&net)
+    pub(in crate::agent) fn get(&self, net: P) -> Option<BanEntry> {
+        self.entries.get(&net).copied().map(BanEntry::from)
     }
 
     /// Sets or removes a ban, and returns what was there.
     pub(in crate::agent) fn set(&mut self, net: P, entry: Option<BanEntry>) -> Option<BanEntry> {
         let is_there = entry.is_some();
         let before = match entry {
-            Some(entry) => self.entries.insert(net, entry),
+            Some(entry) => self.entries.insert(net, entry.into()),
             None => self.entries.remove(&net),
         };
         if before.is_some() != is_there {
@@ -53,38 +53,41 @@ impl<P: Prefix> Family<P> {
             *count = if is_there { *count + 1 } else { *count - 1 };
             self.touched.push(net);
         }
-        before
+        before.map(BanEntry::from)
     }
 
     /// All bans from a network on, in order.
-    pub(in crate::agent) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, &BanEntry)> {
+    pub(in crate::agent) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, BanEntry)> {
         let first = first.unwrap_or_else(|| P::new(P::Address::LOWEST, 0));
-        self.entries.from(first).map(|(net, entry)| (*net, entry))
+        let entries = self.entries.from(first);
+        entries.map(|(net, entry)| (*net, (*entry).into()))
     }
 
     /// The bans that cover a network, the widest first.
-    pub(in crate::agent) fn covering(&self, net: P) -> impl Iterator<Item = (P, &BanEntry)> {
+    pub(in crate::agent) fn covering(&self, net: P) -> impl Iterator<Item = (P, BanEntry)> {
         (0..=net.length())
             .filter(|length| self.lengths[usize::from(*length) % LENGTHS] > 0)
             .filter_map(move |length| {
                 let wider = shortened(net, length);
-                self.entries.get(&wider).map(|entry| (wider, entry))
+                self.get(wider).map(|entry| (wider, entry))
             })
     }
 
     /// Networks that lie in no other, once staged changes are made.
     pub(super) fn settled(&self, staged: &StagedFamily<P>) -> Prefixes<P> {
         let comes_or_goes = |(_, ban): &(&P, &StagedBan)| ban.before.is_some() != ban.now.is_some();
-        let staged_nets = staged.iter().filter(comes_or_goes).map(|(net, _)| *net);
-        let mut touched = self.touched.clone();
-        touched.extend(staged_nets);
+        let staged_nets = staged.iter().filter(comes_or_goes);
+        let staged_nets = staged_nets.map(|(net, ban)| (*net, Some(ban.now.is_some())));
+        // What was changed directly comes first: of it nothing is known but what there is.
+        let direct = self.touched.iter().map(|net| (*net, None));
+        let mut touched: Vec<(P, Option<bool>)> = direct.chain(staged_nets).collect();
         if touched.is_empty() {
             return self.outermost.clone();
         }
         touched.sort();
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         let mut seen: Option<P::Address> = None;
-        for part in touched {
+        for (part, comes) in touched {
             // What lies in a part that was looked at was looked at.
             if seen.is_some_and(|seen| part.first() <= seen) {
                 continue;
@@ -94,6 +97,16 @@ impl<P: Prefix> Family<P> {
             // covered this part still does.
             let covering = self.outermost.covering(part.first());
             if covering.is_some_and(|wider| wider.length() < part.length()) {
+                continue;
+            }
+            if part.first() == part.last()
+                && let Some(comes) = comes
+            {
+                // An address, which nothing lies in: most bans are that.
+                match comes {
+                    true => new.push(part),
+                    false => gone.push(part),
+                }
                 continue;
             }
             let held = self.outermost.range(part.first()..=part.last());
@@ -187,7 +200,7 @@ mod tests {
 
     fn staged(family: &Family<Prefix4>, step: &[(Prefix4, bool)]) -> BTreeMap<Prefix4, StagedBan> {
         let ban = |(net, is_banned): &(Prefix4, bool)| {
-            let before = family.get(*net).copied();
+            let before = family.get(*net);
             let now = is_banned.then_some(ENTRY);
             (*net, StagedBan { before, now })
         };
@@ -218,15 +231,12 @@ mod tests {
         fn outermost_networks_are_those_that_lie_in_no_other(steps in steps()) {
             let mut family = Family::default();
             for (is_direct, step) in steps {
-                let staged = match is_direct {
-                    true => BTreeMap::new(),
-                    false => staged(&family, &step),
-                };
-                if is_direct {
-                    for (net, is_banned) in step {
-                        family.set(net, is_banned.then_some(ENTRY));
-                    }
+                let directly = if is_direct { step.len().div_ceil(2) } else { 0 };
+                let (direct, rest) = step.split_at(directly);
+                for (net, is_banned) in direct {
+                    family.set(*net, is_banned.then_some(ENTRY));
                 }
+                let staged = staged(&family, rest);
                 let settled = family.settled(&staged);
                 for (net, ban) in staged {
                     family.set(net, ban.now);

@@ -11,6 +11,7 @@ use super::nets::{net_v4, net_v6, prefix_v4, prefix_v6};
 use super::scale::ClockScale;
 use super::shared::{SharedBans, read, view};
 use super::table::{BanTable, ScopeBans};
+use super::texts::TextId;
 use crate::agent::error::AgentError;
 use crate::api::{BanOrder, BanView, BansPage, BansQuery};
 use crate::clock::Clock;
@@ -103,7 +104,7 @@ pub fn page(bans: &SharedBans, query: &BansQuery, clock: &Clock) -> Result<BansP
     let mut items = Vec::with_capacity(limit.min(places.len()));
     for (_, net, service) in places.iter().take(limit) {
         let row: Option<BanRow<'_>> = table.row_of(service.as_ref(), *net);
-        items.extend(row.map(|row| view(&row, scale)));
+        items.extend(row.map(|row| view(&table, &row, scale)));
     }
     let more = places.len() > limit;
     let last = places.get(limit - 1).filter(|_| more);
@@ -120,13 +121,11 @@ fn each(table: &BanTable, filter: &BanFilter, mut visit: impl FnMut(&ScopeBans, 
     if by.as_ref().is_some_and(Vec::is_empty) {
         return;
     }
-    for scope in table
-        .scopes()
-        .iter()
-        .filter(|scope| filter.has_scope(scope))
-    {
+    let is_wanted = |(_, scope): &(usize, &ScopeBans)| filter.has_scope(scope);
+    for (at, scope) in table.scopes().iter().enumerate().filter(is_wanted) {
         let mut see = |(net, entry): (IpNet, BanEntry)| {
-            if by.as_ref().is_none_or(|by| by.contains(&entry.by)) {
+            let is_by = |by: &Vec<TextId>| by.contains(&entry.by) || table.is_also_by(at, net, by);
+            if by.as_ref().is_none_or(is_by) {
                 visit(scope, net, entry);
             }
         };
@@ -261,7 +260,7 @@ pub fn overlapping(
     let found = first.into_sorted_vec().into_iter();
     let views = found.filter_map(|((_, _, net), service)| {
         let row = table.row_of(service.as_ref(), net)?;
-        Some((net, view(&row, scale)))
+        Some((net, view(&table, &row, scale)))
     });
     (views.collect(), total)
 }
@@ -304,14 +303,14 @@ pub(in crate::agent) fn part(
                 IpNet::V6(net) => Some(prefix_v6(net)),
                 IpNet::V4(_) => None,
             });
-            let v6 = scope.v6.from(first).map(|(net, e)| (net_v6(net), *e));
+            let v6 = scope.v6.from(first).map(|(net, e)| (net_v6(net), e));
             v6.filter(is_next).take(limit).map(until).collect()
         } else {
             let first = after.and_then(|net| match net {
                 IpNet::V4(net) => Some(prefix_v4(net)),
                 IpNet::V6(_) => None,
             });
-            let v4 = scope.v4.from(first).map(|(net, e)| (net_v4(net), *e));
+            let v4 = scope.v4.from(first).map(|(net, e)| (net_v4(net), e));
             v4.filter(is_next).take(limit).map(until).collect()
         };
         if let Some((last, _)) = found.last() {

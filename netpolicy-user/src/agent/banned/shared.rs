@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::scale::ClockScale;
 use super::table::BanTable;
-use crate::api::BanView;
+use crate::api::{BanView, OtherBanView};
 use crate::clock::Clock;
 use crate::model::Name;
 use crate::store::BanRow;
@@ -26,7 +26,7 @@ pub fn ban_of(
 ) -> Option<BanView> {
     let table = read(bans);
     let row = table.ban_of(IpNet::from(source), service)?;
-    Some(view(&row, ClockScale::of(clock)))
+    Some(view(&table, &row, ClockScale::of(clock)))
 }
 
 /// Whether a ban of the host or of this service is in force for a source.
@@ -35,14 +35,25 @@ pub fn is_banned(bans: &SharedBans, source: IpAddr, service: Option<&Name>) -> b
     read(bans).ban_of(IpNet::from(source), service).is_some()
 }
 
-pub(super) fn view(row: &BanRow<'_>, scale: ClockScale) -> BanView {
+pub(super) fn view(table: &BanTable, row: &BanRow<'_>, scale: ClockScale) -> BanView {
+    let until = |row: &BanRow<'_>| row.until.map(|until| scale.shown(until));
+    let others = table.others_of(row.service, row.source);
+    let unexpired = others.filter(|other| other.until.is_none_or(|until| until > scale.now));
     BanView {
         source: row.source.to_string(),
         scope: row.service.unwrap_or("host").to_owned(),
         since: scale.shown(row.since),
-        until: row.until.map(|until| scale.shown(until)),
+        until: until(row),
         by: row.by.map(str::to_owned),
         reason: row.reason.map(str::to_owned),
+        also: unexpired
+            .map(|other| OtherBanView {
+                since: scale.shown(other.since),
+                until: until(&other),
+                by: other.by.map(str::to_owned),
+                reason: other.reason.map(str::to_owned),
+            })
+            .collect(),
     }
 }
 

@@ -7,6 +7,7 @@ use netpolicy_prefixes::{Prefix4, Prefix6};
 
 use super::entry::{BanEntry, StagedBan, StagedFamily};
 use super::nets::{net_v4, net_v6, prefix_v4, prefix_v6};
+use super::others::{OriginBans, OtherBans};
 use super::table::BanTable;
 use crate::compiler::PrefixSet;
 use crate::datapath::BanLists;
@@ -29,6 +30,8 @@ pub(in crate::agent) struct StagedBans {
     coming: usize,
     /// Bans that are there and go.
     going: usize,
+    /// What is to become of shorter bans of other origins; of sources that have or get some.
+    pub(super) others: OtherBans,
 }
 
 /// What the kernel is to hold of each scope of the table, once changes are made.
@@ -38,8 +41,8 @@ pub(in crate::agent) struct SettledBans(Vec<PrefixSet>);
 /// What is known of a source before a line of a request is carried out.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::agent) struct KnownBan {
-    net: IpNet,
-    scope: Option<usize>,
+    pub(super) net: IpNet,
+    pub(super) scope: Option<usize>,
     held: Option<BanEntry>,
     staged: Option<StagedBan>,
 }
@@ -116,6 +119,11 @@ impl BanTable {
         (self.len() + staged.coming).saturating_sub(staged.going)
     }
 
+    /// Bans that there may be by the end, at the most: with those of several origins.
+    pub(in crate::agent) fn count_with(&self, staged: &StagedBans) -> usize {
+        self.len_with(staged) + self.others.count() + staged.others.count()
+    }
+
     /// What is known of a source and what is staged of it.
     pub(in crate::agent) fn known(
         &self,
@@ -150,20 +158,18 @@ impl BanTable {
         self.stage_entry(staged, scope, known, now);
     }
 
-    /// Stages the end of the ban that is known; whether there is one.
+    /// Stages the end of all bans of a source that is known; whether there is one.
     pub(in crate::agent) fn stage_removal(
         &mut self,
         staged: &mut StagedBans,
         known: KnownBan,
     ) -> bool {
         let is_there = known.entry().is_some();
-        if let Some(scope) = known.scope.filter(|_| is_there) {
-            self.stage_entry(staged, scope, known, None);
-        }
+        self.stage_bans(staged, known, &OriginBans::default());
         is_there
     }
 
-    fn stage_entry(
+    pub(super) fn stage_entry(
         &mut self,
         staged: &mut StagedBans,
         scope: usize,
@@ -188,18 +194,22 @@ impl BanTable {
             return Vec::new();
         };
         let service = |at: usize| self.scopes()[at].service.clone();
+        let is_of = |entry: &BanEntry| entry.by == by;
+        let has = |bans: &[BanEntry]| bans.iter().any(is_of);
         let scopes = self.scopes().iter().enumerate();
-        let unchanged = scopes.flat_map(|(at, scope)| {
-            let entries = scope.entries().filter(move |(_, entry)| entry.by == by);
-            entries
-                .filter(move |(net, _)| staged.get(at, *net).is_none())
-                .map(move |(net, _)| (service(at), net))
+        let first = scopes.flat_map(|(at, scope)| {
+            let entries = scope.entries().filter(move |(_, entry)| is_of(entry));
+            entries.map(move |(net, _)| (at, net))
         });
-        let is_of = |ban: &StagedBan| ban.now.is_some_and(|entry| entry.by == by);
-        let changed = staged.nets().filter(|(_, _, ban)| is_of(ban));
-        unchanged
-            .chain(changed.map(|(at, net, _)| (service(at), net)))
-            .collect()
+        let others = self.others.iter().filter(|(_, _, bans)| has(bans));
+        let held = first.chain(others.map(|(at, net, _)| (at, net)));
+        let unchanged = held.filter(|(at, net)| staged.get(*at, *net).is_none());
+        let is_staged = |(at, net, ban): &(usize, IpNet, StagedBan)| {
+            ban.now.is_some_and(|entry| is_of(&entry)) || has(staged.others.get(*at, *net))
+        };
+        let changed = staged.nets().filter(is_staged);
+        let all = unchanged.chain(changed.map(|(at, net, _)| (at, net)));
+        all.map(|(at, net)| (service(at), net)).collect()
     }
 
     /// What the kernel is to hold once staged changes are made.
@@ -236,12 +246,15 @@ impl BanTable {
         &'a self,
         staged: &'a StagedBans,
     ) -> impl Iterator<Item = BanEdit<'a>> {
-        staged.nets().map(|(scope, source, ban)| {
+        staged.nets().flat_map(move |(scope, source, ban)| {
             let service = self.scopes()[scope].service.as_ref().map(Name::as_str);
-            match ban.now {
+            let first = match ban.now {
                 Some(entry) => BanEdit::Put(self.row(service, source, entry)),
                 None => BanEdit::Remove { source, service },
-            }
+            };
+            let others = staged.others.get(scope, source).iter();
+            let others = others.map(move |entry| BanEdit::Also(self.row(service, source, *entry)));
+            std::iter::once(first).chain(others)
         })
     }
 
@@ -254,6 +267,9 @@ impl BanTable {
             for (net, ban) in scope.v6 {
                 self.make_one(at, net_v6(net), ban);
             }
+        }
+        for ((at, net), others) in staged.others.into_sources() {
+            self.set_others(at, net, others);
         }
         self.take_settled(settled);
         self.note_ends_if_unfit();
@@ -270,6 +286,9 @@ impl BanTable {
     pub(in crate::agent) fn discard(&mut self, staged: &StagedBans) {
         for entry in staged.nets().filter_map(|(_, _, ban)| ban.now) {
             self.release(entry);
+        }
+        for (_, _, others) in staged.others.iter() {
+            others.iter().for_each(|entry| self.release(*entry));
         }
     }
 

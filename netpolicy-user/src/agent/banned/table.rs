@@ -11,6 +11,7 @@ use super::ends::{BanEnds, NEVER, NotedBan};
 use super::entry::BanEntry;
 use super::family::Family;
 use super::nets::{net_v4, net_v6, prefix_v4, prefix_v6};
+use super::others::OtherBans;
 use super::texts::{TextId, Texts};
 use crate::datapath::BanLists;
 use crate::model::Name;
@@ -30,6 +31,8 @@ pub(in crate::agent) struct ScopeBans {
 pub struct BanTable {
     /// The host's first, then services' in the order in which they came.
     scopes: Vec<ScopeBans>,
+    /// Shorter bans of sources that several origins ban.
+    pub(super) others: OtherBans,
     texts: Texts,
     ends: BanEnds,
     /// How many bans each origin has; those that have none are left out.
@@ -50,6 +53,7 @@ impl Default for BanTable {
     fn default() -> Self {
         Self {
             scopes: vec![ScopeBans::default()],
+            others: OtherBans::default(),
             texts: Texts::default(),
             ends: BanEnds::default(),
             origins: HashMap::new(),
@@ -110,13 +114,15 @@ impl BanTable {
     /// Takes what the store has, change by change. Those whose names are none are left out.
     pub(in crate::agent) fn load(&mut self, edit: BanEdit<'_>) {
         let service = match edit {
-            BanEdit::Put(BanRow { service, .. }) | BanEdit::Remove { service, .. } => service,
+            BanEdit::Put(row) | BanEdit::Also(row) => row.service,
+            BanEdit::Remove { service, .. } => service,
         };
         let Ok(service) = service.map(Name::exact).transpose() else {
             return;
         };
         let replaced = match edit {
             BanEdit::Put(row) => self.put(service.as_ref(), &row),
+            BanEdit::Also(row) => self.put_also(service.as_ref(), &row),
             BanEdit::Remove { source, .. } => match self.remove(service.as_ref(), source) {
                 Some(replaced) => replaced,
                 None => return,
@@ -125,10 +131,11 @@ impl BanTable {
         self.keep([replaced]);
     }
 
-    /// Sets a ban.
+    /// Sets a ban, the only one of its source.
     fn put(&mut self, service: Option<&Name>, row: &BanRow<'_>) -> ReplacedBan {
         let scope = self.place_for(service);
         let entry = self.entry_of(row);
+        self.set_others(scope, row.source, Vec::new());
         self.set(scope, row.source, Some(entry))
     }
 
@@ -166,6 +173,10 @@ impl BanTable {
             self.ends.note(entry.until, noted(scope, net));
         }
         let before = self.scopes[scope].set(net, entry);
+        if entry.is_none() {
+            // None ends later than the one that ended.
+            self.set_others(scope, net, Vec::new());
+        }
         if let Some(now) = entry {
             *self.origins.entry(now.by).or_insert(0) += 1;
         }
@@ -198,6 +209,12 @@ impl BanTable {
         if let Some(before) = replaced.before {
             self.release(before);
         }
+    }
+
+    /// One more has the texts of an entry.
+    pub(super) fn hold(&mut self, entry: BanEntry) {
+        self.texts.keep(entry.by);
+        self.texts.keep(entry.reason);
     }
 
     pub(super) fn release(&mut self, entry: BanEntry) {
@@ -275,7 +292,8 @@ impl BanTable {
         self.lists_of(&settled, id)
     }
 
-    /// All bans, as the store has them.
+    /// The bans in force, as the store has them.
+    #[cfg(test)]
     pub(in crate::agent) fn rows(&self) -> impl Iterator<Item = BanRow<'_>> {
         self.scopes.iter().flat_map(move |scope| {
             let service = scope.service.as_ref().map(Name::as_str);
@@ -338,8 +356,8 @@ impl ScopeBans {
     }
 
     pub(in crate::agent) fn entries(&self) -> impl Iterator<Item = (IpNet, BanEntry)> {
-        let v4 = self.v4.from(None).map(|(net, entry)| (net_v4(net), *entry));
-        let v6 = self.v6.from(None).map(|(net, entry)| (net_v6(net), *entry));
+        let v4 = self.v4.from(None).map(|(net, entry)| (net_v4(net), entry));
+        let v6 = self.v6.from(None).map(|(net, entry)| (net_v6(net), entry));
         v4.chain(v6)
     }
 
@@ -349,8 +367,8 @@ impl ScopeBans {
 
     pub(super) fn get(&self, net: IpNet) -> Option<BanEntry> {
         match net {
-            IpNet::V4(net) => self.v4.get(prefix_v4(net)).copied(),
-            IpNet::V6(net) => self.v6.get(prefix_v6(net)).copied(),
+            IpNet::V4(net) => self.v4.get(prefix_v4(net)),
+            IpNet::V6(net) => self.v6.get(prefix_v6(net)),
         }
     }
 
@@ -391,11 +409,11 @@ impl ScopeBans {
         match net {
             IpNet::V4(net) => {
                 let covering = self.v4.covering(prefix_v4(net));
-                Box::new(covering.map(|(net, entry)| (net_v4(net), *entry)))
+                Box::new(covering.map(|(net, entry)| (net_v4(net), entry)))
             }
             IpNet::V6(net) => {
                 let covering = self.v6.covering(prefix_v6(net));
-                Box::new(covering.map(|(net, entry)| (net_v6(net), *entry)))
+                Box::new(covering.map(|(net, entry)| (net_v6(net), entry)))
             }
         }
     }

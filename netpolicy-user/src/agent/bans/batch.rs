@@ -1,7 +1,7 @@
 //! A batch of requests: what each line comes to.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -10,11 +10,14 @@ use super::outcome::JudgedBan;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
 use super::summary::BanSummary;
 use crate::agent::access::Requester;
-use crate::agent::banned::{BanTable, ClockScale, KnownBan, NEVER, StagedBans};
+use crate::agent::banned::{BanTable, ClockScale, KnownBan, NEVER, OriginBans, StagedBans};
 use crate::agent::error::AgentError;
 use crate::api::BanResult;
 use crate::model::{Name, State};
 use crate::store::BanRow;
+
+/// Lines of a request that are worth to be put in order.
+const MANY: usize = 1_024;
 
 /// The most bans that there may be at a time.
 const MOST: usize = 1 << 20;
@@ -26,6 +29,8 @@ pub(super) struct Batch {
     /// Of callers, by user id: the user database may take its time.
     names: HashMap<u32, String>,
     pub(super) answers: Vec<Result<Vec<JudgedBan>, AgentError>>,
+    /// Requests that are carried out: letting go of many takes a while, and can wait.
+    pub(super) done: Vec<Vec<WantedBan>>,
 }
 
 /// One request, line by line.
@@ -43,28 +48,23 @@ impl BatchedRequest<'_> {
     pub(super) fn carry_out(&mut self, work: BanWork) -> Vec<JudgedBan> {
         let operator: Vec<IpAddr> = self.requester.origin.judged().collect();
         match work {
-            BanWork::Ban(bans) => bans
-                .into_iter()
-                .map(|ban| self.ban(ban, None, &operator))
-                .collect(),
+            BanWork::Ban(bans) => self.ban_all(bans, None, &operator),
             BanWork::Unban(bans) => bans.into_iter().map(|ban| self.unban(ban)).collect(),
             BanWork::Replace { by, bans } => {
                 let before = self.table.of_origin_with(&self.batch.staged, &by);
-                let mut named = HashSet::with_capacity(bans.len());
-                let mut answers = Vec::with_capacity(bans.len());
-                for ban in bans {
-                    // Of an unknown service: it names no ban, least of all one of the host.
-                    if let Ok(net) = &ban.net
-                        && let Ok(service) = service(self.state, ban.service.as_deref())
-                    {
-                        named.insert((service, *net));
-                    }
-                    answers.push(self.ban(ban, Some(&by), &operator));
-                }
+                // Of an unknown service: it names no ban, least of all one of the host.
+                let named = bans.iter().filter_map(|ban| {
+                    let net = ban.net.as_ref().ok()?;
+                    let service = service(self.state, ban.service.as_deref()).ok()?;
+                    Some((service, *net))
+                });
+                let named: HashSet<_> = named.collect();
+                let answers = self.ban_all(bans, Some(&by), &operator);
                 for (service, net) in before {
-                    if !named.contains(&(service.clone(), net))
-                        && self.remove(service.as_ref(), net)
-                    {
+                    if named.contains(&(service.clone(), net)) {
+                        continue;
+                    }
+                    if let (BanResult::Unbanned, _) = self.end(service.as_ref(), net, Some(&by)) {
                         let scope = service.as_ref().map_or("host", Name::as_str);
                         let ended = JudgedBan {
                             source: Ok(net),
@@ -80,8 +80,33 @@ impl BatchedRequest<'_> {
         }
     }
 
-    fn ban(&mut self, wanted: WantedBan, origin: Option<&str>, operator: &[IpAddr]) -> JudgedBan {
-        let outcome = match self.try_ban(&wanted, origin, operator) {
+    /// The lines of a request, whose answers are in their order. Many are carried out in the order
+    /// of their networks, so that what is looked at and changed is next to what was before; those
+    /// of one network in the order in which they came.
+    fn ban_all(
+        &mut self,
+        bans: Vec<WantedBan>,
+        origin: Option<&str>,
+        operator: &[IpAddr],
+    ) -> Vec<JudgedBan> {
+        let answers = if bans.len() < MANY {
+            let answers = bans.iter().map(|ban| self.ban(ban, origin, operator));
+            answers.collect()
+        } else {
+            let mut order: Vec<(u64, usize)> = bans.iter().map(place).zip(0..).collect();
+            order.sort_unstable();
+            let mut answers = vec![JudgedBan::default(); bans.len()];
+            for (_, at) in order {
+                answers[at] = self.ban(&bans[at], origin, operator);
+            }
+            answers
+        };
+        self.batch.done.push(bans);
+        answers
+    }
+
+    fn ban(&mut self, wanted: &WantedBan, origin: Option<&str>, operator: &[IpAddr]) -> JudgedBan {
+        let outcome = match self.try_ban(wanted, origin, operator) {
             Ok((net, result, until)) => JudgedBan {
                 source: Ok(net),
                 result,
@@ -89,7 +114,7 @@ impl BatchedRequest<'_> {
                 detail: None,
             },
             Err(why) => JudgedBan {
-                source: Err(wanted.text),
+                source: Err(wanted.text.clone()),
                 result: BanResult::Refused,
                 until: None,
                 detail: Some(why),
@@ -120,23 +145,8 @@ impl BatchedRequest<'_> {
             return Err("its end is in the past".to_owned());
         }
         let known = self.known(service.as_ref(), net);
-        let before = known.entry();
-        let is_earlier = before.is_some_and(|before| until <= before.until);
-        // The whole set of an origin says when its bans end, and not when those of others do.
-        let is_own = before
-            .is_some_and(|before| origin.is_some() && self.table.texts().get(before.by) == origin);
-        if let Some(before) = before
-            && (until == before.until || is_earlier && !wanted.replace && !is_own)
-        {
-            return Ok((net, BanResult::Unchanged, before.until));
-        }
-        if before.is_none() && self.table.len_with(&self.batch.staged) >= MOST {
-            return Err(format!(
-                "there are {MOST} bans, which is the most: end some, or ban networks"
-            ));
-        }
-        let Batch { staged, names, .. } = &mut *self.batch;
         let caller = self.requester.caller;
+        let names = &mut self.batch.names;
         let by = match origin.or(wanted.by.as_deref()) {
             Some(by) => by,
             None => names.entry(caller.uid).or_insert_with(|| caller.name()),
@@ -144,17 +154,33 @@ impl BatchedRequest<'_> {
         let row = BanRow {
             source: net,
             service: None,
-            since: before.map_or(self.scale.now, |before| before.since),
+            since: self.scale.now,
             until: (until != NEVER).then_some(until),
             by: Some(by),
             reason: wanted.reason.as_deref(),
         };
+        let staged = &mut self.batch.staged;
+        if let Some(before) = known.entry() {
+            let end = match origin {
+                // The whole set of an origin says when its bans end, and not when others' do.
+                Some(_) => Earlier::OfItsOwn,
+                None if wanted.replace => Earlier::OfAll,
+                None => Earlier::No,
+            };
+            let after = extend(self.table, staged, known, &row, end, self.scale.now);
+            let result = match after == before.until {
+                true => BanResult::Unchanged,
+                false => BanResult::Extended,
+            };
+            return Ok((net, result, after));
+        }
+        if self.table.len_with(staged) >= MOST {
+            return Err(format!(
+                "there are {MOST} bans, which is the most: end some, or ban networks"
+            ));
+        }
         self.table.stage(staged, known, service.as_ref(), &row);
-        let result = match before {
-            None => BanResult::Banned,
-            Some(_) => BanResult::Extended,
-        };
-        Ok((net, result, until))
+        Ok((net, BanResult::Banned, until))
     }
 
     fn unban(&mut self, wanted: WantedUnban) -> JudgedBan {
@@ -164,12 +190,8 @@ impl BatchedRequest<'_> {
         });
         let (source, result, detail) = match net {
             Ok((net, service)) => {
-                let other = self.other_origin(service.as_ref(), net, wanted.by.as_deref());
-                let result = match other.is_none() && self.remove(service.as_ref(), net) {
-                    true => BanResult::Unbanned,
-                    false => BanResult::Absent,
-                };
-                (Ok(net), result, other)
+                let (result, detail) = self.end(service.as_ref(), net, wanted.by.as_deref());
+                (Ok(net), result, detail)
             }
             Err(why) => (Err(wanted.text), BanResult::Refused, Some(why)),
         };
@@ -184,19 +206,47 @@ impl BatchedRequest<'_> {
         outcome
     }
 
-    /// That a ban is not of the origin that was named, if it is not.
-    fn other_origin(&self, service: Option<&Name>, net: IpNet, by: Option<&str>) -> Option<String> {
-        let (wanted, entry) = (by?, self.known(service, net).entry()?);
-        let by = self.table.texts().get(entry.by);
-        (by != Some(wanted)).then(|| match by {
-            Some(by) => format!("it is banned by {by}: that ban stays"),
-            None => "it is banned by another: that ban stays".to_owned(),
-        })
-    }
-
-    fn remove(&mut self, service: Option<&Name>, net: IpNet) -> bool {
+    /// Ends the bans of a source, or only that of an origin; and what is to be known then.
+    fn end(
+        &mut self,
+        service: Option<&Name>,
+        net: IpNet,
+        by: Option<&str>,
+    ) -> (BanResult, Option<String>) {
         let known = self.known(service, net);
-        self.table.stage_removal(&mut self.batch.staged, known)
+        let staged = &mut self.batch.staged;
+        if known.entry().is_none() {
+            return (BanResult::Absent, None);
+        }
+        let Some(by) = by else {
+            self.table.stage_removal(staged, known);
+            return (BanResult::Unbanned, None);
+        };
+        let bans = self.table.origins_of(staged, known);
+        let mut left = bans.clone().unexpired(self.scale.now);
+        let own = self
+            .table
+            .texts()
+            .find(by)
+            .filter(|by| bans.by(*by).is_some());
+        if let Some(own) = own {
+            left.remove(own);
+            self.table.stage_bans(staged, known, &left);
+        }
+        let other = left.first().map(|other| {
+            let other_by = self.table.texts().get(other.by).unwrap_or("another");
+            match other.until {
+                NEVER => format!("it is banned by {other_by}, without end: that ban stays"),
+                until => {
+                    let until = self.scale.shown(until);
+                    format!("it is banned by {other_by} until {until}: that ban stays")
+                }
+            }
+        });
+        match own {
+            Some(_) => (BanResult::Unbanned, other),
+            None => (BanResult::Absent, other),
+        }
     }
 
     fn known(&self, service: Option<&Name>, net: IpNet) -> KnownBan {
@@ -210,4 +260,77 @@ fn service(state: &State, text: Option<&str>) -> Result<Option<Name>, String> {
         Some(service) => Ok(Some(service.name.clone())),
         None => Err(format!("unknown service '{}'", text.escape_debug())),
     }
+}
+
+/// Where a network is in the order of all, or near that place.
+fn place(ban: &WantedBan) -> u64 {
+    match ban.net {
+        Ok(IpNet::V4(net)) => {
+            u64::from(u32::from(net.network())) << 8 | u64::from(net.prefix_len())
+        }
+        Ok(IpNet::V6(net)) => 1 << 63 | high_half(net.network()) >> 1,
+        Err(_) => u64::MAX,
+    }
+}
+
+fn high_half(address: Ipv6Addr) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = address.octets();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Whose earlier end a request asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    /// Of none: only a later end counts.
+    No,
+    /// Of its own origin's.
+    OfItsOwn,
+    /// Of all bans of the source.
+    OfAll,
+}
+
+/// Gives a source that is banned one more ban, or its origin's another end; when the source's
+/// bans end then.
+fn extend(
+    table: &mut BanTable,
+    staged: &mut StagedBans,
+    known: KnownBan,
+    row: &BanRow<'_>,
+    earlier: Earlier,
+    now: i64,
+) -> i64 {
+    let before = table.origins_of(staged, known);
+    let Some(first) = before.first() else {
+        return NEVER;
+    };
+    let until = row.until.unwrap_or(NEVER);
+    let own = row.by.and_then(|by| table.texts().find(by));
+    let own = own.and_then(|by| before.by(by));
+    let is_known = match earlier {
+        Earlier::No => own.is_some_and(|own| until <= own.until),
+        Earlier::OfItsOwn => own.is_some_and(|own| until == own.until),
+        Earlier::OfAll => until == first.until,
+    };
+    if is_known {
+        return first.until;
+    }
+    let is_in_force = until > first.until || earlier == Earlier::OfAll;
+    let row = BanRow {
+        since: match own {
+            Some(own) => own.since,
+            None if is_in_force => first.since,
+            None => row.since,
+        },
+        ..*row
+    };
+    // Too many to tell apart: those that end last stay.
+    let is_full = table.count_with(staged) >= MOST && own.is_none();
+    let others = match earlier {
+        Earlier::OfAll => OriginBans::default(),
+        _ if is_full && !is_in_force => return first.until,
+        _ if is_full => OriginBans::default(),
+        _ => before.unexpired(now),
+    };
+    let after = table.stage_next_to(staged, known, others, &row);
+    after.map_or(until, |after| after.until)
 }

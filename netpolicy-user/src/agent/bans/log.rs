@@ -127,7 +127,7 @@ impl Bans {
         let forget: Vec<u64> = self.log.iter().map(|batch| batch.number).collect();
         let batches = {
             let table = read(&self.table);
-            let mut edits = table.rows().map(BanEdit::Put);
+            let mut edits = table.all_edits();
             around.store.record_bans(&mut edits, &forget, &[])?
         };
         self.log = batches.into();
@@ -167,7 +167,7 @@ impl Bans {
             forget.push(batch.number);
             around.store.bans_in(batch.number, &mut |edit| {
                 // A removal counts only where something older says otherwise.
-                if let BanEdit::Put(row) = edit
+                if let BanEdit::Put(row) | BanEdit::Also(row) = edit
                     && let Ok(service) = row.service.map(Name::exact).transpose()
                     && table.get(service.as_ref(), row.source).is_some()
                 {
@@ -177,12 +177,11 @@ impl Bans {
         }
         kept.sort_unstable();
         kept.dedup();
-        let rows = kept
-            .iter()
-            .filter_map(|(service, source)| table.row_of(service.as_ref(), *source));
-        let written = around
-            .store
-            .record_bans(&mut rows.map(BanEdit::Put), &forget, &[])?;
+        let nets = kept.iter();
+        let mut edits =
+            nets.flat_map(|(service, source)| table.edits_of(service.as_ref(), *source));
+        let written = around.store.record_bans(&mut edits, &forget, &[])?;
+        drop(edits);
         drop(table);
         self.log.drain(..forget.len());
         self.note = self.note.filter(|note| !forget.contains(note));

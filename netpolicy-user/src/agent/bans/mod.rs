@@ -11,6 +11,7 @@ mod outcome;
 mod request;
 mod stored;
 mod summary;
+mod timing;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, RwLock};
@@ -26,6 +27,7 @@ use self::batch::{Batch, BatchedRequest};
 use self::kernel_lists::{id_in, lists};
 use self::never::Never;
 use self::summary::BanSummary;
+use self::timing::BatchTiming;
 use super::access::{Grants, Requester, rights};
 use super::banned::{ClockScale, SharedBans, StagedBans, read, write};
 use super::error::{AgentError, EnforcerError, chain};
@@ -142,6 +144,7 @@ impl Bans {
         if jobs.is_empty() {
             return;
         }
+        let mut timing = BatchTiming::begin(jobs.len());
         let kernel = &*around.kernel;
         self.never.refresh(|| kernel.devices());
         let mut replies = Vec::with_capacity(jobs.len());
@@ -174,14 +177,18 @@ impl Bans {
         }
         drop(table);
         let Batch {
-            staged, answers, ..
+            staged,
+            answers,
+            done: carried_out,
+            ..
         } = batch;
         let table = read(&self.table);
         let settled = table.settled(&staged);
         let lists = Arc::new(table.lists_of(&settled, id_in(&around.now.state)));
         drop(table);
         self.is_to_be_trimmed |= staged.len() >= MANY;
-        let done = self.store_and_enforce(&staged, lists, &mut summary, around);
+        timing.judged(staged.len());
+        let done = self.store_and_enforce(&staged, lists, &mut summary, &mut timing, around);
         // Readers see them when they are in force, and never if they are not.
         let mut table = write(&self.table);
         if done.is_ok() {
@@ -194,6 +201,7 @@ impl Bans {
             table.discard(&staged);
         }
         drop(table);
+        timing.end();
         for (reply, answer) in replies.into_iter().zip(answers) {
             let answer = match (&done, answer) {
                 (Err(failure), Ok(_)) => Err(failure.error()),
@@ -202,6 +210,7 @@ impl Bans {
             // A caller that has gone away needs no answer.
             drop(reply.send(answer));
         }
+        drop(carried_out);
     }
 
     fn store_and_enforce(
@@ -209,6 +218,7 @@ impl Bans {
         staged: &StagedBans,
         lists: Arc<BanLists>,
         summary: &mut BanSummary,
+        timing: &mut BatchTiming,
         around: &mut BanContext<'_>,
     ) -> Result<(), BatchFailure> {
         let audit = summary.take(Instant::now(), false, around.now.revision);
@@ -223,7 +233,9 @@ impl Bans {
                 return Err(BatchFailure::kernel(&error));
             }
         };
+        timing.ready();
         let written = around.store.record_encoded_bans(&encoded, &audit);
+        timing.stored();
         match written {
             Ok(batches) => self.log.extend(batches),
             Err(error) => {

@@ -23,6 +23,18 @@ pub struct JudgedBan {
     pub(in crate::agent) detail: Option<String>,
 }
 
+/// Of a line that is not judged yet.
+impl Default for JudgedBan {
+    fn default() -> Self {
+        Self {
+            source: Err(String::new()),
+            result: BanResult::Refused,
+            until: None,
+            detail: None,
+        }
+    }
+}
+
 #[cfg(test)]
 impl From<&JudgedBan> for BanOutcome {
     fn from(judged: &JudgedBan) -> Self {

@@ -20,12 +20,22 @@ const NAMED: usize = 10;
 /// The most users and people that are told apart; of more people, a user has one summary.
 const MOST: usize = 256;
 
+/// What is counted, by name.
+const RESULTS: [BanResult; 4] = [
+    BanResult::Banned,
+    BanResult::Extended,
+    BanResult::Refused,
+    BanResult::Unbanned,
+];
+
 /// What one requester did since the last entry.
 #[derive(Clone, Debug)]
 struct Since {
     requester: Requester,
     recorded: Option<Instant>,
-    counts: BTreeMap<&'static str, u64>,
+    /// By result, in the order of their names.
+    counts: [u64; RESULTS.len()],
+    total: u64,
     changes: Vec<String>,
     refusals: Vec<String>,
 }
@@ -47,16 +57,17 @@ impl BanSummary {
         let since = self.by_user.entry(key).or_insert_with(|| Since {
             requester,
             recorded: None,
-            counts: BTreeMap::new(),
+            counts: [0; RESULTS.len()],
+            total: 0,
             changes: Vec::new(),
             refusals: Vec::new(),
         });
         since.requester = requester;
-        let name = match outcome.result {
-            BanResult::Unchanged | BanResult::Absent => return,
-            result => result.name(),
+        let Some(at) = RESULTS.iter().position(|result| *result == outcome.result) else {
+            return;
         };
-        *since.counts.entry(name).or_default() += 1;
+        since.counts[at] += 1;
+        since.total += 1;
         let is_refused = outcome.result == BanResult::Refused;
         let named = match is_refused {
             true => &since.refusals,
@@ -77,6 +88,7 @@ impl BanSummary {
             let until = outcome
                 .until
                 .map_or_else(String::new, |until| format!(", until {until}"));
+            let name = outcome.result.name();
             let change = format!("{source} on {scope}: {name}{until}");
             since.changes.push(change);
         }
@@ -87,19 +99,20 @@ impl BanSummary {
         let mut entries = Vec::new();
         for since in self.by_user.values_mut() {
             let waits = |recorded: Instant| now.duration_since(recorded) < EVERY;
-            if since.counts.is_empty() || (!all && since.recorded.is_some_and(waits)) {
+            if since.total == 0 || (!all && since.recorded.is_some_and(waits)) {
                 continue;
             }
             entries.push(since.entry(revision));
             since.recorded = Some(now);
-            since.counts.clear();
+            since.counts = [0; RESULTS.len()];
+            since.total = 0;
             since.changes.clear();
             since.refusals.clear();
         }
         // What is as if it had never been is let go of: there may be many people.
         self.by_user.retain(|_, since| {
             let waits = |recorded: Instant| now.duration_since(recorded) < EVERY;
-            !since.counts.is_empty() || since.recorded.is_some_and(waits)
+            since.total > 0 || since.recorded.is_some_and(waits)
         });
         entries
     }
@@ -107,16 +120,20 @@ impl BanSummary {
 
 impl Since {
     fn entry(&self, revision: u64) -> AuditEntry {
-        let refused = self.counts.get(BanResult::Refused.name()).copied();
-        let changed: u64 = self.counts.values().sum::<u64>() - refused.unwrap_or(0);
+        let counts = RESULTS.iter().zip(self.counts);
+        let counts: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
+        let refused = counts
+            .iter()
+            .find(|(result, _)| **result == BanResult::Refused);
+        let changed = self.total - refused.map_or(0, |(_, count)| *count);
         let outcome = if changed == 0 {
             Outcome::Refused
         } else {
             Outcome::Done
         };
-        let counts = self.counts.iter();
+        let counts = counts.iter();
         let counts: Vec<String> = counts
-            .map(|(name, count)| format!("{count} {name}"))
+            .map(|(result, count)| format!("{count} {}", result.name()))
             .collect();
         let action = format!("bans: {}", counts.join(", "));
         let mut entry = audit::entry(self.requester, &action, outcome, revision);

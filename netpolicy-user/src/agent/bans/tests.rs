@@ -1,6 +1,7 @@
 //! Bans, in the store and in the kernel.
 
 mod around_changes;
+mod origins;
 
 use std::time::Duration;
 
@@ -308,7 +309,8 @@ fn unbanning_by_an_origin_leaves_the_bans_of_others() {
     let kept = carry_out(&mut bench, ROOT, unban("10.0.0.1", "fail2ban/pg"));
     assert_eq!(kept[0].result, Absent);
     let detail = kept[0].detail.as_deref();
-    assert_eq!(detail, Some("it is banned by crowdsec: that ban stays"));
+    let expected = "it is banned by crowdsec, without end: that ban stays";
+    assert_eq!(detail, Some(expected));
     let gone = carry_out(&mut bench, ROOT, unban("10.0.0.1", "crowdsec"));
     assert_eq!((gone[0].result, &gone[0].detail), (Unbanned, &None));
     let absent = carry_out(&mut bench, ROOT, unban("10.0.0.1", "crowdsec"));

@@ -1,6 +1,7 @@
 //! The impact of a change, before it is made: on the operator and on connected clients; and the
 //! end of their connections once it is made. It changes nothing that is stored or in force.
 
+use super::at_end;
 use super::clients::{self, ClientSearch, Judge, Side};
 use super::lockout::check_operator;
 use super::situation::{Candidate, Situation};
@@ -49,6 +50,10 @@ impl Situation<'_> {
             } else {
                 return Err(lockout);
             }
+        }
+        if !changed.plan.is_empty() {
+            let later = at_end::warnings(&judge, requester.origin);
+            changed.warnings.extend(later);
         }
         if !may_deny && !again {
             return Ok(());

@@ -16,12 +16,13 @@ impl Writer {
 
     /// Does all that waits, together.
     pub(super) fn carry_out_bans(&mut self) {
-        let mut queue = self
-            .ban_queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let jobs = std::mem::take(&mut *queue);
-        drop(queue);
+        let queue = BanQueue::clone(&self.ban_queue);
+        let waiting = || queue.lock().unwrap_or_else(PoisonError::into_inner);
+        self.gathering.wait(|| waiting().len());
+        let jobs = std::mem::take(&mut *waiting());
+        if !jobs.is_empty() {
+            self.gathering.done(jobs.len());
+        }
         self.bans_now(jobs);
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::burst::BanBurst;
 use super::counted::CountedServices;
+use super::gather::BanGathering;
 use super::leftovers::Leftovers;
 use super::rule_ends::RuleEnds;
 use crate::agent::access::Grants;
@@ -73,6 +74,7 @@ pub struct Writer {
     pub(super) bans: Bans,
     /// Requests of bans that wait.
     pub(super) ban_queue: BanQueue,
+    pub(super) gathering: BanGathering,
     pub(super) grants: Grants,
     pub(super) feeds: Feeds,
     pub(super) confirmation: Confirmation,
@@ -118,6 +120,7 @@ impl Writer {
         let mut writer = Self {
             bans,
             ban_queue: BanQueue::default(),
+            gathering: BanGathering::default(),
             kernel: KernelWriter::new(
                 enforcer,
                 &settings.interfaces,

@@ -270,7 +270,11 @@ impl Writer {
             let action = format!("refresh feed {name}");
             self.may_feed(requester, &action, "refresh a feed of another owner")?;
         }
-        self.feeds.of_mut(&name).requested += 1;
+        let condition = self.feeds.of_mut(&name);
+        condition.requested += 1;
+        // A process that reads feeds and begins only now knows no earlier number: to it the feed
+        // is due because nothing says when it is.
+        condition.next = None;
         self.publish();
         self.feed_view(&name)
     }

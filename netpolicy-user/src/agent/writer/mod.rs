@@ -10,6 +10,7 @@ pub mod core;
 mod counted;
 mod ending;
 mod feeds;
+mod gather;
 mod leftovers;
 mod reads;
 mod reconcile;

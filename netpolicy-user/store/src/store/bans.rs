@@ -14,7 +14,8 @@
 //!        since 8, until 8, by 4, reason 4: as far as there are these
 //! ```
 //!
-//! Numbers are little-endian, addresses in network order, times milliseconds of the boot clock;
+//! A batch in which a source has bans of several origins has version 3, and is like one of
+//! version 2. Numbers are little-endian, addresses in network order, times milliseconds of the boot clock;
 //! service, by and reason are indices of texts.
 
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ use ipnet::IpNet;
 use crate::clock::Clock;
 
 const VERSION: u8 = 2;
+/// With bans of several origins, which earlier readers would take for one after the other.
+const ORIGINS_VERSION: u8 = 3;
 /// Without the time of writing.
 const FIRST_VERSION: u8 = 1;
 
@@ -51,8 +54,10 @@ pub struct BanRow<'a> {
 /// A change of bans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BanEdit<'a> {
-    /// A ban, in place of the one of the same source and service.
+    /// A ban, in place of all of the same source and service.
     Put(BanRow<'a>),
+    /// A ban of another origin, next to those of the same source and service.
+    Also(BanRow<'a>),
     /// No ban of this source and service.
     Remove {
         /// Who was banned.
@@ -100,6 +105,7 @@ impl Field {
     const UNTIL: u8 = 1 << 3;
     const BY: u8 = 1 << 4;
     const REASON: u8 = 1 << 5;
+    const ALSO: u8 = 1 << 6;
 }
 
 /// What a clock says of both scales, in milliseconds.
@@ -132,6 +138,8 @@ pub(super) struct Encoder<'a> {
     numbers: HashMap<&'a str, u32>,
     changes: Vec<u8>,
     count: u32,
+    /// Whether a source has a ban of one more origin.
+    has_also: bool,
     scale: BatchScale,
     boot: String,
 }
@@ -143,6 +151,7 @@ impl<'a> Encoder<'a> {
             numbers: HashMap::new(),
             changes: Vec::new(),
             count: 0,
+            has_also: false,
             scale: BatchScale::of(clock),
             boot: clock.boot().chars().take(usize::from(u8::MAX)).collect(),
         }
@@ -159,9 +168,11 @@ impl<'a> Encoder<'a> {
 
     pub(super) fn push(&mut self, edit: &BanEdit<'a>) {
         let (source, service, row) = match edit {
-            BanEdit::Put(row) => (row.source, row.service, Some(row)),
+            BanEdit::Put(row) | BanEdit::Also(row) => (row.source, row.service, Some(row)),
             BanEdit::Remove { source, service } => (*source, *service, None),
         };
+        let is_also = matches!(edit, BanEdit::Also(_));
+        self.has_also |= is_also;
         let mut fields = 0;
         for (has, field) in [
             (row.is_some(), Field::PUT),
@@ -170,6 +181,7 @@ impl<'a> Encoder<'a> {
             (row.is_some_and(|row| row.until.is_some()), Field::UNTIL),
             (row.is_some_and(|row| row.by.is_some()), Field::BY),
             (row.is_some_and(|row| row.reason.is_some()), Field::REASON),
+            (is_also, Field::ALSO),
         ] {
             if has {
                 fields |= field;
@@ -212,7 +224,10 @@ impl<'a> Encoder<'a> {
 
     pub(super) fn finish(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.changes.len() + 64);
-        bytes.push(VERSION);
+        bytes.push(match self.has_also {
+            true => ORIGINS_VERSION,
+            false => VERSION,
+        });
         bytes.push(u8::try_from(self.boot.len()).unwrap_or(0));
         if u8::try_from(self.boot.len()).is_ok() {
             bytes.extend(self.boot.as_bytes());
@@ -269,8 +284,10 @@ struct BatchHeader<'a> {
 impl<'a> BatchHeader<'a> {
     fn read(rest: &mut Bytes<'a>) -> Result<Self, String> {
         let version = rest.u8()?;
-        if version != VERSION && version != FIRST_VERSION {
-            return Err(format!("it has version {version}, expected {VERSION}"));
+        if !(FIRST_VERSION..=ORIGINS_VERSION).contains(&version) {
+            return Err(format!(
+                "it has version {version}, expected at most {ORIGINS_VERSION}"
+            ));
         }
         let length = rest.u8()?;
         Ok(Self {
@@ -339,14 +356,18 @@ pub(super) fn decode(
         } else {
             after_reboot(since, until, wall, known, scale)
         };
-        visit(BanEdit::Put(BanRow {
+        let row = BanRow {
             source,
             service,
             since,
             until,
             by: by.map(text).transpose()?,
             reason: reason.map(text).transpose()?,
-        }));
+        };
+        visit(match has(Field::ALSO) {
+            true => BanEdit::Also(row),
+            false => BanEdit::Put(row),
+        });
     }
     match rest.0 {
         [] => Ok(is_current),

@@ -13,7 +13,7 @@ fn row<'a>(source: &str, until: Option<i64>, by: Option<&'a str>) -> BanRow<'a> 
     BanRow {
         source: net(source),
         service: None,
-        since: 1,
+        since: 1_000,
         until,
         by,
         reason: None,

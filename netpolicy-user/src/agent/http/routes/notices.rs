@@ -22,8 +22,10 @@ use crate::model::Privilege;
 const LONGEST_WAIT: u64 = 60;
 const USUAL_WAIT: u64 = 30;
 
-/// Hooks and notices. Without `after` it answers at once, with a notice for each fault that is
-/// present; with it as soon as there is another notice or the configuration is reloaded.
+/// Hooks and notices. Without `after` and `agent`, or with those of an agent before this one, it
+/// answers at once, with a notice for each kind of fault that is present and one if all filtering
+/// is stopped. With them it answers as soon as there is another notice or the configuration is
+/// reloaded, or after `wait` seconds.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/notices", operation_id = "listNotices", tag = ENFORCEMENT,
     params(NoticesQuery),
     responses((status = OK, body = NoticesView,

@@ -62,8 +62,14 @@ fn changes_read_back_as_they_were_written() {
             by: Some("fail2ban"),
             ..row("0.0.0.0/0", now, Some(now))
         }),
+        BanEdit::Also(BanRow {
+            by: Some("crowdsec"),
+            ..row("0.0.0.0/0", now, Some(now))
+        }),
     ];
+    assert_eq!(encoded(&clock, &edits[..4])[0], VERSION);
     let bytes = encoded(&clock, &edits);
+    assert_eq!(bytes[0], ORIGINS_VERSION);
     let mut at = 0;
     let is_current = decode(&clock, None, &bytes, &mut |edit| {
         assert_eq!(edit, edits[at]);

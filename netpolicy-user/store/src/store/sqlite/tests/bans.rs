@@ -23,7 +23,7 @@ fn read(store: &mut SqliteStore) -> (Vec<String>, BanLog) {
     let mut found = Vec::new();
     let log = store.bans(&mut |edit| {
         found.push(match edit {
-            BanEdit::Put(row) => format!("+{}", row.source.addr()),
+            BanEdit::Put(row) | BanEdit::Also(row) => format!("+{}", row.source.addr()),
             BanEdit::Remove { source, .. } => format!("-{}", source.addr()),
         });
     });
