@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 mod operations;
 #[path = "console_browser/pages.rs"]
 mod pages;
+#[path = "console_browser/pictures.rs"]
+mod pictures;
 #[path = "console_browser/trouble.rs"]
 mod trouble;
 

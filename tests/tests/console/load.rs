@@ -37,6 +37,7 @@ fn slow_connections_keep_no_person_out() {
         "{:?}",
         start.elapsed()
     );
+    drop(slow);
 }
 
 /// Lets this process have so many descriptors.

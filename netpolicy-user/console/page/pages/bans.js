@@ -31,7 +31,7 @@ export default function Bans() {
     parts.reload();
   };
   return html`<${Head} title="Bans" help="bans" sub="Sources that are denied for a time, whatever policies say. They are no revisions.">
-      <${Search} label="Filter bans" placeholder="An address that they cover, or an origin" value=${filter.text} onInput=${filter.set} />
+      <${Search} label="Filter bans" placeholder="Covered address, or an origin" value=${filter.text} onInput=${filter.set} />
       <button type="button" disabled=${!mayExempt} onClick=${() => setDialog("bypass")}>Exempt a source</button>
       <button type="button" class="danger" disabled=${!mayBan} onClick=${() => setDialog("ban")}><${Icon} name="plus" /> Ban sources</button>
     <//>

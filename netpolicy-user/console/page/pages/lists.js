@@ -82,6 +82,7 @@ function List({ name }) {
   const isAddress = /^[0-9a-f.:]+$/i.test(sought) && (sought.split(".").length === 4 || sought.includes("::") || sought.split(":").length === 8);
   const row = (item) => html`${may && html`<span class="cell pick" role="cell"><input type="checkbox" aria-label=${`Select ${item.entry.text}`} checked=${chosen.has(item.entry.cidr)} onChange=${() => toggle(item.entry)} /></span>`}
     <span class="cell address" role="cell"><code>${item.entry.text}</code></span><span class="cell words" role="cell"><${Ends} rule=${item.entry} />${item.entry.comment}</span><span class="cell place faint" role="cell">${item.entry.place}</span>`;
+  const head = html`${may && html`<span class="cell pick" role="columnheader"><span class="hidden">Select</span></span>`}<span class="cell address" role="columnheader">Entry</span><span class="cell words" role="columnheader">Comment</span><span class="cell place" role="columnheader">Place</span>`;
   return html`<${Head} title=${`@${name}`} help=${feed ? "feeds" : "policies#named-lists"} back=${{ href: "#/lists", label: "Lists and feeds" }} sub=${list?.comment}>
       ${list && (feed
         ? html`<button type="button" class="primary" disabled=${!mayChange} onClick=${async () => { await refreshFeed(feed); read.reload(); }}>Refresh</button>
@@ -96,7 +97,7 @@ function List({ name }) {
       ${feed && html`<${FeedFacts} feed=${feed} />`}
       <div class="toolbar"><${Search} label="Filter entries" placeholder="Text, or an address that they cover" value=${filter.text} onInput=${filter.set} /><span class="spring"></span>
         ${chosen.size > 0 && html`<button type="button" class="danger" onClick=${() => make(`Remove ${chosen.size === 1 ? [...chosen.values()][0] : `${chosen.size} entries`} of ${name}`, { change: "alter-list", name, entries: { edit: "edit", remove: { items: [...chosen.values()] } } })}>Remove ${chosen.size} selected</button>`}</div>
-      <${Virtual} path=${["lists", name, "entries"]} query=${isAddress ? { covers: sought } : { text: sought || undefined }} filtered=${sought !== ""} total=${list.entry_count} base=${0} revision=${`${at} ${feed?.fetched ?? ""}`} row=${row} label=${`Entries of ${name}`}
+      <${Virtual} path=${["lists", name, "entries"]} query=${isAddress ? { covers: sought } : { text: sought || undefined }} filtered=${sought !== ""} total=${list.entry_count} base=${0} revision=${`${at} ${feed?.fetched ?? ""}`} row=${row} head=${head} label=${`Entries of ${name}`}
         empty=${html`<${Empty} title=${sought ? "No entry matches." : feed && !feed.fetched ? "Nothing was fetched yet." : "The list is empty."} />`} />`}
     ${dialog === "edit" && html`<${Edit} name=${name} close=${close} make=${make} />`}
     ${dialog === "settings" && list && html`<${Settings} list=${list} isFeed=${Boolean(feed)} close=${close} make=${make} />`}

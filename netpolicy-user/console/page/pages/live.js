@@ -52,7 +52,7 @@ export default function Live() {
     return words.every((word) => line.includes(word));
   });
   return html`<${Head} title="Live" help="monitoring#denied-attempts" sub="Denied connection attempts as they happen.">
-      <${Search} label="Filter attempts" placeholder="Address, port, scope, reason or policy" value=${text} onInput=${setText} />
+      <${Search} label="Filter attempts" placeholder="Address, port, scope, reason, rule" value=${text} onInput=${setText} />
       <button type="button" aria-pressed=${paused} onClick=${() => setPaused(!paused)}><${Icon} name=${paused ? "play" : "pause"} /> ${paused ? "Go on" : "Pause"}</button>
     <//>
     <${Failure} error=${error} />

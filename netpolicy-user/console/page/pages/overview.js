@@ -116,8 +116,14 @@ function Rates() {
     <${Chart} series=${series} unit=${rates.data ? `in the last ${step}` : "a second"} />`;
 }
 
+const STEPS = { minute: 60, hour: 3600, day: 86400 };
+
+/** Attempts at each time since they are remembered; where none is said, none came. */
 function seriesOf(rates) {
+  const step = STEPS[rates.step];
+  const first = Math.max(new Date(rates.since).getTime(), new Date(rates.remembered_since).getTime()) / 1000;
   const buckets = new Map();
+  for (let at = Math.floor(first / step) * step; at <= Date.now() / 1000; at += step) buckets.set(at, { allowed: 0, denied: 0 });
   for (const bucket of rates.buckets ?? []) {
     const at = new Date(bucket.time).getTime() / 1000;
     const entry = buckets.get(at) ?? { allowed: 0, denied: 0 };

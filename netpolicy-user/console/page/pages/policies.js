@@ -33,7 +33,7 @@ function All({ query }) {
   const shown = isAddress ? policies : policies.filter((policy) => `${policy.name} ${policy.comment ?? ""} ${policy.owner}`.toLowerCase().includes(sought));
   const hits = hitsOf(read.data?.hits);
   return html`<${Head} title="Policies" help="policies" sub="Named lists of allowed and blocked addresses. Blocks win; once an active policy allows only some, all others are denied.">
-      <${Search} label="Search policies, or which holds an address" placeholder="Name, or an address such as 203.0.113.7" value=${search.text} onInput=${search.set} />
+      <${Search} label="Search policies, or which holds an address" placeholder="Name or comment, or an address" value=${search.text} onInput=${search.set} />
       <button type="button" onClick=${() => setFile(true)}>Policy file</button>
       <button type="button" class="primary" disabled=${!mayCreate || about?.read_only} onClick=${() => setCreating(true)}><${Icon} name="plus" /> Create policy</button>
     <//>

@@ -12,7 +12,7 @@ import { Status, readHits } from "./policies.js";
 import { Bindings, Edit, Settings } from "./policy_edit.js";
 import { Changes, Evaluate, Sql } from "./policy_tabs.js";
 
-const TABS = [{ value: "rules", label: "Rules" }, { value: "effect", label: "What it would deny" }, { value: "sql", label: "SQL" }, { value: "history", label: "History" }];
+const TABS = [{ value: "rules", label: "Rules" }, { value: "effect", label: "Effect" }, { value: "sql", label: "SQL" }, { value: "history", label: "History" }];
 
 export default function Policy({ name, tab = "rules" }) {
   const revision = useRevision();
@@ -105,6 +105,7 @@ function Rules({ policy, revision, make, may }) {
     <span class="cell words" role="cell"><${Ends} rule=${item.rule} />${item.rule.name && html`<strong>${item.rule.name}</strong> `}${item.rule.comment}</span>
     <span class="cell place faint" role="cell">${item.rule.place}</span>
     ${hits.data && html`<span class="cell num" role="cell">${hitsOf(item.rule.cidr)}</span>`}`;
+  const head = html`<span class="cell pick" role="columnheader"><span class="hidden">Select</span></span><span class="cell address" role="columnheader">Rule</span><span class="cell words" role="columnheader">Comment</span><span class="cell place" role="columnheader">Place</span>${hits.data && html`<span class="cell num" role="columnheader">Hits</span>`}`;
   return html`<div class="toolbar">
       <${Segments} label="List" options=${options} value=${list} onChange=${setList} />
       <${Search} label="Filter rules" placeholder="Text, or an address that they cover" value=${filter.text} onInput=${filter.set} />
@@ -114,7 +115,7 @@ function Rules({ policy, revision, make, may }) {
     ${references.length > 0 && html`<p class="refs">And what is on ${references.map((name, at) => html`${at ? ", " : ""}<a href=${`#/lists/${encodeURIComponent(name)}`}>@${name}</a>`)}.</p>`}
     ${list === "allow" && (policy.allow_count === null || policy.allow_count === undefined) ? html`<${Empty} title="It restricts nothing by allowing."><p>What it does not block, it does not decide.</p></>`
       : html`<${Virtual} path=${["policies", policy.name, "rules"]} query=${{ list, ...(isAddress ? { covers: sought } : { text: sought || undefined }) }} filtered=${sought !== ""}
-        total=${counts[list]} base=${base} revision=${revision} row=${row} label=${`Rules of ${policy.name}`}
+        total=${counts[list]} base=${base} revision=${revision} row=${row} head=${head} label=${`Rules of ${policy.name}`}
         empty=${html`<${Empty} title=${sought ? `No rule matches “${sought}”.` : list === "allow" ? "The list is empty: it allows no source." : "The list is empty."} />`} />`}`;
 }
 
