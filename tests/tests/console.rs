@@ -11,6 +11,8 @@ use serde_json::json;
 
 #[path = "console/attacks.rs"]
 mod attacks;
+#[path = "console/load.rs"]
+mod load;
 
 fn console(host: &DatabaseHost, options: &[&str]) -> Console {
     // Not in the host's namespace: what the console listens on is the machine's loopback.

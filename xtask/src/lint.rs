@@ -1,5 +1,5 @@
-//! `cargo xtask lint`: formatting, lints and documentation, warnings being errors; and licences
-//! and sources of all crates.
+//! `cargo xtask lint`: formatting, lints, documentation and the types of the console's page,
+//! warnings being errors; and licences and sources of all crates.
 
 use anyhow::Result;
 use xshell::{Shell, cmd};
@@ -16,6 +16,7 @@ pub(crate) fn lint() -> Result<()> {
     setup::setup(Purpose::Lint)?;
     let shell = workspace::shell()?;
     cmd!(shell, "cargo fmt --all --check").run()?;
+    page(&shell)?;
     crates(&shell)?;
     cmd!(
         shell,
@@ -37,6 +38,18 @@ pub(crate) fn lint() -> Result<()> {
     cmd!(shell, "cargo doc --workspace --no-deps")
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;
+    Ok(())
+}
+
+/// The types that the console's page states in JSDoc.
+///
+/// # Errors
+/// When a use is not as they say.
+fn page(shell: &Shell) -> Result<()> {
+    let toolchain = tools::pinned_toolchain(workspace::root())?;
+    let tsc = tools::tsc(&tools::tools_dir(&toolchain)?);
+    let config = workspace::root().join("netpolicy-user/console/jsconfig.json");
+    cmd!(shell, "node {tsc} --project {config}").run()?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod packages;
 mod python;
 mod rust_src;
 mod sysroot;
+mod typescript;
 
 /// What set-up is to suffice for; each of the first four includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -96,6 +97,11 @@ pub(crate) fn setup(purpose: Purpose) -> Result<()> {
         tools_dir: tools_dir.clone(),
         purpose,
     }));
+    // A package is made without it, although that includes lint.
+    if purpose == Purpose::Lint {
+        let tools_dir = tools_dir.clone();
+        steps.push(Box::new(typescript::TypeScript { tools_dir }));
+    }
     if purpose.includes(Purpose::Test) {
         steps.push(Box::new(python::Python { tools_dir }));
     }

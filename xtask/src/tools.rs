@@ -83,6 +83,17 @@ pub(crate) fn python(tools_dir: &Path) -> PathBuf {
     python_environment(tools_dir).join("bin").join("python")
 }
 
+/// Packages of npm among the tools.
+pub(crate) fn node_packages(tools_dir: &Path) -> PathBuf {
+    tools_dir.join("npm")
+}
+
+/// TypeScript's checker among them.
+pub(crate) fn tsc(tools_dir: &Path) -> PathBuf {
+    let packages = node_packages(tools_dir).join("node_modules");
+    packages.join("typescript").join("bin").join("tsc")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

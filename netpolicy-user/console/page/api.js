@@ -17,6 +17,7 @@
  * @typedef {{name: string, active: boolean, bindings: string[], allow_count?: number|null,
  *   block_count: number, except_count?: number, allow_lists?: string[], block_lists?: string[],
  *   except_lists?: string[], comment?: string|null, owner: string, created: string, altered: string}} Policy
+ * @typedef {{code: string, severity: "error"|"warning"|"note", policies: string[], message: string, more?: number}} Finding
  * @typedef {{status: number, code: string, errors: string[], hint?: string|null, opens?: Opens|null,
  *   revision?: number|null, results?: any[]}} Problem
  * @typedef {{query?: Record<string, string|number|boolean|undefined|null>, body?: unknown, lines?: unknown[],
@@ -231,12 +232,27 @@ export const own = {
 };
 
 /**
- * What sends a change, as the dialog of changes wants it.
+ * A change as the dialog of changes wants it: what sends it, and what finds its likely mistakes.
  * @param {object} change
  */
 export function changing(change) {
-  return (/** @type {Options["query"]} */ query, /** @type {number|null} */ revision) =>
-    call("POST", ["changes"], { query: { ...query, from: own.get() || undefined }, body: change, revision });
+  return {
+    send: (/** @type {Options["query"]} */ query, /** @type {number|null} */ revision) =>
+      call("POST", ["changes"], { query: { ...query, from: own.get() || undefined }, body: change, revision }),
+    lint: async () => (await call("POST", ["lint"], { body: change })).data,
+  };
+}
+
+/**
+ * Saves a text as a file of the person's.
+ * @param {string} name @param {string} text
+ */
+export function save(name, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
 /**

@@ -7,8 +7,8 @@ import { Dialog, Failure, sentence } from "./parts.js";
 import { caller, notify, proposal, refresh, status, useCell } from "./store.js";
 import { html, useEffect, useState } from "./ui.js";
 
-/** Seconds within which an unconfirmed change is to be confirmed. */
-export const WITHIN = 60;
+/** Within how many seconds an unconfirmed change is to be confirmed; a minute unless chosen. */
+const WITHIN = [[30, "30 s"], [60, "60 s"], [300, "5 min"], [900, "15 min"]];
 
 const REFUSED = "this would be refused: ";
 
@@ -16,10 +16,13 @@ const REFUSED = "this would be refused: ";
 let made = /** @type {{base: number|null, revision: number}|null} */ (null);
 
 /**
- * Opens the dialog. `send` makes the change as the query says, at a revision.
- * @param {{title: string, send: (query: any, revision: number|null) => Promise<{data: import("./api.js").Changed}>,
- *   revision?: number|null, done?: (changed: import("./api.js").Changed) => void}} change
+ * A change: `send` makes it as the query says, at a revision; `lint` finds its likely mistakes.
+ * @typedef {{title: string, send: (query: any, revision: number|null) => Promise<{data: import("./api.js").Changed}>,
+ *   lint?: () => Promise<{introduced: import("./api.js").Finding[], kept: import("./api.js").Finding[], resolved: import("./api.js").Finding[]}>,
+ *   revision?: number|null, done?: (changed: import("./api.js").Changed) => void}} Proposal
  */
+
+/** Opens the dialog. @param {Proposal} change */
 export function propose(change) {
   let revision = change.revision ?? status.value.data?.agent?.revision ?? null;
   // The page may not have read again yet what the person themselves just made of it.
@@ -39,6 +42,7 @@ function Proposed({ change }) {
   const [consent, setConsent] = useState(false);
   const [force, setForce] = useState(false);
   const [cut, setCut] = useState(false);
+  const [within, setWithin] = useState(60);
   const [busy, setBusy] = useState(false);
   const close = () => proposal.set(null);
   const existing = cut ? "cut" : undefined;
@@ -62,6 +66,8 @@ function Proposed({ change }) {
   const warnings = (plan?.warnings ?? []).filter((warning) => !warning.startsWith(REFUSED) && !(plan?.opens && warning.startsWith("this opens ")));
   const nothing = plan && plan.plan.length === 0 && !cut;
   const ready = plan && !nothing && !busy && !about?.read_only && (!plan.opens || consent) && (!refusals.length || force);
+
+  const inWords = WITHIN.find(([seconds]) => seconds === within)?.[1];
 
   const apply = async (/** @type {number|undefined} */ within) => {
     setBusy(true);
@@ -87,9 +93,10 @@ function Proposed({ change }) {
     <button type="button" onClick=${close} disabled=${busy}>Cancel</button>
     <span class="spring"></span>
     ${about?.read_only && html`<span class="hint">Read-only: nothing can be applied.</span>`}
+    <select class="within" aria-label="Time to confirm" title="Time to confirm" value=${within} disabled=${!ready} onChange=${(event) => setWithin(Number(event.currentTarget.value))}>${WITHIN.map(([seconds, words]) => html`<option value=${seconds}>${words}</option>`)}</select>
     <button type="button" disabled=${!ready || (refusals.length > 0 && force)} onClick=${() => apply(undefined)}
       title=${force ? "A forced change is made only with a rollback in case it cuts you off" : undefined}>Apply</button>
-    <button type="button" class="primary" disabled=${!ready} onClick=${() => apply(WITHIN)}>Apply and confirm within ${WITHIN} s</button>`;
+    <button type="button" class="primary" disabled=${!ready} onClick=${() => apply(within)}>Apply and confirm within ${inWords}</button>`;
 
   return html`<${Dialog} title=${change.title} onClose=${close} foot=${foot} wide busy=${busy}>
     <div aria-live="polite">
@@ -99,13 +106,13 @@ function Proposed({ change }) {
     ${plan && !nothing && html`<${Plan} plan=${plan} />`}
     ${refusals.map((text) => html`<div class="panel bad" role="alert"><p><strong><${Icon} name="warn" /> ${sentence(text)}</strong></p></div>`)}
     ${plan && refusals.length > 0 && html`<label class="check"><input type="checkbox" checked=${force} onChange=${(event) => setForce(event.currentTarget.checked)} />
-      <span>Apply it anyway (force). It is rolled back after ${WITHIN} s unless you confirm it.</span></label>`}
+      <span>Apply it anyway (force). It is rolled back after ${inWords} unless you confirm it.</span></label>`}
     ${warnings.map((text) => html`<p class="panel warn"><${Icon} name="warn" /> ${sentence(text)}</p>`)}
     ${plan?.opens && html`<div class="panel warn"><p><strong>This ${opensSentence(plan.opens)}.</strong></p>
       <label class="check"><input type="checkbox" checked=${consent} onChange=${(event) => setConsent(event.currentTarget.checked)} />
         <span>I consent to exactly that</span></label></div>`}
     ${plan && !nothing && html`<${Operator} plan=${plan} />`}
-    ${plan && !nothing && html`<${Lint} />`}
+    ${plan && !nothing && html`<${Lint} change=${change} revision=${revision} />`}
     </div>
     ${plan && !nothing && (plan.clients?.denied?.length ?? 0) > 0 && html`<label class="check"><input type="checkbox" checked=${cut} onChange=${(event) => setCut(event.currentTarget.checked)} />
       <span>Close the open connections of clients that it denies</span></label>`}
@@ -156,22 +163,37 @@ function Operator({ plan }) {
     : html`Not checked against an address of yours: ${operator.known_by} has none. Name one under "My address" to have it checked.`}</p>`;
 }
 
-/** Likely mistakes in the policies that are in force. */
-function Lint() {
-  const [findings, setFindings] = useState(/** @type {any[]} */ ([]));
+/** Likely mistakes that the change makes, leaves and resolves: the agent's lint of its plan. */
+function Lint({ change, revision }) {
+  const [found, setFound] = useState(/** @type {any} */ (null));
   useEffect(() => {
-    get(["lint"]).then((all) => setFindings(all.filter((finding) => finding.severity !== "note")), () => {});
-  }, []);
-  if (!findings.length) return null;
-  return html`<details><summary>${count(findings.length, "likely mistake")} in the policies as they are now</summary>
-    <ul>${findings.slice(0, 20).map((finding) => html`<li>${finding.policies.length > 0 && html`<strong>${finding.policies.join(", ")}:</strong> `}${sentence(finding.message)}</li>`)}
-      ${findings.length > 20 && html`<li>and ${number(findings.length - 20)} more</li>`}</ul></details>`;
+    let gone = false;
+    setFound(null);
+    change.lint?.().then((difference) => { if (!gone) setFound(difference); }, () => {});
+    return () => { gone = true; };
+  }, [revision]);
+  if (!found) return null;
+  const wrong = found.introduced.filter((finding) => finding.severity !== "note");
+  const notes = found.introduced.filter((finding) => finding.severity === "note");
+  const kept = found.kept.filter((finding) => finding.severity !== "note");
+  return html`
+    ${wrong.length > 0 && html`<div class="panel warn" role="note" aria-label="Likely mistakes of this change"><p><strong><${Icon} name="warn" /> ${count(wrong.length, "likely mistake")} in this change</strong></p><${Findings} findings=${wrong} /></div>`}
+    ${notes.length > 0 && html`<div class="panel" role="note" aria-label="Notes on this change"><${Findings} findings=${notes} /></div>`}
+    ${found.resolved.length > 0 && html`<p class="hint good-text">It resolves ${count(found.resolved.length, "finding")} of lint.</p>`}
+    ${kept.length > 0 && html`<details><summary>${count(kept.length, "likely mistake")} in the policies that it leaves</summary><${Findings} findings=${kept} /></details>`}`;
+}
+
+/** Findings of lint, a line each. */
+export function Findings({ findings, most = 10 }) {
+  return html`<ul class="findings">${findings.slice(0, most).map((finding) => html`<li>${finding.policies.length > 0 && html`<strong>${finding.policies.join(", ")}:</strong> `}${sentence(finding.message)}${finding.more > 0 && html` <span class="faint">And ${number(finding.more)} more like it.</span>`}</li>`)}
+    ${findings.length > most && html`<li>and ${number(findings.length - most)} more</li>`}</ul>`;
 }
 
 /** The dialog of a rollback to a revision. @param {number} revision @param {{from?: number, done?: () => void}} [how] */
 export function proposeRollback(revision, how = {}) {
   propose({
     title: `Roll back to revision ${revision}`, revision: how.from, done: how.done,
+    lint: async () => ({ introduced: [], resolved: [], kept: await get(["lint"], { revision }) }),
     send: (query, at) => call("POST", ["rollback", String(revision)], { query: { ...query, from: own.get() || undefined }, revision: at }),
   });
 }

@@ -3,7 +3,7 @@
 import { about, call } from "./api.js";
 import { ago, exact } from "./format.js";
 import { Icon } from "./icons.js";
-import { useSeconds } from "./store.js";
+import { useRecovery, useSeconds } from "./store.js";
 import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "./ui.js";
 
 /** A page's head: its title, what it is for, a link to the guide, and what can be done. */
@@ -28,6 +28,11 @@ export function Failure({ error, retry }) {
     ${error.problem?.hint && html`<p>${sentence(error.problem.hint)}</p>`}
     ${retry && html`<p><button type="button" onClick=${retry}>Try again</button></p>`}
   </div>`;
+}
+
+/** While something is read for the first time. */
+export function Loading({ of }) {
+  return of.data || of.error ? null : html`<p class="loading" role="status"><span class="spinner" aria-hidden="true"></span> Loading…</p>`;
 }
 
 /** What the API says begins in lower case. @param {string} text */
@@ -136,6 +141,7 @@ export function useParts(path, query, deps) {
     }
   };
   useEffect(() => { void read(undefined, [], false); }, deps);
+  useRecovery(state.error, () => void read(undefined, [], true));
   return { ...state, more: () => read(state.next, state.items ?? [], false), reload: () => read(undefined, [], false) };
 }
 

@@ -93,6 +93,20 @@ export function useMay(privilege) {
 }
 
 /**
+ * Reads again what could not be read since console or agent did not answer, when they do again.
+ * @param {Error|null} error @param {() => void} again
+ */
+export function useRecovery(error, again) {
+  const lost = useRef(/** @type {() => void} */ (() => {}));
+  lost.current = error instanceof ApiError && [0, 502, 503].includes(error.status) ? again : () => {};
+  useEffect(() => {
+    const watcher = () => { if (!status.value.error) lost.current(); };
+    status.watchers.add(watcher);
+    return () => void status.watchers.delete(watcher);
+  }, []);
+}
+
+/**
  * Something that is read, and read again when `deps` change or so many milliseconds passed. What was
  * read stays while it is read again.
  * @template T @param {(signal: AbortSignal, unasked: boolean) => Promise<T>} read
@@ -104,6 +118,7 @@ export function useRead(read, deps, every) {
   const [round, again] = useState(0);
   const last = useRef(/** @type {AbortController|null} */ (null));
   const rounds = useRef(0);
+  useRecovery(state.error, () => again((n) => n + 1));
   useEffect(() => {
     const control = new AbortController();
     last.current?.abort();

@@ -13,7 +13,7 @@ const TALLEST = 8_000_000;
  * Rows of a paged resource whose entries have consecutive numbers: `base` is the number before the
  * first. With a filter the parts follow one another, and are read in order.
  */
-export function Virtual({ path, query, total, base, filtered, revision, row, label, empty }) {
+export function Virtual({ path, query, total, base, filtered, revision, row, head, label, empty }) {
   const place = useRef(/** @type {HTMLElement|null} */ (null));
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
@@ -85,8 +85,9 @@ export function Virtual({ path, query, total, base, filtered, revision, row, lab
   return html`
     ${error && html`<p class="panel bad" role="alert">${error.message}</p>`}
     <p class="hidden" role="status">${filtered && chain.current[0].total !== null ? `${number(rows)} match` : ""}</p>
-    ${isEmpty ? empty : html`<div ref=${place} class="virtual" role="table" tabindex="0" aria-label=${label} aria-rowcount=${rows}
+    ${isEmpty ? empty : html`<div ref=${place} class="virtual" role="table" tabindex="0" aria-label=${label} aria-rowcount=${rows} style=${{ "--rows": `${Math.min(rows * ROW, TALLEST) + 36}px` }}
         onScroll=${(event) => setTop(event.currentTarget.scrollTop)}>
+      <div class="virtual-head" role="row">${head}</div>
       <div class="virtual-space" role="rowgroup" style=${{ height: `${Math.min(rows * ROW, TALLEST)}px` }}>
         <div class="virtual-rows" role="presentation" style=${{ transform: `translateY(${scale > 1 ? Math.max(0, top - 6 * ROW) : first * ROW}px)` }}>${shown}</div></div></div>`}`;
 }

@@ -49,6 +49,7 @@ const ROWS: &[(&str, &str, Passed)] = &[
     ("POST", "evaluate", Reads),
     ("GET", "events", Reads),
     ("GET", "explain", Reads),
+    ("GET", "explain/network", Reads),
     ("GET", "export", Reads),
     ("GET", "feeds", Reads),
     ("POST", "feeds/*/refresh", Changes),
@@ -59,6 +60,7 @@ const ROWS: &[(&str, &str, Passed)] = &[
     ("GET", "hits", Reads),
     ("GET", "host", Reads),
     ("GET", "lint", Reads),
+    ("POST", "lint", Reads),
     ("GET", "lists", Reads),
     ("GET", "lists/*", Reads),
     ("GET", "lists/*/entries", Reads),
@@ -67,9 +69,11 @@ const ROWS: &[(&str, &str, Passed)] = &[
     ("GET", "policies/*/rules", Reads),
     ("GET", "progress", Reads),
     ("GET", "rates", Reads),
+    ("GET", "recommend", Reads),
     ("GET", "revisions", Reads),
     ("POST", "rollback/*", Tries),
     ("GET", "services", Reads),
+    ("GET", "services/known", Reads),
     ("GET", "sources", Reads),
     ("POST", "sql", Tries),
     ("GET", "status", Reads),
@@ -187,7 +191,7 @@ mod tests {
     fn request_without_a_dry_run_changes_whatever_its_query_says() {
         for (method, pattern, passed) in ROWS {
             let has_dry_run = matches!(*pattern, "changes" | "sql" | "rollback/*");
-            let reads = *method == "GET" || matches!(*pattern, "diff" | "evaluate");
+            let reads = *method == "GET" || matches!(*pattern, "diff" | "evaluate" | "lint");
             assert_eq!(
                 passed.changes(Some("dry_run=true")),
                 !reads && !has_dry_run,

@@ -22,8 +22,9 @@ use crate::settings::{Listen, Settings};
 /// How long a request's head may take, and a connection may stand idle before it.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of a request's head.
-const HEAD_BYTES: usize = 32 << 10;
+/// Bytes of a request's head. A browser sends the cookies of every port of the host: up to 180,
+/// of 4 KiB each, which any other program's page may have set.
+const HEAD_BYTES: usize = 1 << 20;
 
 /// Connections at a time. A browser opens six.
 const CONNECTIONS: usize = 128;

@@ -115,6 +115,7 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         rates: Arc::default(),
         hub: hub.clone(),
         observations,
+        linted: Arc::default(),
         stopping,
         started,
         bodies: Quota::new(standing::BODIES),

@@ -1,11 +1,7 @@
 //! Who is let in: attacks of web pages, of other users of the host, and of what speaks HTTP badly.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use netpolicy_tests::debian::is_long;
 use netpolicy_tests::{DatabaseHost, http};
 use serde_json::json;
 
@@ -238,92 +234,38 @@ fn every_answer_has_the_headers_that_keep_a_page_to_itself() {
 }
 
 #[test]
-fn slow_and_many_connections_keep_no_person_out() {
+fn cookies_of_another_port_open_nothing_and_keep_no_person_out() {
     let host = DatabaseHost::start();
     let console = console(&host, &[]);
     let secret = console.begin();
-    // Each holds a connection open, and sends its head byte by byte or not at all.
-    let slow: Vec<_> = (0..500)
-        .map(|n| {
-            let mut stream = TcpStream::connect(("127.0.0.1", console.port)).unwrap();
-            if n % 2 == 0 {
-                // It may have been closed to make room.
-                let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: local");
-            }
-            stream
-        })
-        .collect();
-    let start = Instant::now();
-    for _ in 0..20 {
-        assert_eq!(console.ask(&secret, "GET", "/v1/status", "").status, 200);
-    }
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
-    drop(slow);
-    // Requests of as many connections, most of them at the same time: ten thousand with --long.
-    let port = console.port;
-    let each = if is_long() { 500 } else { 50 };
-    let answered: usize = thread::scope(|scope| {
-        let threads = (0..20).map(|_| {
-            scope.spawn(move || {
-                let open = (0..each).filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok());
-                let open: Vec<_> = open.collect();
-                let name = format!("localhost:{port}");
-                let answered = open.into_iter().filter(|mut stream| {
-                    stream
-                        .set_read_timeout(Some(Duration::from_secs(5)))
-                        .unwrap();
-                    let head = format!(
-                        "GET /v1/status HTTP/1.1\r\nhost: {name}\r\nconnection: close\r\n\r\n"
-                    );
-                    let mut answer = String::new();
-                    stream.write_all(head.as_bytes()).is_ok()
-                        && stream.read_to_string(&mut answer).is_ok()
-                        && answer.starts_with("HTTP/1.1 401")
-                });
-                answered.count()
-            })
-        });
-        let threads: Vec<_> = threads.collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .sum()
-    });
-    assert!(answered > 0, "some are answered: that they have no session");
-    assert_eq!(console.ask(&secret, "GET", "/v1/status", "").status, 200);
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", console.pid()))
-        .unwrap()
-        .count();
-    assert!(descriptors < 300, "{descriptors} descriptors");
-}
-
-#[test]
-fn slow_and_large_bodies_are_refused() {
-    let host = DatabaseHost::start();
-    let console = console(&host, &[]);
     let name = console.host();
-    let head = format!(
-        "POST /session HTTP/1.1\r\nhost: {name}\r\norigin: http://{name}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: "
-    );
-    let mut slow = TcpStream::connect(("127.0.0.1", console.port)).unwrap();
-    slow.write_all(format!("{head}100\r\n\r\n{{").as_bytes())
-        .unwrap();
-    slow.set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let answer = http::read(slow).unwrap();
-    assert_eq!(answer.status, 408, "{}", answer.text());
-    let mut large = TcpStream::connect(("127.0.0.1", console.port)).unwrap();
-    large
-        .write_all(format!("{head}1000000\r\n\r\n").as_bytes())
-        .unwrap();
-    let _ = large.write_all(&[b' '; 4096]);
-    large
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    assert_eq!(http::read(large).unwrap().status, 413);
+    // As many and as long as a browser keeps of a host: all of them come with each request.
+    let all: Vec<_> = (0..180)
+        .map(|n| format!("c{n:03}={}", "x".repeat(4_000)))
+        .collect();
+    let cookies = all.join("; ");
+    for target in ["/", "/app.js"] {
+        let headers = [("host", &*name), ("cookie", &*cookies)];
+        assert_eq!(
+            console.raw("GET", target, &headers, "").status,
+            200,
+            "{target}"
+        );
+    }
+    let forged = format!("x-netpolicy-session={secret}; session={secret}; {cookies}");
+    let headers = [("host", &*name), ("cookie", &*forged)];
+    assert_eq!(console.raw("GET", "/v1/status", &headers, "").status, 401);
+    let known = [
+        ("host", &*name),
+        ("cookie", &*cookies),
+        ("x-netpolicy-session", &*secret),
+    ];
+    assert_eq!(console.raw("GET", "/v1/status", &known, "").status, 200);
+    // What no browser sends is bounded.
+    let endless = "x".repeat(2 << 20);
+    let headers = [("host", &*name), ("cookie", &*endless)];
+    let time = Duration::from_secs(10);
+    let refused = http::exchange(console.port, "GET", "/", &headers, b"", time);
+    assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status == 431));
+    assert_eq!(console.ask(&secret, "GET", "/v1/status", "").status, 200);
 }

@@ -1,19 +1,18 @@
 //! Every page as a whole: how it looks, how soon it is there, and who can use it.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use netpolicy_tests::binary::workspace;
 use serde_json::json;
 
 use super::{assert_quiet, console, go, host, is_wanted, opened};
 
 /// Pages, by the address in the fragment, and what each shows when it is ready.
-const PAGES: [(&str, &str); 13] = [
+pub(super) const PAGES: [(&str, &str); 15] = [
     ("", "Recent changes"),
     ("policies", "head office"),
     ("policies/office", "203.0.113.0/24"),
+    ("policies/office/effect", "it would newly deny"),
     ("policies/office/sql", "CREATE NETWORK POLICY"),
+    ("policies/office/history", "policy create office"),
     (
         "explain?source=198.51.100.7&port=5432",
         "The loaded program",
@@ -133,36 +132,4 @@ fn first_page_is_ready_soon() {
     println!("ready after {times:.0?} ms");
     // 150 ms on a machine of its own; tests share theirs.
     assert!(times[0] < 300.0, "{times:?}");
-}
-
-#[test]
-fn pictures_for_the_guide() {
-    if !is_wanted() || std::env::var_os("NETPOLICY_PICTURES").is_none() {
-        return;
-    }
-    let host = host();
-    let mut console = console(&host);
-    let browser = opened(&mut console);
-    let into: PathBuf = workspace().join("docs/guide/console");
-    std::fs::create_dir_all(&into).unwrap();
-    for (width, height) in [(1440, 900), (390, 844)] {
-        for dark in [false, true] {
-            browser.screen(width, height, dark);
-            for (page, shows) in PAGES {
-                go(&browser, page, shows);
-                std::thread::sleep(Duration::from_millis(400));
-                let name = page
-                    .split('?')
-                    .next()
-                    .unwrap()
-                    .replace("policies/office", "policy");
-                let name = match &*name {
-                    "" => "overview".to_owned(),
-                    name => name.replace('/', "-"),
-                };
-                let theme = if dark { "dark" } else { "light" };
-                browser.picture(&into.join(format!("{name}-{width}-{theme}.png")));
-            }
-        }
-    }
 }

@@ -1,19 +1,19 @@
 // @ts-check
 // The audit log: who did what, and what was refused.
 import { exact } from "../format.js";
-import { Empty, Failure, Head, More, Pill, Search, Table, useParts, useTyped } from "../parts.js";
+import { Empty, Failure, Head, Loading, More, Pill, Search, Table, useParts, useTyped } from "../parts.js";
 import { useRevision } from "../store.js";
 import { html } from "../ui.js";
 
 const KINDS = { done: "good", refused: "warn", failed: "bad" };
 
-export default function Audit() {
+export default function Audit({ query }) {
   const revision = useRevision();
-  const filter = useTyped("");
+  const filter = useTyped(query.get("text") ?? "");
   const parts = useParts(["audit"], { limit: 100, text: filter.settled || undefined }, [filter.settled, revision]);
   return html`<${Head} title="Audit log" help="access-control" sub="Who did what, and what was refused. Nothing is ever taken out of it.">
       <${Search} label="Filter entries" placeholder="User, action or text" value=${filter.text} onInput=${filter.set} /><//>
-    <${Failure} error=${parts.error} />
+    <${Failure} error=${parts.error} /><${Loading} of=${{ data: parts.items, error: parts.error }} />
     ${parts.items && html`<${Table} label="Audit log" columns=${[{ name: "Time" }, { name: "Who" }, { name: "What" }, { name: "Outcome" }, { name: "Revision", number: true }]}
       empty=${html`<${Empty} title=${filter.settled ? "No entry matches." : "The log is empty."} />`}
       rows=${parts.items.map((entry) => ({ key: entry.id, cells: [html`<span class="nowrap">${exact(entry.time)}</span>`, html`${entry.actor}${entry.from && html`<span class="under">${entry.from}</span>`}`,

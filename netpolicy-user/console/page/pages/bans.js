@@ -1,41 +1,98 @@
 // @ts-check
 // Bans and bypasses, with what is left of them.
-import { about, call, get, own } from "../api.js";
-import { count, span } from "../format.js";
+import { about, call, get, own, readList } from "../api.js";
+import { Addresses, Ending, endOf } from "../addresses.js";
+import { count, number, span } from "../format.js";
 import { Icon } from "../icons.js";
-import { Dialog, Empty, Failure, Field, Head, More, Search, Table, Time, sentence, useParts, useTyped } from "../parts.js";
+import { Dialog, Empty, Failure, Field, Head, Loading, More, Search, Table, Time, sentence, useParts, useTyped } from "../parts.js";
 import { notify, refresh, status, useCell, useMay, useRead, useSeconds } from "../store.js";
 import { html, useState } from "../ui.js";
+
+/** Lines of one request that ends bans. */
+const AT_ONCE = 10000;
 
 export default function Bans() {
   const { data } = useCell(status);
   const filter = useTyped("");
+  const [service, setService] = useState("");
+  const [sort, setSort] = useState("since");
   const [dialog, setDialog] = useState(/** @type {string|null} */ (null));
   const mayBan = useMay("ban") && !about?.read_only;
   const mayExempt = useMay("bypass") && !about?.read_only;
-  const covers = /^[0-9a-f.:/]+$/i.test(filter.settled) && /[.:]/.test(filter.settled) ? filter.settled : undefined;
-  const by = covers ? undefined : filter.settled || undefined;
+  const scopes = useScopes();
+  const sought = filter.settled.trim();
+  const covers = /^[0-9a-f.:/]+$/i.test(sought) && /[.:]/.test(sought) ? sought : undefined;
+  const by = covers ? undefined : sought || undefined;
   const total = data?.agent?.bans?.count ?? 0;
-  const parts = useParts(["bans"], { limit: 100, covers, by, sort: "since" }, [covers, by, total]);
+  const parts = useParts(["bans"], { limit: 100, covers, by, sort, service: service || undefined }, [covers, by, sort, service, total]);
   const close = () => setDialog(null);
   const unban = async (ban) => {
-    await run(() => call("DELETE", ["bans"], { lines: [{ source: ban.source, service: ban.scope === "host" ? null : ban.scope }] }), `${ban.source} is no longer banned.`);
+    await run(() => call("DELETE", ["bans"], { lines: [line(ban)] }), `${ban.source} is no longer banned.`);
     parts.reload();
   };
   return html`<${Head} title="Bans" help="bans" sub="Sources that are denied for a time, whatever policies say. They are no revisions.">
-      <${Search} label="Filter bans" placeholder="An address that they cover, or an origin" value=${filter.text} onInput=${filter.set} />
+      <${Search} label="Filter bans" placeholder="Covered address, or an origin" value=${filter.text} onInput=${filter.set} />
       <button type="button" disabled=${!mayExempt} onClick=${() => setDialog("bypass")}>Exempt a source</button>
       <button type="button" class="danger" disabled=${!mayBan} onClick=${() => setDialog("ban")}><${Icon} name="plus" /> Ban sources</button>
     <//>
-    <${Failure} error=${parts.error} />
+    <div class="toolbar"><${Field} label="On">${(id) => html`<select id=${id} value=${service} onChange=${(event) => setService(event.currentTarget.value)}><option value="">every scope</option><option value="host">the whole host</option>${scopes.slice(1).map((scope) => html`<option value=${scope.value}>${scope.label}</option>`)}</select>`}<//>
+      <${Field} label="First">${(id) => html`<select id=${id} value=${sort} onChange=${(event) => setSort(event.currentTarget.value)}><option value="since">the newest</option><option value="until">the next to end</option><option value="source">by address</option></select>`}<//>
+      <span class="spring"></span>${parts.items && html`<span class="faint">${count(parts.total ?? 0, "ban")}</span>`}
+      ${by && parts.total > 0 && html`<button type="button" class="small danger" disabled=${!mayBan} onClick=${() => setDialog("unban")}>Unban all of ${by}</button>`}</div>
+    <${Failure} error=${parts.error} /><${Loading} of=${{ data: parts.items, error: parts.error }} />
     ${parts.items && html`<${Table} label="Bans" columns=${[{ name: "Source" }, { name: "Scope" }, { name: "Left" }, { name: "Since" }, { name: "By" }, { name: "Reason" }, { name: "" }]}
-      empty=${html`<${Empty} title=${filter.settled ? "No ban matches." : "No source is banned."} />`}
-      rows=${parts.items.map((ban) => ({ key: `${ban.source} ${ban.scope}`, cells: [html`<a href=${`#/explain?source=${encodeURIComponent(ban.source.split("/")[0])}`}><code>${ban.source}</code></a>`, ban.scope,
+      empty=${html`<${Empty} title=${sought || service ? "No ban matches." : "No source is banned."} />`}
+      rows=${parts.items.map((ban) => ({ key: `${ban.source} ${ban.scope}`, cells: [html`<a href=${`#/explain?source=${encodeURIComponent(one(ban.source))}`}><code>${ban.source}</code></a>`, ban.scope,
         ban.until ? html`<${Left} until=${ban.until} />` : "no end", html`<${Time} at=${ban.since} />`, ban.by ?? "", ban.reason ?? "",
         html`<button type="button" class="small" disabled=${!mayBan} aria-label=${`Unban ${ban.source}`} onClick=${() => unban(ban)}>Unban</button>`] }))} /><${More} parts=${parts} />`}
     <section class="card" aria-labelledby="bypasses"><h2 id="bypasses">Bypasses</h2><${Bypasses} /></section>
     ${dialog === "ban" && html`<${Ban} close=${close} done=${parts.reload} />`}
+    ${dialog === "unban" && html`<${UnbanAll} by=${by} total=${parts.total} close=${close} done=${parts.reload} />`}
     ${dialog === "bypass" && html`<${Exempt} close=${close} />`}`;
+}
+
+/** What is asked about a source: the address, of a network the network. */
+export const one = (source) => source.replace(/\/(32|128)$/, (length, bits) => (source.includes(":") === (bits === "128") ? "" : length));
+
+/** The line that ends a ban. */
+const line = (ban, by) => ({ source: ban.source, service: ban.scope === "host" ? null : ban.scope, by });
+
+/** The newest bans, with what is left of them. */
+export function NewestBans() {
+  const { data } = useCell(status);
+  const total = data?.agent?.bans?.count ?? 0;
+  const read = useRead((signal, unasked) => get(["bans"], { sort: "since", limit: 8 }, { signal, unasked }), [total], 15000);
+  return html`<${Failure} error=${read.error} />${read.data && html`<${Table} label="Bans" columns=${[{ name: "Source" }, { name: "Scope" }, { name: "Left" }, { name: "By" }, { name: "Reason" }]} empty=${html`<p class="faint">No source is banned.</p>`}
+    rows=${(read.data.items ?? []).map((ban) => ({ key: `${ban.source} ${ban.scope}`, cells: [html`<code>${ban.source}</code>`, ban.scope, ban.until ? html`<${Left} until=${ban.until} />` : "no end", ban.by ?? "", ban.reason ?? ""] }))} />`}`;
+}
+
+/** Ends all bans of an origin. */
+function UnbanAll({ by, total, close, done }) {
+  const [busy, setBusy] = useState(false);
+  const end = async () => {
+    setBusy(true);
+    let ended = 0;
+    try {
+      // Those that it ends are not there any more when the next are read.
+      for (;;) {
+        const page = await get(["bans"], { by, limit: AT_ONCE });
+        if (!page.items?.length) break;
+        const { data } = await call("DELETE", ["bans"], { lines: page.items.map((ban) => line(ban, by)) });
+        const unbanned = data.filter((outcome) => outcome.result === "unbanned").length;
+        ended += unbanned;
+        if (!unbanned) break;
+      }
+      notify(`${count(ended, "source")} no longer banned.`, "good");
+      close();
+    } catch (error) {
+      notify(sentence(error.message), "bad");
+    }
+    await refresh();
+    done();
+    setBusy(false);
+  };
+  return html`<${Dialog} title=${`Unban all of ${by}`} onClose=${close} busy=${busy} foot=${html`<button type="button" onClick=${close} disabled=${busy}>Cancel</button><span class="spring"></span><button type="button" class="danger" disabled=${busy} onClick=${end}>Unban ${number(total)}</button>`}>
+    <p>${count(total, "ban")} of ${by} end. Bans of other origins stay.</p><//>`;
 }
 
 export async function run(work, text) {
@@ -80,25 +137,67 @@ function useScopes() {
   return [{ value: "", label: "the whole host" }, ...(services.data ?? []).map((service) => ({ value: service.name, label: service.name }))];
 }
 
+/** Bans sources, any number of them, in any format that lists are read in. */
 function Ban({ close, done }) {
   const scopes = useScopes();
   const [text, setText] = useState("");
-  const [minutes, setMinutes] = useState("1440");
+  const [ends, setEnds] = useState("86400");
   const [service, setService] = useState("");
   const [reason, setReason] = useState("");
-  const sources = text.split(/[\s,]+/).filter(Boolean);
+  const [by, setBy] = useState("");
+  const [replace, setReplace] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState(/** @type {Error|null} */ (null));
+  const [outcomes, setOutcomes] = useState(/** @type {any[]|null} */ (null));
   const submit = async (event) => {
     event.preventDefault();
-    const lines = sources.map((source) => ({ source, for: minutes ? Number(minutes) * 60 : undefined, service: service || undefined, reason: reason.trim() || undefined }));
-    if (await run(() => call("POST", ["bans"], { query: { from: own.get() }, lines }), `${count(sources.length, "source")} banned.`)) close();
-    done();
+    setBusy(true);
+    setError(null);
+    try {
+      const sources = entriesOf((await readList(text)).list);
+      const until = endOf(ends);
+      const lines = sources.map(({ source, comment }) => ({ source, until, service: service || undefined, reason: reason.trim() || comment || undefined, by: by.trim() || undefined, replace }));
+      const { data } = await call("POST", ["bans"], { query: { from: own.get() }, lines });
+      const refused = data.filter((outcome) => outcome.result === "refused");
+      setOutcomes(data);
+      await refresh();
+      done();
+      if (!refused.length) {
+        notify(`${summary(data)}.`, "good");
+        close();
+      }
+    } catch (failure) {
+      setError(failure);
+    }
+    setBusy(false);
   };
-  return html`<${Dialog} title="Ban sources" onClose=${close}><form class="form" onSubmit=${submit}>
-    <${Field} label="Addresses or networks" hint="One a line, or separated by spaces or commas">${(id, hint) => html`<textarea id=${id} aria-describedby=${hint} class="addresses" rows="4" required value=${text} spellcheck="false" onInput=${(event) => setText(event.currentTarget.value)}></textarea>`}<//>
-    <div class="grid even"><${Field} label="For">${(id) => html`<select id=${id} value=${minutes} onChange=${(event) => setMinutes(event.currentTarget.value)}><option value="60">an hour</option><option value="1440">a day</option><option value="10080">a week</option><option value="43200">30 days</option><option value="">until it is ended</option></select>`}<//>
+  const refused = (outcomes ?? []).filter((outcome) => outcome.result === "refused");
+  return html`<${Dialog} title="Ban sources" onClose=${close} wide busy=${busy}><form class="form" onSubmit=${submit}>
+    <${Failure} error=${error} />
+    ${refused.length > 0 && html`<div class="panel bad" role="alert"><p><strong>${sentence(summary(outcomes))}.</strong></p><ul>${refused.slice(0, 10).map((outcome) => html`<li><code>${outcome.source}</code>: ${outcome.detail}</li>`)}${refused.length > 10 && html`<li>and ${number(refused.length - 10)} more</li>`}</ul></div>`}
+    <${Addresses} plain label="Addresses or networks" value=${text} onInput=${setText} hint="One a line or separated by commas; what follows a # becomes the reason. Files can be dropped here, in any format that lists are read in." />
+    <div class="grid even"><${Ending} label="The bans end" value=${ends} set=${setEnds} none="when they are ended" />
     <${Field} label="On">${(id) => html`<select id=${id} value=${service} onChange=${(event) => setService(event.currentTarget.value)}>${scopes.map((scope) => html`<option value=${scope.value}>${scope.label}</option>`)}</select>`}<//></div>
-    <${Field} label="Reason">${(id) => html`<input id=${id} value=${reason} maxlength="256" onInput=${(event) => setReason(event.currentTarget.value)} />`}<//>
-    <p class="form-foot"><button type="button" onClick=${close}>Cancel</button><button type="submit" class="danger" disabled=${!sources.length}>Ban ${sources.length > 1 ? count(sources.length, "source") : ""}</button></p></form><//>`;
+    <div class="grid even"><${Field} label="Reason">${(id) => html`<input id=${id} value=${reason} maxlength="256" onInput=${(event) => setReason(event.currentTarget.value)} />`}<//>
+    <${Field} label="By" hint="Who or what bans them; empty: you">${(id, hint) => html`<input id=${id} aria-describedby=${hint} value=${by} maxlength="64" spellcheck="false" onInput=${(event) => setBy(event.currentTarget.value)} />`}<//></div>
+    <label class="check"><input type="checkbox" checked=${replace} onChange=${(event) => setReplace(event.currentTarget.checked)} /><span>Let existing bans end then, even if that is earlier</span></label>
+    <p class="form-foot"><button type="button" onClick=${close}>Cancel</button><button type="submit" class="danger" disabled=${busy || !text.trim()}>Ban</button></p></form><//>`;
+}
+
+/** The entries of a list file, with their comments. @param {string} list */
+function entriesOf(list) {
+  return list.split("\n").flatMap((line) => {
+    const [entries, ...comment] = line.split("#");
+    return entries.split(/[\s,]+/).filter(Boolean).map((source) => ({ source, comment: comment.join("#").trim().slice(0, 256) }));
+  });
+}
+
+const DID = { banned: "banned", extended: "banned for longer", unchanged: "banned already", refused: "refused" };
+
+/** "3 banned, 1 refused". */
+function summary(outcomes) {
+  const words = Object.entries(DID).map(([result, did]) => [outcomes.filter((outcome) => outcome.result === result).length, did]);
+  return words.filter(([n]) => n).map(([n, did]) => `${number(n)} ${did}`).join(", ") || "nothing to ban";
 }
 
 function Exempt({ close }) {

@@ -2,7 +2,7 @@
 // Grants: what users and groups may do.
 import { about, call, get } from "../api.js";
 import { Icon } from "../icons.js";
-import { Dialog, Empty, Failure, Field, Head, Table, Time } from "../parts.js";
+import { Dialog, Empty, Failure, Field, Head, Loading, Table, Time } from "../parts.js";
 import { caller, useCell, useMay, useRead, useRevision } from "../store.js";
 import { html, useState } from "../ui.js";
 import { run } from "./bans.js";
@@ -22,7 +22,7 @@ export default function Grants() {
   return html`<${Head} title="Grants" help="access-control" sub="What OS users and groups may do. The user root may do everything; a policy's owner may alter and drop it.">
       <button type="button" class="primary" disabled=${!may} onClick=${() => setGranting(true)}><${Icon} name="plus" /> Grant</button><//>
     ${known && html`<p class="panel">You are <strong>${known.user}</strong>${known.privileges.length ? html` and have ${known.privileges.join(", ")}` : ""}.</p>`}
-    <${Failure} error=${read.error} retry=${read.reload} />
+    <${Failure} error=${read.error} retry=${read.reload} /><${Loading} of=${read} />
     ${read.data && html`<${Table} label="Grants" columns=${[{ name: "Holder" }, { name: "Privilege" }, { name: "Only with policy" }, { name: "Granted by" }, { name: "Granted" }, { name: "" }]}
       empty=${html`<${Empty} title="Nothing is granted: only root may use the agent." />`}
       rows=${read.data.map((grant) => ({ key: `${grant.to} ${grant.privilege} ${grant.policy ?? ""}`, cells: [html`<strong>${grant.to}</strong>`, grant.privilege, grant.policy ?? "", grant.granted_by, html`<${Time} at=${grant.granted} />`,

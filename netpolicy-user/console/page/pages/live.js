@@ -6,7 +6,7 @@ import { Icon } from "../icons.js";
 import { Empty, Failure, Head, Pill, Search, Table, Time } from "../parts.js";
 import { useRead } from "../store.js";
 import { html, useEffect, useRef, useState } from "../ui.js";
-import { Bypasses } from "./bans.js";
+import { Bypasses, NewestBans } from "./bans.js";
 
 const KEPT = 500;
 
@@ -52,7 +52,7 @@ export default function Live() {
     return words.every((word) => line.includes(word));
   });
   return html`<${Head} title="Live" help="monitoring#denied-attempts" sub="Denied connection attempts as they happen.">
-      <${Search} label="Filter attempts" placeholder="Address, port, scope, reason or policy" value=${text} onInput=${setText} />
+      <${Search} label="Filter attempts" placeholder="Address, port, scope, reason, rule" value=${text} onInput=${setText} />
       <button type="button" aria-pressed=${paused} onClick=${() => setPaused(!paused)}><${Icon} name=${paused ? "play" : "pause"} /> ${paused ? "Go on" : "Pause"}</button>
     <//>
     <${Failure} error=${error} />
@@ -63,7 +63,8 @@ export default function Live() {
         <tbody>${shown.slice(0, 200).map((event) => html`<tr key=${event.key}><td class="nowrap">${ofDay(event.time)}</td><td><a href=${`#/explain?source=${encodeURIComponent(event.source)}&port=${event.destination_port}`}><code>${event.source}</code></a></td>
           <td>${event.destination_port}</td><td>${event.scope}</td><td><${Pill} kind=${event.action === "drop" ? "bad" : "warn"}>${event.reason}</></td><td>${event.rule ?? ""}</td></tr>`)}</tbody></table></div>`}
     <${Clients} />
-    <section class="card" aria-labelledby="bypasses"><div class="card-head"><h2 id="bypasses">Bypasses</h2><a href="#/bans">Bans and bypasses</a></div><${Bypasses} /></section>`;
+    <div class="grid two"><section class="card" aria-labelledby="newest-bans"><div class="card-head"><h2 id="newest-bans">Newest bans</h2><a href="#/bans">All bans</a></div><${NewestBans} /></section>
+    <section class="card" aria-labelledby="bypasses"><h2 id="bypasses">Bypasses</h2><${Bypasses} /></section></div>`;
 }
 
 /** Who is connected now, where the agent says so. */

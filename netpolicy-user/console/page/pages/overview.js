@@ -103,19 +103,27 @@ const SPANS = [
 
 /** Attempts over time; where the agent keeps none, since this page was opened. */
 function Rates() {
+  const agent = useCell(status).data?.agent;
+  const [scope, setScope] = useState("");
   const [spanned, setSpan] = useState("1h");
   const { step } = SPANS.find((option) => option.value === spanned) ?? SPANS[0];
-  const rates = useRead((signal, unasked) => maybe(["rates"], { step, since: spanned }, { signal, unasked }), [spanned], 15000);
+  const rates = useRead((signal, unasked) => maybe(["rates"], { step, since: spanned, scope }, { signal, unasked }), [spanned, scope], 15000);
   const here = useCounted(rates.data === null && !rates.error);
   const series = rates.data ? seriesOf(rates.data) : here;
   return html`<div class="card-head"><h2 id="rates-title">Connection attempts</h2>
-      ${rates.data ? html`<${Segments} label="Time" options=${SPANS} value=${spanned} onChange=${setSpan} />` : html`<span class="faint">since this page was opened, per second</span>`}</div>
+      ${rates.data ? html`<span class="row-buttons">${(agent?.scopes?.length ?? 0) > 1 && html`<select class="small" aria-label="Scope" value=${scope} onChange=${(event) => setScope(event.currentTarget.value)}><option value="">all scopes</option>${agent.scopes.map((one) => html`<option value=${one.scope}>${one.scope === "host" ? "the host" : one.scope}</option>`)}</select>`}<${Segments} label="Time" options=${SPANS} value=${spanned} onChange=${setSpan} /></span>` : html`<span class="faint">since this page was opened, per second</span>`}</div>
     <${Failure} error=${rates.error} />
     <${Chart} series=${series} unit=${rates.data ? `in the last ${step}` : "a second"} />`;
 }
 
+const STEPS = { minute: 60, hour: 3600, day: 86400 };
+
+/** Attempts at each time since they are remembered; where none is said, none came. */
 function seriesOf(rates) {
+  const step = STEPS[rates.step];
+  const first = Math.max(new Date(rates.since).getTime(), new Date(rates.remembered_since).getTime()) / 1000;
   const buckets = new Map();
+  for (let at = Math.floor(first / step) * step; at <= Date.now() / 1000; at += step) buckets.set(at, { allowed: 0, denied: 0 });
   for (const bucket of rates.buckets ?? []) {
     const at = new Date(bucket.time).getTime() / 1000;
     const entry = buckets.get(at) ?? { allowed: 0, denied: 0 };

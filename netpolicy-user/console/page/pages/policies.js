@@ -1,13 +1,14 @@
 // @ts-check
 // Policies: the table, and the dialog to create one.
 import { about, call, changing, get, maybe } from "../api.js";
-import { Addresses, listInput } from "../addresses.js";
+import { Addresses, Ending, endOf, listInput } from "../addresses.js";
 import { propose } from "../change.js";
 import { number } from "../format.js";
 import { Icon } from "../icons.js";
-import { Dialog, Empty, Failure, Field, Head, Pill, Search, Segments, Table, Time, useTyped } from "../parts.js";
-import { useMay, useRead, useRevision } from "../store.js";
+import { Dialog, Empty, Failure, Field, Head, Loading, Pill, Search, Segments, Table, Time, useTyped } from "../parts.js";
+import { notify, useMay, useRead, useRevision } from "../store.js";
 import { html, useState } from "../ui.js";
+import { PolicyFile } from "./file.js";
 import Policy from "./policy.js";
 
 export default function Policies({ parts, query }) {
@@ -19,6 +20,7 @@ const link = (name) => `#/policies/${encodeURIComponent(name)}`;
 function All({ query }) {
   const revision = useRevision();
   const [creating, setCreating] = useState(query.get("new") === "1");
+  const [file, setFile] = useState(false);
   const search = useTyped("");
   const mayCreate = useMay("create");
   const read = useRead(async (signal) => {
@@ -31,10 +33,11 @@ function All({ query }) {
   const shown = isAddress ? policies : policies.filter((policy) => `${policy.name} ${policy.comment ?? ""} ${policy.owner}`.toLowerCase().includes(sought));
   const hits = hitsOf(read.data?.hits);
   return html`<${Head} title="Policies" help="policies" sub="Named lists of allowed and blocked addresses. Blocks win; once an active policy allows only some, all others are denied.">
-      <${Search} label="Search policies, or which holds an address" placeholder="Name, or an address such as 203.0.113.7" value=${search.text} onInput=${search.set} />
+      <${Search} label="Search policies, or which holds an address" placeholder="Name or comment, or an address" value=${search.text} onInput=${search.set} />
+      <button type="button" onClick=${() => setFile(true)}>Policy file</button>
       <button type="button" class="primary" disabled=${!mayCreate || about?.read_only} onClick=${() => setCreating(true)}><${Icon} name="plus" /> Create policy</button>
     <//>
-    <${Failure} error=${read.error} retry=${read.reload} />
+    <${Failure} error=${read.error} retry=${read.reload} /><${Loading} of=${read} />
     ${isAddress && html`<${Holding} address=${sought} policies=${policies} />`}
     ${read.data && html`<${Table} label="Policies" columns=${[{ name: "Name" }, { name: "Status" }, { name: "Bound to" }, { name: "Allowed", number: true }, { name: "Blocked", number: true }, ...(hits ? [{ name: "Hits", number: true }] : []), { name: "Owner" }, { name: "Created" }, { name: "Changed" }]}
       empty=${policies.length ? html`<${Empty} title=${`No policy matches “${search.settled}”.`} />` : html`<${Empty} title="There is no policy: every source may connect.">
@@ -47,7 +50,8 @@ function All({ query }) {
         html`<${Count} own=${policy.block_count} lists=${policy.block_lists} />`,
         ...(hits ? [hits.of(policy.name)] : []),
         policy.owner, html`<${Time} at=${policy.created} />`, html`<${Time} at=${policy.altered} />`] }))} />`}
-    ${creating && html`<${Create} revision=${read.data?.revision} close=${() => setCreating(false)} />`}`;
+    ${creating && html`<${Create} revision=${read.data?.revision} close=${() => setCreating(false)} />`}
+    ${file && html`<${PolicyFile} close=${() => setFile(false)} />`}`;
 }
 
 /** The most pages of hits that are read. */
@@ -103,7 +107,7 @@ function Holding({ address, policies }) {
     return { total: rows.length, rows };
   }, [address, names]);
   return html`<section class="card" aria-label=${`Rules that hold ${address}`}><div class="card-head"><h2>Rules that hold <code>${address}</code></h2>
-      <a href=${`#/explain?source=${encodeURIComponent(address.split("/")[0])}`}>Explain its verdict</a></div>
+      <a href=${`#/explain?source=${encodeURIComponent(address)}`}>Explain its verdict</a></div>
     <${Failure} error=${found.error} />
     ${found.data && html`<${Table} label="Rules" columns=${[{ name: "Policy" }, { name: "List" }, { name: "Rule" }, { name: "Counts in" }, { name: "Place" }]}
       empty=${html`<p class="faint">No rule holds it.</p>`}
@@ -118,26 +122,30 @@ function Create({ revision, close }) {
   const [only, setOnly] = useState("only");
   const [allow, setAllow] = useState("");
   const [block, setBlock] = useState("");
+  const [except, setExcept] = useState("");
+  const [mode, setMode] = useState("enforce");
+  const [ends, setEnds] = useState("");
   const [active, setActive] = useState(true);
   const [bound, setBound] = useState(/** @type {string[]} */ (["host"]));
   const services = useRead((signal) => get(["services"], {}, { signal }), []);
   const submit = (event) => {
     event.preventDefault();
     const chosen = bound.filter((scope) => scope !== "host");
+    const how = { expires: endOf(ends) };
     const change = {
       change: "create-policy", name: name.trim(), comment: comment.trim() || null,
-      allow: only === "only" ? listInput(allow, "allowed") : null,
-      block: listInput(block, "blocked"),
-      inactive: !active, unbound: bound.length === 0, services: chosen,
+      allow: only === "only" ? listInput(allow, "allowed", how) : null,
+      block: listInput(block, "blocked", how), except: listInput(except, "exceptions"),
+      inactive: !active, mode, unbound: bound.length === 0, services: chosen,
     };
     // A policy is made for the host or for services; for both it is bound once more.
     propose({
-      title: `Create policy ${change.name}`, send: changing(change), revision,
+      title: `Create policy ${change.name}`, ...changing(change), revision,
       done: (changed) => {
         close();
         location.hash = link(change.name);
         if (chosen.length && bound.includes("host")) {
-          propose({ title: `Bind ${change.name} to the host`, send: changing({ change: "bind", policy: change.name, service: null }), revision: changed.revision });
+          propose({ title: `Bind ${change.name} to the host`, ...changing({ change: "bind", policy: change.name, service: null }), revision: changed.revision });
         }
       },
     });
@@ -150,14 +158,34 @@ function Create({ revision, close }) {
         <${Field} label="Comment">${(id) => html`<input id=${id} value=${comment} onInput=${(event) => setComment(event.currentTarget.value)} />`}<//>
       </div>
       <${Segments} label="Which sources it allows" value=${only} onChange=${setOnly} options=${[{ value: "only", label: "Allow only these" }, { value: "any", label: "Allow any, block some" }]} />
-      ${only === "only" && html`<${Addresses} label="Allowed addresses" value=${allow} onInput=${setAllow} offerOwn hint="One a line or separated by commas; comments after #; @name for a named list. Files can be dropped here. All others are denied." />`}
+      ${only === "only" && html`<${Recommended} scopes=${bound} take=${(text) => setAllow([allow.trimEnd(), text].filter(Boolean).join("\n"))} /><${Addresses} label="Allowed addresses" value=${allow} onInput=${setAllow} offerOwn hint="One a line or separated by commas; comments after #; @name for a named list. Files can be dropped here. All others are denied." />`}
       <${Addresses} label="Blocked addresses" value=${block} onInput=${setBlock} rows=${4} hint="Denied even if they are allowed." />
       <fieldset class="checks"><legend>Bound to</legend>
         ${["host", ...(services.data ?? []).map((service) => service.name)].map((scope) => html`<label class="check" key=${scope}><input type="checkbox" checked=${bound.includes(scope)} onChange=${() => toggle(scope)} /><span>${scope === "host" ? "the host" : scope}</span></label>`)}
       </fieldset>
+      <details><summary>Exceptions, end, observing</summary><div class="form sub">
+        <${Addresses} label="Exceptions from blocked" value=${except} onInput=${setExcept} rows=${3} hint="What the blocked addresses hold and this policy does not block." />
+        <div class="grid even"><${Ending} label="The rules end" value=${ends} set=${setEnds} none="never" />
+        <${Field} label="Mode">${(id) => html`<select id=${id} value=${mode} onChange=${(event) => setMode(event.currentTarget.value)}><option value="enforce">enforce</option><option value="observe">observe: count what it would deny</option></select>`}<//></div></div></details>
       <label class="check"><input type="checkbox" checked=${active} onChange=${(event) => setActive(event.currentTarget.checked)} /><span>Active: it governs what it is bound to</span></label>
       <p class="form-foot"><button type="button" onClick=${close}>Cancel</button><button type="submit" class="primary" disabled=${name.trim().length === 0}>Review</button></p>
     </form>
   <//>`;
 }
 
+/** Fills the list with the sources that came and stayed, as the agent recommends them. */
+function Recommended({ scopes, take }) {
+  const [busy, setBusy] = useState(false);
+  const fill = async () => {
+    setBusy(true);
+    try {
+      const found = await get(["recommend"], { service: scopes.find((scope) => scope !== "host") });
+      if (found.entries.length) take(`# ${number(found.covered)} sources that got in and stayed ${found.stayed} or longer\n${found.entries.map((entry) => entry.cidr).join("\n")}`);
+      notify(found.entries.length ? `${number(found.entries.length)} entries hold ${number(found.covered)} sources that got in.` : "No source is remembered that got in and stayed.", "plain");
+    } catch (error) {
+      notify(error.message, "bad");
+    }
+    setBusy(false);
+  };
+  return html`<p class="own-address"><button type="button" class="link" disabled=${busy} onClick=${fill}>Fill in the sources that got in during the last 90 days</button></p>`;
+}

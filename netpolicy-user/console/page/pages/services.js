@@ -1,9 +1,9 @@
 // @ts-check
 // Services, and the host's settings.
-import { about, call, changing } from "../api.js";
+import { about, call, changing, get } from "../api.js";
 import { propose } from "../change.js";
 import { Icon } from "../icons.js";
-import { Dialog, Empty, Failure, Field, Head, Pill, Table } from "../parts.js";
+import { Dialog, Empty, Failure, Field, Head, Loading, Pill, Table } from "../parts.js";
 import { useRead, useRevision } from "../store.js";
 import { html, useState } from "../ui.js";
 
@@ -16,12 +16,12 @@ export default function Services() {
   }, [revision]);
   const may = !about?.read_only;
   const at = read.data?.revision ?? null;
-  const drop = (service) => propose({ title: `Remove service ${service.name}`, send: changing({ change: "remove-service", name: service.name }), revision: at });
+  const drop = (service) => propose({ title: `Remove service ${service.name}`, ...changing({ change: "remove-service", name: service.name }), revision: at });
   const close = () => setEdited(null);
   const host = read.data?.host;
   return html`<${Head} title="Services" help="policies#services" sub="Names for TCP ports, so that policies can apply to them alone.">
       <button type="button" class="primary" disabled=${!may} onClick=${() => setEdited({})}><${Icon} name="plus" /> Add service</button><//>
-    <${Failure} error=${read.error} retry=${read.reload} />
+    <${Failure} error=${read.error} retry=${read.reload} /><${Loading} of=${read} />
     ${host && html`<section class="card" aria-labelledby="host"><div class="card-head"><h2 id="host">The host</h2><button type="button" disabled=${!may} onClick=${() => setEdited({ host })}>Change</button></div>
       <dl class="facts"><div><dt>Mode</dt><dd><${Mode} mode=${host.mode} /></dd></div><div><dt>Failsafe ports</dt><dd>${host.failsafe_ports || "none"}</dd></div>
       <div><dt>Denied attempts</dt><dd>${host.on_deny === "reset" ? "are answered by a reset" : "get no answer"}</dd></div><div><dt>Policies</dt><dd><${Names} names=${host.policies} /></dd></div></dl></section>`}
@@ -53,14 +53,17 @@ function EditService({ service, revision, close }) {
   const [mode, setMode] = useState(service?.mode ?? "enforce");
   const [answer, setAnswer] = useState(service?.on_deny ?? "drop");
   const [comment, setComment] = useState(service?.comment ?? "");
+  const known = useRead((signal) => service ? Promise.resolve([]) : get(["services", "known"], {}, { signal }), []);
+  const same = (known.data ?? []).find((one) => [one.name, ...one.aliases].includes(name.trim().toLowerCase()));
   const submit = (event) => {
     event.preventDefault();
     const fields = { name: name.trim(), ports: ports.split(/[\s,]+/).filter(Boolean), combine, mode, on_deny: answer, comment: comment.trim() || (service ? "" : null) };
-    propose({ title: service ? `Change service ${service.name}` : `Add service ${fields.name}`, send: changing({ change: service ? "alter-service" : "add-service", ...fields }), revision, done: close });
+    propose({ title: service ? `Change service ${service.name}` : `Add service ${fields.name}`, ...changing({ change: service ? "alter-service" : "add-service", ...fields }), revision, done: close });
   };
   return html`<${Dialog} title=${service ? `Change ${service.name}` : "Add service"} onClose=${close}><form class="form" onSubmit=${submit}>
-    <div class="grid even"><${Field} label="Name">${(id) => html`<input id=${id} required disabled=${Boolean(service)} value=${name} placeholder="postgres" spellcheck="false" autocomplete="off" onInput=${(event) => setName(event.currentTarget.value)} />`}<//>
-    <${Field} label="Ports" hint="Such as 5432, 7000-7010">${(id, hint) => html`<input id=${id} aria-describedby=${hint} required value=${ports} spellcheck="false" autocomplete="off" onInput=${(event) => setPorts(event.currentTarget.value)} />`}<//></div>
+    <div class="grid even"><${Field} label="Name">${(id) => html`<input id=${id} required disabled=${Boolean(service)} list="known-services" value=${name} placeholder="postgres" spellcheck="false" autocomplete="off" onInput=${(event) => setName(event.currentTarget.value)} />
+      <datalist id="known-services">${(known.data ?? []).map((one) => html`<option value=${one.name}>${one.description}</option>`)}</datalist>`}<//>
+    <${Field} label="Ports" hint=${same && ports !== same.ports.join(", ") ? html`${same.name} has <button type="button" class="link" onClick=${() => setPorts(same.ports.join(", "))}>${same.ports.join(", ")}</button>: ${same.description}` : "Such as 5432, 7000-7010"}>${(id, hint) => html`<input id=${id} aria-describedby=${hint} required value=${ports} spellcheck="false" autocomplete="off" onInput=${(event) => setPorts(event.currentTarget.value)} />`}<//></div>
     <${Choice} label="With the host's policies" value=${combine} set=${setCombine} options=${COMBINES} />
     <${Choice} label="Mode" value=${mode} set=${setMode} options=${MODES} />
     <${Choice} label="Denied attempts" value=${answer} set=${setAnswer} options=${ANSWERS} />
@@ -75,7 +78,7 @@ function EditHost({ host, revision, close }) {
   const submit = (event) => {
     event.preventDefault();
     const change = { change: "set-host", mode, on_deny: answer, failsafe_ports: ports.split(/[\s,]+/).filter(Boolean) };
-    propose({ title: "Change the host's settings", send: changing(change), revision, done: close });
+    propose({ title: "Change the host's settings", ...changing(change), revision, done: close });
   };
   return html`<${Dialog} title="The host's settings" onClose=${close}><form class="form" onSubmit=${submit}>
     <${Choice} label="Mode" value=${mode} set=${setMode} options=${MODES} />

@@ -56,7 +56,20 @@ pub fn unified(old: &State, new: &State, limit: usize) -> Unified {
 /// A section that only one of the files has.
 fn whole(section: &Section<'_>, sign: Sign, hunks: &mut Hunks) {
     for part in &section.parts {
-        part.lines(|line| hunks.change(sign, line));
+        whole_part(part, sign, hunks);
+    }
+}
+
+/// A part that only one of the files has.
+fn whole_part(part: &SectionPart<'_>, sign: Sign, hunks: &mut Hunks) {
+    match part {
+        SectionPart::Rules(key, references, list) => {
+            hunks.change(sign, &format!("{key} = ["));
+            references.iter().for_each(|line| hunks.change(sign, line));
+            hunks.changes(sign, list.len(), list.iter());
+            hunks.change(sign, "]");
+        }
+        SectionPart::Lines(..) => part.lines(|line| hunks.change(sign, line)),
     }
 }
 
@@ -76,10 +89,10 @@ fn section(old: &Section<'_>, new: &Section<'_>, hunks: &mut Hunks) {
             (Some(SectionPart::Lines(_, a)), Some(SectionPart::Lines(_, b))) => lines(a, b, hunks),
             (a, b) => {
                 if let Some(part) = a {
-                    part.lines(|line| hunks.change(Sign::Removed, line));
+                    whole_part(part, Sign::Removed, hunks);
                 }
                 if let Some(part) = b {
-                    part.lines(|line| hunks.change(Sign::Added, line));
+                    whole_part(part, Sign::Added, hunks);
                 }
             }
         }
@@ -142,12 +155,8 @@ fn differing(a: &[&Rule], b: &[&Rule], hunks: &mut Hunks) {
         .into_iter()
         .chain([(a_end, b_end)])
     {
-        a[i..at]
-            .iter()
-            .for_each(|rule| hunks.change(Sign::Removed, &line(rule)));
-        b[j..to]
-            .iter()
-            .for_each(|rule| hunks.change(Sign::Added, &line(rule)));
+        hunks.changes(Sign::Removed, at - i, a[i..at].iter().copied());
+        hunks.changes(Sign::Added, to - j, b[j..to].iter().copied());
         if at < a_end {
             hunks.keep(1, |_| line(a[at]));
         }
@@ -290,6 +299,19 @@ impl Hunks {
             }
         };
         push(&mut hunk.body, mark, line);
+    }
+
+    /// So many rules that only one of the files has; once the text is full they are counted.
+    fn changes<'r>(&mut self, sign: Sign, count: usize, rules: impl Iterator<Item = &'r Rule>) {
+        let mut left = count;
+        for rule in rules {
+            if self.left_out > 0 {
+                self.left_out += u64::try_from(left).unwrap_or(u64::MAX);
+                return;
+            }
+            self.change(sign, &SectionPart::rule_line(rule));
+            left -= 1;
+        }
     }
 
     fn close(&mut self) {

@@ -3,6 +3,8 @@
 use std::sync::LazyLock;
 
 use serde::Serialize;
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
 
 use super::error::closest;
 
@@ -11,6 +13,7 @@ const TABLE: &str = include_str!("known/services.txt");
 
 /// A well-known service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct KnownService {
     /// Its name.
     pub name: &'static str,

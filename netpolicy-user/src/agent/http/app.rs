@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::linted::Linted;
 use super::quota::Quota;
 use crate::agent::connected::Connected;
 use crate::agent::error::AgentError;
@@ -37,6 +38,8 @@ pub struct App {
     pub hub: EventHub,
     /// The memory of sources.
     pub observations: Observations,
+    /// What lint found.
+    pub linted: Arc<Linted>,
     /// Becomes `true` when the agent stops; streams end then.
     pub stopping: watch::Receiver<bool>,
     /// When the agent started.

@@ -152,8 +152,11 @@ impl Incoming {
         caller: Caller,
         standing: Standing,
     ) -> Result<Self, HttpError> {
-        let is_trial = matches!(request.uri().path(), "/v1/diff" | "/v1/evaluate")
-            || Query::<Trial>::try_from_uri(request.uri()).is_ok_and(|query| query.dry_run);
+        let is_trial = matches!(
+            request.uri().path(),
+            "/v1/diff" | "/v1/evaluate" | "/v1/lint"
+        ) || Query::<Trial>::try_from_uri(request.uri())
+            .is_ok_and(|query| query.dry_run);
         let limit = standing.body_limit(is_trial);
         let announced = request.headers().get(CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());

@@ -8,6 +8,7 @@ pub mod app;
 pub mod error;
 pub mod extract;
 pub mod found;
+pub mod linted;
 pub mod quota;
 pub mod routes;
 pub mod scopes;

@@ -41,7 +41,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// A rule and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct RuleAt {
     /// The policy.
@@ -72,7 +72,7 @@ pub enum Severity {
 }
 
 /// The kinds of findings, in the order in which they are reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "openapi", schema(as = FindingCode))]

@@ -5,6 +5,7 @@
 //! rule was before. Changes nothing.
 
 mod covers;
+mod difference;
 mod exceptions;
 mod families;
 mod finding;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 
 use super::{FailedTest, ListKind, State, evaluate};
 
+pub use difference::{FindingsDifference, difference};
 pub use finding::{Code, Finding, RuleAt, Severity};
 
 /// Findings of one code that are listed for each list; the others are counted.

@@ -12,7 +12,7 @@ use crate::model::RuleList;
 use crate::model::arbitrary::cx;
 use crate::model::change::{Change, SourceText};
 
-fn state_of(toml: &str) -> State {
+pub(super) fn state_of(toml: &str) -> State {
     let file = SourceText {
         name: "test.toml".into(),
         text: toml.into(),
@@ -27,7 +27,7 @@ fn state_of(toml: &str) -> State {
     State::empty().apply(&change, &cx()).unwrap().state
 }
 
-fn policy(name: &str, rest: &str) -> String {
+pub(super) fn policy(name: &str, rest: &str) -> String {
     format!("[[policy]]\nname = \"{name}\"\n{rest}\n")
 }
 

@@ -19,7 +19,7 @@ use crate::api::{Changed, DiffAnswer, Timing};
 use crate::model::Change;
 use crate::model::{ChangeContext, State as Desired, diff, plan};
 
-/// Bytes of a unified diff.
+/// Bytes of a unified diff, unless the query has fewer.
 const LONGEST: usize = 16 << 20;
 
 #[derive(Deserialize)]
@@ -27,10 +27,14 @@ const LONGEST: usize = 16 << 20;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub(super) struct DiffParams {
-    /// The older revision.
+    /// The older revision; 0: the empty state before the first.
     from: u64,
     /// The newer revision; none: the state as it is.
     to: Option<u64>,
+    /// At most so many bytes of text: 1,024 to 16,777,216, which is usual; further lines are
+    /// counted.
+    #[cfg_attr(feature = "openapi", param(minimum = 1024, maximum = 16777216))]
+    limit: Option<usize>,
 }
 
 /// How a revision differs from another one, or from the state as it is.
@@ -46,6 +50,7 @@ pub(super) async fn revisions(
     Extension(caller): Extension<Caller>,
     Params(params): Params<DiffParams>,
 ) -> Result<Json<DiffAnswer>, AgentError> {
+    let limit = limit(params.limit)?;
     let snapshot = app.supervisor.snapshot();
     let old = app.supervisor.state_at(caller, params.from).await?;
     let new = match params.to {
@@ -53,7 +58,7 @@ pub(super) async fn revisions(
         None => None,
     };
     aside(move || {
-        let answer = difference(&old, new.as_ref().unwrap_or(&snapshot.state));
+        let answer = difference(&old, new.as_ref().unwrap_or(&snapshot.state), limit);
         drop((old, new));
         memory::give_back();
         Json(answer)
@@ -86,7 +91,7 @@ pub(super) async fn change(
         };
         let applied = snapshot.state.try_out(&change, &cx)?;
         drop(change);
-        let mut answer = difference(&snapshot.state, &applied.state);
+        let mut answer = difference(&snapshot.state, &applied.state, LONGEST);
         let plan = plan(&snapshot.state, &applied.state);
         // Where the texts agree and the plan does not, the plan is right.
         answer.differs |= !plan.is_empty();
@@ -113,8 +118,18 @@ pub(super) async fn change(
     .await?
 }
 
-fn difference(old: &Desired, new: &Desired) -> DiffAnswer {
-    let diff = diff::unified(old, new, LONGEST);
+/// How many bytes of text there may be.
+fn limit(limit: Option<usize>) -> Result<usize, AgentError> {
+    match limit.unwrap_or(LONGEST) {
+        limit @ 1_024..=LONGEST => Ok(limit),
+        limit => Err(AgentError::BadRequest(format!(
+            "limit is {limit}; expected 1024 to {LONGEST}"
+        ))),
+    }
+}
+
+fn difference(old: &Desired, new: &Desired, limit: usize) -> DiffAnswer {
+    let diff = diff::unified(old, new, limit);
     DiffAnswer {
         differs: !diff.text.is_empty() || diff.left_out > 0,
         diff: diff.text,

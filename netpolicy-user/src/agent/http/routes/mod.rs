@@ -105,6 +105,7 @@ operations! {
     post "/v1/feeds/{name}/report" feeds::report;
     post "/v1/feeds/{name}/refresh" feeds::refresh;
     get "/v1/services" services::list;
+    get "/v1/services/known" services::known;
     get "/v1/host" host::show;
     post "/v1/changes" apply::change large;
     get "/v1/export" apply::export;
@@ -116,6 +117,7 @@ operations! {
     get "/v1/find" find::find;
     get "/v1/clients" clients::list;
     get "/v1/lint" lint::lint;
+    post "/v1/lint" lint::change large;
     get "/v1/evaluate" evaluate::policy;
     post "/v1/evaluate" evaluate::change large;
     get "/v1/recommend" evaluate::recommend;

@@ -1,5 +1,6 @@
 //! `/v1/services`
 
+use axum::Json;
 use axum::extract::State;
 
 use super::condition::AtRevision;
@@ -8,6 +9,7 @@ use super::document::POLICIES;
 use crate::agent::http::app::App;
 use crate::agent::http::views;
 use crate::api::ServiceView;
+use crate::model::{KnownService, known};
 
 /// All services.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/services", operation_id = "listServices", tag = POLICIES,
@@ -20,4 +22,12 @@ pub(super) async fn list(State(app): State<App>) -> AtRevision<Vec<ServiceView>>
         .map(|s| views::service(&snapshot.state, s))
         .collect();
     AtRevision(snapshot.revision, services)
+}
+
+/// Well-known services, whose ports a service of the same name most likely has.
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/services/known", operation_id = "listKnownServices", tag = POLICIES,
+    responses((status = OK, body = Vec<KnownService>, description = "Well-known services, by name."))
+))]
+pub(super) async fn known() -> Json<&'static [KnownService]> {
+    Json(known::services())
 }

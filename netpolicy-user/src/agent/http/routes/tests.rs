@@ -67,6 +67,7 @@ impl Agent {
             rates: Arc::default(),
             hub: hub.clone(),
             observations: Observations::new(Timestamp::now()),
+            linted: Arc::default(),
             stopping,
             started: Timestamp::now(),
             bodies: Quota::new(BODIES),
@@ -176,6 +177,46 @@ async fn lint_tells_of_the_desired_state() {
     let findings: Vec<crate::model::Finding> = agent.get("/v1/lint").await;
     let codes: Vec<_> = findings.iter().map(|f| f.code.name()).collect();
     assert_eq!(codes, ["denies-all", "allow-inside-block"]);
+}
+
+#[tokio::test]
+async fn lint_of_a_change_and_of_a_revision_says_what_each_has() {
+    let mut agent = Agent::new();
+    agent.create("office", &["10.0.0.1"], &["10.0.0.0/8"]).await;
+    let codes = |findings: &[crate::model::Finding]| {
+        let codes = findings.iter().map(|finding| finding.code.name());
+        codes.collect::<Vec<_>>()
+    };
+    let edit = json!({ "change": "alter-policy", "name": "office", "allow": { "edit": "edit", "add": { "items": ["10.0.0.2", "192.0.2.1", "2001:db8::1"] } } });
+    let (status, found): (_, crate::model::lint::FindingsDifference) =
+        agent.ask("POST", "/v1/lint", edit.clone()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(codes(&found.introduced), ["allow-inside-block"]);
+    assert_eq!(codes(&found.kept), ["allow-inside-block"]);
+    assert_eq!(codes(&found.resolved), ["denies-all"]);
+    assert_eq!(
+        agent.supervisor.snapshot().revision,
+        1,
+        "nothing was changed"
+    );
+    let (status, _) = agent.ask::<Changed>("POST", "/v1/changes", edit).await;
+    assert_eq!(status, StatusCode::OK);
+    let now: Vec<crate::model::Finding> = agent.get("/v1/lint").await;
+    assert_eq!(codes(&now), ["allow-inside-block", "allow-inside-block"]);
+    let then: Vec<crate::model::Finding> = agent.get("/v1/lint?revision=1").await;
+    assert_eq!(codes(&then), ["denies-all", "allow-inside-block"]);
+    let unknown = json!({ "change": "drop-policy", "name": "other" });
+    let (status, why) = agent.refused("POST", "/v1/lint", unknown).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{why}");
+    let (status, _) = agent
+        .refused("GET", "/v1/diff?from=0&limit=1", Value::Null)
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let whole: crate::api::DiffAnswer = agent.get("/v1/diff?from=0&limit=1024").await;
+    assert!(
+        whole.differs && whole.diff.contains("+name = \"office\""),
+        "{whole:?}"
+    );
 }
 
 #[tokio::test]
