@@ -3,17 +3,19 @@
 
 use std::{
     cell::OnceCell,
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use aya::{
-    Ebpf, EbpfLoader, include_bytes_aligned,
+    Ebpf, EbpfLoader,
     programs::{
         ProgramError, ProgramFd, ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp,
     },
 };
 use aya_obj::programs::XdpAttachType;
+use flate2::bufread::GzDecoder;
 use netpolicy_common::{Engine, Head};
 
 use super::{
@@ -29,8 +31,20 @@ pub(super) use variant::Subset;
 
 mod variant;
 
-/// The program's object file, built from `netpolicy-ebpf`.
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
+/// The program's object file, built from `netpolicy-ebpf`, compressed.
+static PACKED_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/netpolicy-xdp.gz"));
+
+/// The object's digest (BLAKE3).
+static DIGEST: [u8; 32] = *include_bytes!(concat!(env!("OUT_DIR"), "/netpolicy-xdp.digest"));
+
+/// The object file. It is needed for some milliseconds of an agent's life.
+fn object() -> Result<Vec<u8>, DatapathError> {
+    let mut object = Vec::new();
+    GzDecoder::new(PACKED_OBJECT)
+        .read_to_end(&mut object)
+        .map_err(|_| DatapathError::IncompleteObject("end"))?;
+    Ok(object)
+}
 
 impl Hook {
     /// The kind of program that runs there.
@@ -94,7 +108,7 @@ pub(super) fn are_pinned(dir: &Path) -> bool {
 
 /// Tells this object file from others.
 pub(super) fn digest() -> [u8; 32] {
-    *blake3::hash(OBJECT).as_bytes()
+    DIGEST
 }
 
 /// Loads all variants, or a part of them, over the maps pinned in `dir`, making and pinning those
@@ -117,11 +131,12 @@ pub(super) fn load_by(
     // One loader for all, which borrows these from now on.
     let mut loader: EbpfLoader<'_> = loader;
     set_up(&mut loader, &engine, dir)?;
+    let object = object()?;
     let mut opened = Vec::new();
     let mut at = 0;
     for together in VARIANTS.chunk_by(|one, next| one.globals() == next.globals()) {
         if together.iter().any(|variant| part.has(variant)) {
-            opened.push((variables[at].open_object(&mut loader, dir)?, together));
+            opened.push((variables[at].open(&object, &mut loader, dir)?, together));
         }
         at += together.len();
     }
@@ -184,8 +199,9 @@ impl Variables {
     }
 
     /// The object with these values, and with nothing loaded yet.
-    fn open_object<'a>(
+    fn open<'a>(
         &'a self,
+        object: &[u8],
         loader: &mut EbpfLoader<'a>,
         dir: &Path,
     ) -> Result<Ebpf, DatapathError> {
@@ -196,7 +212,7 @@ impl Variables {
         let control = maps::control_bytes(dir)?;
         let control = self.control.get_or_init(|| control);
         loader.override_global(maps::CONTROL, control.as_slice(), true);
-        let ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
+        let ebpf = loader.load(object).map_err(DatapathError::Load)?;
         #[cfg(feature = "program-log")]
         let ebpf = {
             let mut ebpf = ebpf;
@@ -344,7 +360,7 @@ pub(super) fn load_probe(
     let (engine, variables) = (engine as u32, Variables::of(variant));
     let mut loader = loader();
     set_up(&mut loader, &engine, dir)?;
-    let mut ebpf = variables.open_object(&mut loader, dir)?;
+    let mut ebpf = variables.open(&object()?, &mut loader, dir)?;
     let pin = new_pin(dir, "ASKED");
     let _ = fs::remove_file(&pin);
     load_to(&mut ebpf, variant, &pin)?;
