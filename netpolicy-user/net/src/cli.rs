@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::content::{self, Canonical};
-use crate::fetch::{Fetched, Fetcher, Store};
+use crate::fetch::{Fetched, Fetcher, TrustStore};
 use crate::{crowdsec, notify, rights, run};
 
 /// Entries that a test shows.
@@ -170,11 +170,11 @@ pub(crate) fn main() -> ExitCode {
 /// As the user that reads feeds, who may be able to read less.
 fn certificates(args: &NetArgs, output: Output) -> anyhow::Result<()> {
     rights::give_up(&rights::FEED_USERS)?;
-    let Store {
+    let TrustStore {
         place,
         certificates,
         why,
-    } = Store::read(args.ca.as_deref());
+    } = TrustStore::read(args.ca.as_deref());
     let count = certificates.len();
     let why = (!why.is_empty()).then(|| why.join("; "));
     let mut out = io::stdout().lock();

@@ -184,7 +184,7 @@ impl Fetcher {
 }
 
 /// Certificates to trust.
-pub(crate) struct Store {
+pub(crate) struct TrustStore {
     /// Where they were looked for.
     pub(crate) place: String,
     /// In DER.
@@ -193,7 +193,7 @@ pub(crate) struct Store {
     pub(crate) why: Vec<String>,
 }
 
-impl Store {
+impl TrustStore {
     /// Those of `ca`, or the system's.
     pub(crate) fn read(ca: Option<&Path>) -> Self {
         let found = match ca {
@@ -219,11 +219,11 @@ impl Store {
 /// # Errors
 /// There are none.
 pub(crate) fn trusted(ca: Option<&Path>) -> Result<TlsConfig, FetchError> {
-    let Store {
+    let TrustStore {
         place,
         certificates,
         why,
-    } = Store::read(ca);
+    } = TrustStore::read(ca);
     if certificates.is_empty() {
         let why = match why.is_empty() {
             true => "there are none".to_owned(),

@@ -45,7 +45,7 @@ pub(super) fn check(host: &ExaminedHost<'_>, lines: &mut Lines) {
         }
         return;
     };
-    let mut known: Vec<Settings> = Vec::new();
+    let mut known: Vec<TrustVariables> = Vec::new();
     for unit in UNITS {
         let settings = settings(host, unit);
         if !known.contains(&settings) {
@@ -56,18 +56,18 @@ pub(super) fn check(host: &ExaminedHost<'_>, lines: &mut Lines) {
 }
 
 /// Values of [`VARIABLES`].
-type Settings = [Option<String>; 2];
+type TrustVariables = [Option<String>; 2];
 
 /// What a unit is told; nothing, where there is none.
-fn settings(host: &ExaminedHost<'_>, unit: &str) -> Settings {
+fn settings(host: &ExaminedHost<'_>, unit: &str) -> TrustVariables {
     let Some(unit) = Unit::read(host, unit) else {
-        return Settings::default();
+        return TrustVariables::default();
     };
     let variables = unit.variables(|path| host.text(path.trim_start_matches('/')));
     VARIABLES.map(|name| variables.get(name).cloned())
 }
 
-fn ask(program: &Path, settings: &Settings) -> Result<Trusted, String> {
+fn ask(program: &Path, settings: &TrustVariables) -> Result<Trusted, String> {
     let mut command = Command::new(program);
     command
         .args(["certificates", "--output", "json"])
