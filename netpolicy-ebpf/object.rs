@@ -21,12 +21,14 @@ use command::Objects;
 /// How far the target directory is above `OUT_DIR`: `<profile>/build/<package>/out`.
 const ABOVE_OUT_DIR: usize = 4;
 
-/// A build script's whole work: builds these binaries of `netpolicy-ebpf`.
-pub(crate) fn build_or_say_why(binaries: &[&str]) {
-    if let Err(error) = build(binaries) {
+/// Builds these binaries of `netpolicy-ebpf`; whether they are there.
+pub(crate) fn build_or_say_why(binaries: &[&str]) -> bool {
+    let built = build(binaries);
+    if let Err(error) = &built {
         // One line, where a returned error would print with its backtrace.
         println!("cargo::error={error:#}");
     }
+    built.is_ok()
 }
 
 fn build(binaries: &[&str]) -> Result<()> {

@@ -44,21 +44,15 @@ fn main() -> Result<()> {
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut table = String::from("pub(crate) static ASSETS: &[Asset] = &[\n");
     for (number, file) in files.iter().enumerate() {
-        let (plain, gzip) = (
-            out.join(format!("{number}.plain")),
-            out.join(format!("{number}.gz")),
-        );
-        fs::write(&plain, &file.content)?;
+        let gzip = out.join(format!("{number}.gz"));
         fs::write(&gzip, compress(&file.content)?)?;
         let digest = blake3::hash(&file.content).to_hex();
         writeln!(
             table,
-            "    Asset {{ path: {:?}, media: {:?}, etag: \"\\\"{}\\\"\", plain: include_bytes!({:?}), \
-             gzip: include_bytes!({:?}) }},",
+            "    Asset {{ path: {:?}, media: {:?}, etag: \"\\\"{}\\\"\", gzip: include_bytes!({:?}) }},",
             file.path,
             file.media,
             digest.get(..20).unwrap_or_default(),
-            plain,
             gzip,
         )?;
     }

@@ -7,12 +7,8 @@
 
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt;
-use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
-
 use crate::api::Arrival;
+use crate::netdev::{Device, Netdevs, Route};
 
 /// Devices that stand on one another at most; the kernel allows 8
 /// (`MAX_NEST_DEV` in `include/linux/netdevice.h`).
@@ -74,15 +70,12 @@ pub struct Filtering {
 ///
 /// # Errors
 /// There is no such interface, or the kernel cannot be queried.
-pub async fn origin(source: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError> {
-    let failed = |error: &dyn std::fmt::Display| ArrivalError::Netlink(error.to_string());
-    let (connection, handle, _) = rtnetlink::new_connection().map_err(|e| failed(&e))?;
-    let connection = tokio::spawn(connection);
-    let links = handle.link().get().execute();
-    let links: Vec<_> = links.try_collect().await.map_err(|e| failed(&e))?;
-    let links: Vec<ArrivalLink> = links.iter().map(ArrivalLink::of).collect();
+pub fn origin(source: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError> {
+    let failed = |error: std::io::Error| ArrivalError::Netlink(error.to_string());
+    let mut netdevs = Netdevs::open().map_err(failed)?;
+    let links = netdevs.links().map_err(failed)?;
     let mut origin = Origin {
-        links,
+        links: links.iter().map(ArrivalLink::of).collect(),
         ..Origin::default()
     };
     if let Some(name) = interface {
@@ -90,45 +83,17 @@ pub async fn origin(source: IpAddr, interface: Option<&str>) -> Result<Origin, A
         let found = found.ok_or_else(|| ArrivalError::UnknownInterface(name.to_owned()))?;
         origin.interface = Some(found.index);
         origin.is_named = true;
-    } else {
+    } else if let Ok(Some(route)) = netdevs.route_to(source) {
         // Where no route leads the kernel answers with an error, whatever the cause.
-        let mut routes = Box::pin(handle.route().get(question(source)).execute());
-        if let Ok(Some(route)) = routes.try_next().await {
-            origin.take(&route);
-        }
+        origin.take(route);
     }
-    connection.abort();
     Ok(origin)
 }
 
-fn question(source: IpAddr) -> RouteMessage {
-    let mut message = RouteMessage::default();
-    let (family, length, address) = match source {
-        IpAddr::V4(v4) => (AddressFamily::Inet, 32, RouteAddress::Inet(v4)),
-        IpAddr::V6(v6) => (AddressFamily::Inet6, 128, RouteAddress::Inet6(v6)),
-    };
-    message.header.address_family = family;
-    message.header.destination_prefix_length = length;
-    message
-        .attributes
-        .push(RouteAttribute::Destination(address));
-    message
-}
-
 impl Origin {
-    fn take(&mut self, route: &RouteMessage) {
-        match route.header.kind {
-            RouteType::Local => self.own = true,
-            RouteType::Unreachable | RouteType::BlackHole | RouteType::Prohibit => return,
-            _ => {}
-        }
-        self.interface = route
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                RouteAttribute::Oif(index) => Some(*index),
-                _ => None,
-            });
+    const fn take(&mut self, route: Route) {
+        self.own = route.is_local;
+        self.interface = route.interface;
     }
 
     /// Whether one of the interfaces that the program is attached to, by their indices,
@@ -239,38 +204,19 @@ impl Origin {
 }
 
 impl ArrivalLink {
-    fn of(message: &LinkMessage) -> Self {
-        let mut link = Self {
-            index: message.header.index,
-            name: String::new(),
-            is_loopback: message.header.flags.contains(LinkFlags::Loopback),
-            lower: None,
-            master: None,
-            has_ports: false,
-        };
-        let (mut lower, mut stands_on_it, mut elsewhere) = (None, false, false);
-        for attribute in &message.attributes {
-            match attribute {
-                LinkAttribute::IfName(name) => link.name.clone_from(name),
-                LinkAttribute::Link(index) => lower = Some(*index),
-                LinkAttribute::Controller(index) => link.master = Some(*index),
-                LinkAttribute::LinkNetNsId(_) => elsewhere = true,
-                LinkAttribute::LinkInfo(infos) => {
-                    for info in infos {
-                        let LinkInfo::Kind(kind) = info else { continue };
-                        // Of other kinds (tunnels, a veth's peer) the link names no
-                        // device on which the same frames arrive.
-                        stands_on_it =
-                            matches!(kind, InfoKind::Vlan | InfoKind::MacVlan | InfoKind::IpVlan);
-                        link.has_ports =
-                            matches!(kind, InfoKind::Bridge | InfoKind::Bond | InfoKind::Team);
-                    }
-                }
-                _ => {}
-            }
+    fn of(device: &Device) -> Self {
+        let kind = device.kind.as_deref().unwrap_or_default();
+        // Of other kinds (tunnels, a veth's peer) the lower device is none on which the same
+        // frames arrive.
+        let stands_on_it = ["vlan", "macvlan", "ipvlan"].contains(&kind);
+        Self {
+            index: device.index,
+            name: device.name.clone(),
+            is_loopback: device.is_loopback,
+            lower: device.lower.filter(|_| stands_on_it),
+            master: device.master,
+            has_ports: ["bridge", "bond", "team"].contains(&kind),
         }
-        link.lower = lower.filter(|_| stands_on_it && !elsewhere);
-        link
     }
 
     #[doc(hidden)]
@@ -349,10 +295,10 @@ mod tests {
         assert_eq!(none.unwrap(), "no interface is filtered");
     }
 
-    #[tokio::test]
-    async fn loopback_and_own_addresses_are_never_filtered() {
+    #[test]
+    fn loopback_and_own_addresses_are_never_filtered() {
         for source in ["127.0.0.1", "127.9.9.9", "::1"] {
-            let origin = origin(source.parse().unwrap(), None).await.unwrap();
+            let origin = origin(source.parse().unwrap(), None).unwrap();
             let filtering = origin.filtering(&[1, 2, 3]);
             let why = filtering.unfiltered.unwrap_or_default();
             assert!(
@@ -361,18 +307,16 @@ mod tests {
                 filtering = filtering.interface
             );
         }
-        let named = origin("10.0.0.1".parse().unwrap(), Some("lo"))
-            .await
-            .unwrap();
+        let named = origin("10.0.0.1".parse().unwrap(), Some("lo")).unwrap();
         let filtering = named.filtering(&[2]);
         assert_eq!(filtering.arrival, Arrival::Asked);
         assert_eq!(filtering.interface.as_deref(), Some("lo"));
         assert!(filtering.unfiltered.unwrap().contains("never filtered"));
     }
 
-    #[tokio::test]
-    async fn unknown_interface_is_refused() {
-        let error = origin("10.0.0.1".parse().unwrap(), Some("nope\u{202e}")).await;
+    #[test]
+    fn unknown_interface_is_refused() {
+        let error = origin("10.0.0.1".parse().unwrap(), Some("nope\u{202e}"));
         assert_eq!(
             error.unwrap_err().to_string(),
             "interface 'nope\\u{202e}' does not exist"

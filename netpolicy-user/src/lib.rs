@@ -39,7 +39,7 @@
 //! | [`local`] | the kernel without an agent: what is in force, and the kill switch | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`], [`selection`] |
 //! | [`doctor`] | what of the host bears on filtering, and what to do about it | [`api`], [`config`], [`datapath`], [`detach_marker`], [`early`], [`exposure`], [`model`], [`netdev`] |
 //! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
-//! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
+//! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`], [`netdev`] |
 //! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |
 //! | [`selection`] | which interfaces the configuration selects | [`config`], [`netdev`] |
 //! | [`config`] | file, environment and flags | [`api`], [`model`] |

@@ -27,7 +27,8 @@ pub use waiting::{LIMIT, filtered, wait_for};
 /// Ports on which the echo server listens.
 pub const PORTS: [u16; 5] = [22, 5432, 6432, 7005, 8080];
 
-const AGENT_START: Duration = Duration::from_secs(20);
+/// The longest that an agent takes to filter, its programs verified by an emulated processor.
+const AGENT_START: Duration = Duration::from_secs(60);
 
 /// How a host is made.
 #[derive(Clone, Debug)]
@@ -176,7 +177,8 @@ impl DatabaseHost {
             }
             assert!(
                 Instant::now() < deadline,
-                "the agent does not filter: {status}"
+                "the agent does not filter: {status}\n{}",
+                agent.log()
             );
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -128,7 +128,6 @@ const BANS: [Ban; 24] = [
         paths: &[
             "netlink_packet_core",
             "netlink_packet_netfilter",
-            "netlink_packet_route",
             "netlink_packet_sock_diag",
             "netlink_sys",
         ],

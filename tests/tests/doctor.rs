@@ -358,6 +358,46 @@ fn report_holds_what_a_developer_needs_and_no_address() {
 }
 
 #[test]
+fn certificates_that_the_feeds_user_cannot_read_are_a_warning() {
+    // Next to the other program.
+    binary::netpolicy_net();
+    let host = DatabaseHost::start();
+    let root = system_root(&host);
+    let units = root.join("usr/lib/systemd/system");
+    let unit = binary::workspace().join("packaging/systemd/netpolicy-feed.service");
+    fs::copy(unit, units.join("netpolicy-feed.service")).unwrap();
+    let authority = rcgen::generate_simple_self_signed(vec!["feeds.example".to_owned()]).unwrap();
+    host.write("ca.pem", authority.cert.pem());
+    let drop_in = root.join("etc/systemd/system/netpolicy-feed.service.d");
+    fs::create_dir_all(&drop_in).unwrap();
+    let path = host.file("ca.pem").display().to_string();
+    let named = format!("[Service]\nEnvironment=SSL_CERT_FILE={path}\n");
+    fs::write(drop_in.join("ca.conf"), named).unwrap();
+    let args = ["--root", root.to_str().unwrap()];
+
+    // Root's directory, as temporary ones are: what runs as another user sees no file in it.
+    let (_, lines) = examine(&host, &args);
+    assert_line(&lines, "certificates", "ok", "nothing has an https URL");
+    host.ok("feed create abuse https://feeds.example/list.txt");
+    let (_, lines) = examine(&host, &args);
+    let found = format!("none to trust in {path}");
+    assert_line(&lines, "certificates", "warn", &found);
+    assert_line(&lines, "certificates", "warn", "; needed by feed 'abuse'");
+
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(host.file(""), fs::Permissions::from_mode(0o711)).unwrap();
+    let (_, lines) = examine(&host, &args);
+    let found = format!("1 to trust in {path}");
+    assert_line(&lines, "certificates", "ok", &found);
+    // The unit of hooks is told of no other certificates than the system's.
+    assert!(
+        has(&lines, "certificates", "ok", "in the system's store") || {
+            has(&lines, "certificates", "warn", "in the system's store")
+        }
+    );
+}
+
+#[test]
 fn user_without_privileges_gets_lines_instead_of_an_error() {
     let host = DatabaseHost::start();
     let mut command = host.command_as("daemon", "daemon");

@@ -172,16 +172,18 @@ fn package_is_installed_upgraded_removed_and_purged() {
     let after = installed.debian.files();
     let lost: Vec<_> = before.difference(&after).collect();
     assert!(lost.is_empty(), "{lost:?}");
-    let mut group = installed.debian.command(&["getent", "group", "netpolicy"]);
-    let group = group.output().unwrap();
-    assert!(!group.status.success(), "{}", text(&group));
+    for (database, name) in accounts() {
+        let mut getent = installed.debian.command(&["getent", database, name]);
+        let found = getent.output().unwrap();
+        assert!(!found.status.success(), "{}", text(&found));
+    }
 }
 
 /// Fails unless the packages next to these two are the same, byte by byte.
 fn assert_same(first: &Path, again: &Path) {
     let (a, b) = (made(first.parent().unwrap()), made(again.parent().unwrap()));
     let names: Vec<_> = a.iter().map(|(name, _)| name).collect();
-    assert_eq!(a.len(), 5, "{names:?}");
+    assert_eq!(a.len(), 6, "{names:?}");
     for ((name, bytes), (other, others)) in a.iter().zip(&b) {
         let is_same = name == other && bytes == others;
         assert!(is_same, "{name} and {other} differ");
@@ -201,8 +203,21 @@ fn assert_usable(installed: &Installed) {
     assert_eq!(no_agent.status.code(), Some(3), "{}", text(&no_agent));
     let enabled = "etc/systemd/system/multi-user.target.wants/netpolicy.service";
     assert!(installed.path(enabled).is_symlink());
-    let group = installed.ok("getent group netpolicy");
-    assert!(group.starts_with("netpolicy:"), "{group}");
+    for (database, name) in accounts() {
+        let found = installed.ok(&format!("getent {database} {name}"));
+        assert!(found.starts_with(&format!("{name}:")), "{found}");
+    }
+    // One listens on TCP, one runs hooks, one lets a reverse proxy in.
+    for unit in &SERVICES[1..] {
+        let enabled = format!("etc/systemd/system/multi-user.target.wants/{unit}.service");
+        assert!(!installed.path(&enabled).is_symlink(), "{unit}");
+    }
+}
+
+/// What an installation makes, by the database of `getent`.
+fn accounts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let users = USERS.iter().map(|user| ("passwd", *user));
+    users.chain([("group", "netpolicy")])
 }
 
 /// Upgrades, and restarts the agent as the service manager does, while a blocked and an allowed
@@ -266,6 +281,26 @@ const RPM: Manager = Manager {
 
 const INSTANCE: &str = "netpolicy@tenant";
 
+/// The other services. The administrator starts all but the first, which the package starts where
+/// it is Debian's.
+const SERVICES: [&str; 4] = [
+    "netpolicy-feed",
+    "netpolicy-exporter",
+    "netpolicy-notify",
+    "netpolicy-console",
+];
+
+/// What feeds and hooks are.
+const NET_PROGRAM: &str = "/usr/libexec/netpolicy/netpolicy-net";
+
+/// The users of the services.
+const USERS: [&str; 4] = [
+    "netpolicy-feed",
+    "netpolicy-crowdsec",
+    "netpolicy-metrics",
+    "netpolicy-console",
+];
+
 /// Under systemd: the agent of the host, and that of another namespace, whose filter is one of
 /// clsact, which needs no pin to stay.
 #[test]
@@ -321,18 +356,29 @@ fn packages_serve_the_host_and_another_namespace_under_systemd() {
             "netpolicy --config /etc/netpolicy/tenant.toml policy create abuse --block 10.66.0.0/16",
         );
         both(Outcome::TimedOut);
+        booted.ok("netpolicy grant metrics --to user:netpolicy-metrics");
+        booted.ok(&format!("systemctl start {}", SERVICES.join(" ")));
 
-        let units = ["netpolicy", INSTANCE];
-        let pids = || units.map(|unit| booted.property(unit, "MainPID"));
-        let before = pids();
+        let units: Vec<_> = ["netpolicy", INSTANCE]
+            .into_iter()
+            .chain(SERVICES)
+            .collect();
+        let properties = |name: &str| -> Vec<String> {
+            let each = units.iter().map(|unit| booted.property(unit, name));
+            each.collect()
+        };
+        let before = properties("MainPID");
         booted.ok(&format!("{} {}", manager.upgrade, files[1]));
         both(Outcome::TimedOut);
-        for (unit, (before, after)) in units.iter().zip(before.iter().zip(pids())) {
+        for (unit, (before, after)) in units.iter().zip(before.iter().zip(properties("MainPID"))) {
             assert_ne!(*before, after, "{unit} is restarted");
             assert_eq!(booted.property(unit, "ActiveState"), "active", "{unit}");
             let exe = booted.ok(&format!("readlink /proc/{after}/exe"));
-            assert_eq!(exe.trim(), "/usr/bin/netpolicy", "{unit}");
+            let is_installed = ["/usr/bin/netpolicy", NET_PROGRAM].contains(&exe.trim());
+            assert!(is_installed, "{unit}: {exe}");
         }
+        let restarts = properties("NRestarts");
+        assert!(restarts.iter().all(|count| count == "0"), "{restarts:?}");
 
         // A reboot.
         wait_for_snapshot(&debian);
@@ -346,11 +392,12 @@ fn packages_serve_the_host_and_another_namespace_under_systemd() {
             assert!(early.contains(said), "{early}");
         }
 
+        booted.ok(&format!("systemctl start {}", SERVICES.join(" ")));
         // Nothing could end it without the program.
         let said = booted.ok(manager.remove);
         println!("{said}");
         both(Outcome::Connected);
-        for unit in units {
+        for unit in &units {
             assert_eq!(booted.property(unit, "ActiveState"), "inactive", "{unit}");
         }
         let filters = tenant.db().command("tc");

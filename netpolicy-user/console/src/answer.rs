@@ -117,17 +117,17 @@ pub(crate) fn asset(asset: &'static Asset, headers: &HeaderMap) -> Response<Body
     if says(&IF_NONE_MATCH, asset.etag) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
-        let is_packed = says(&ACCEPT_ENCODING, "gzip");
-        *answer.body_mut() = whole(Bytes::from_static(match is_packed {
-            true => asset.gzip,
-            false => asset.plain,
-        }));
+        let is_plain = !says(&ACCEPT_ENCODING, "gzip");
+        match is_plain.then(|| asset.plain()).transpose() {
+            Ok(Some(plain)) => *answer.body_mut() = whole(plain),
+            Ok(None) | Err(_) => {
+                *answer.body_mut() = whole(Bytes::from_static(asset.gzip));
+                let gzip = HeaderValue::from_static("gzip");
+                answer.headers_mut().insert(CONTENT_ENCODING, gzip);
+            }
+        }
         let media = HeaderValue::from_static(asset.media);
         answer.headers_mut().insert(CONTENT_TYPE, media);
-        if is_packed {
-            let gzip = HeaderValue::from_static("gzip");
-            answer.headers_mut().insert(CONTENT_ENCODING, gzip);
-        }
     }
     let headers = answer.headers_mut();
     headers.insert(ETAG, HeaderValue::from_static(asset.etag));

@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::content::{self, Canonical};
-use crate::fetch::{Fetched, Fetcher};
+use crate::fetch::{Fetched, Fetcher, TrustStore};
 use crate::{crowdsec, notify, rights, run};
 
 /// Entries that a test shows.
@@ -73,6 +73,8 @@ enum Command {
     /// Run the hooks of the agent's configuration
     #[command(subcommand)]
     Notify(NotifyCommand),
+    /// Say which certificates are trusted; `netpolicy doctor` runs it
+    Certificates(NetArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,6 +152,7 @@ pub(crate) fn main() -> ExitCode {
             let json = cli.global.output == Output::Json;
             notify::test(&cli.global.socket, args.ca.as_deref(), json)
         }
+        Command::Certificates(args) => certificates(&args, cli.global.output),
         Command::Crowdsec(CrowdsecCommand::Test(args)) => {
             crowdsec::test(&args.settings, cli.global.output == Output::Json)
         }
@@ -162,6 +165,30 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// As the user that reads feeds, who may be able to read less.
+fn certificates(args: &NetArgs, output: Output) -> anyhow::Result<()> {
+    rights::give_up(&rights::FEED_USERS)?;
+    let TrustStore {
+        place,
+        certificates,
+        why,
+    } = TrustStore::read(args.ca.as_deref());
+    let count = certificates.len();
+    let why = (!why.is_empty()).then(|| why.join("; "));
+    let mut out = io::stdout().lock();
+    match (output, why) {
+        (Output::Json, why) => {
+            let said = serde_json::json!({"place": place, "certificates": count, "why": why});
+            writeln!(out, "{said}")
+        }
+        (Output::Table, None) => writeln!(out, "{count} certificates to trust in {place}"),
+        (Output::Table, Some(why)) => {
+            writeln!(out, "{count} certificates to trust in {place}: {why}")
+        }
+    }?;
+    Ok(())
 }
 
 fn start(args: &NetArgs, global: &Global) -> anyhow::Result<()> {

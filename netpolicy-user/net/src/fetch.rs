@@ -183,31 +183,54 @@ impl Fetcher {
     }
 }
 
+/// Certificates to trust.
+pub(crate) struct TrustStore {
+    /// Where they were looked for.
+    pub(crate) place: String,
+    /// In DER.
+    pub(crate) certificates: Vec<Certificate<'static>>,
+    /// What could not be read.
+    pub(crate) why: Vec<String>,
+}
+
+impl TrustStore {
+    /// Those of `ca`, or the system's.
+    pub(crate) fn read(ca: Option<&Path>) -> Self {
+        let found = match ca {
+            Some(file) => rustls_native_certs::load_certs_from_paths(Some(file), None),
+            None => rustls_native_certs::load_native_certs(),
+        };
+        let certificates = found.certs.iter();
+        Self {
+            place: ca.map_or_else(
+                || "the system's store".to_owned(),
+                |path| path.display().to_string(),
+            ),
+            certificates: certificates
+                .map(|certificate| Certificate::from_der(certificate).to_owned())
+                .collect(),
+            why: found.errors.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 /// TLS that trusts the certificates of `ca`, or the system's.
 ///
 /// # Errors
 /// There are none.
 pub(crate) fn trusted(ca: Option<&Path>) -> Result<TlsConfig, FetchError> {
-    let place = ca.map_or_else(
-        || "the system's store".to_owned(),
-        |path| path.display().to_string(),
-    );
-    let found = match ca {
-        Some(file) => rustls_native_certs::load_certs_from_paths(Some(file), None),
-        None => rustls_native_certs::load_native_certs(),
-    };
-    if found.certs.is_empty() {
-        let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-        let why = match errors.is_empty() {
+    let TrustStore {
+        place,
+        certificates,
+        why,
+    } = TrustStore::read(ca);
+    if certificates.is_empty() {
+        let why = match why.is_empty() {
             true => "there are none".to_owned(),
-            false => errors.join("; "),
+            false => why.join("; "),
         };
         return Err(FetchError::Certificates { place, why });
     }
-    let certificates = found.certs.iter();
-    let certificates: Vec<_> = certificates
-        .map(|certificate| Certificate::from_der(certificate).to_owned())
-        .collect();
     let crypto = Arc::new(rustls::crypto::ring::default_provider());
     Ok(TlsConfig::builder()
         .provider(TlsProvider::Rustls)

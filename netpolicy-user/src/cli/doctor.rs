@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::feed;
 use crate::api::Status;
 use crate::doctor::{ExaminedHost, Material, bundle, examine};
 use crate::{local, recovery};
@@ -31,10 +32,14 @@ pub(super) struct DoctorArgs {
 pub(super) async fn run(args: DoctorArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let problems: Vec<_> = cx.problems.iter().map(ToString::to_string).collect();
     let status = status(cx).await;
+    let speaking_tls = speaking_tls(cx).await;
+    let net = feed::net_program().ok();
     let report = examine(&ExaminedHost {
         config: &cx.config,
         problems: &problems,
         status: status.as_ref().map_err(String::as_str),
+        net: net.as_deref(),
+        speaking_tls: &speaking_tls,
         root: &args.root,
     });
     match &args.report {
@@ -57,6 +62,18 @@ pub(super) async fn run(args: DoctorArgs, cx: &mut Context<'_>) -> anyhow::Resul
         true => Exit::Failed,
         false => Exit::Done,
     })
+}
+
+/// What has an https URL: feeds, as far as the agent says which there are, and hooks.
+async fn speaking_tls(cx: &Context<'_>) -> Vec<String> {
+    const HTTPS: &str = "https://";
+    let feeds = cx.client.feeds().await.unwrap_or_default();
+    let feeds = feeds.iter();
+    let feeds = feeds.filter(|feed| feed.settings.source.starts_with(HTTPS));
+    let feeds = feeds.map(|feed| format!("feed '{}'", feed.name.escape_debug()));
+    let hooks = cx.config.notify.iter().filter_map(|hook| hook.url.as_ref());
+    let hooks = hooks.filter(|url| url.starts_with(HTTPS));
+    feeds.chain(hooks.map(|_| "a hook".to_owned())).collect()
 }
 
 /// What the agent says, else the pins; why neither does.

@@ -93,7 +93,7 @@ async fn one(
     let asked = cx.client.explain(source, port, interface, args.revision);
     match asked.await {
         Err(e) if e.is_agent_missing() && args.revision.is_none() => {
-            let origin = arrival::origin(source, interface).await?;
+            let origin = arrival::origin(source, interface)?;
             let (bpffs_dir, state_dir) = (&cx.config.bpffs_dir, &cx.config.state_dir);
             let verdict = local::explain(bpffs_dir, state_dir, source, port, &origin)
                 .map_err(|why| neither(&e, &why))?;

@@ -274,25 +274,35 @@ pub(super) fn not_here() -> Failure {
 /// Becomes the other program, with the same arguments; returns if it cannot. That one reads no
 /// configuration: it learns of `socket` by its variable, which its option overrides.
 pub(super) fn become_net(args: &[OsString], socket: &Path) -> Failure {
+    let program = match net_program() {
+        Ok(program) => program,
+        Err(failure) => return failure,
+    };
+    let mut command = Command::new(&program);
+    command.args(args).env("NETPOLICY_SOCKET", socket);
+    let error = command.exec();
+    Failure::new(format!("cannot run {}: {error}", program.display()))
+}
+
+/// Where the other program is.
+///
+/// # Errors
+/// It is not installed.
+pub(super) fn net_program() -> Result<PathBuf, Failure> {
     let own = std::env::current_exe().ok();
     let own = own.as_deref().and_then(Path::parent);
     let places = own.into_iter().chain(LIBEXEC.iter().map(Path::new));
     let places: Vec<PathBuf> = places.map(|dir| dir.join(NET)).collect();
-    let Some(program) = places.iter().find(|path| path.is_file()) else {
-        let looked: Vec<_> = places
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        return Failure::new(format!(
-            "{NET} is not installed: it was looked for as {}",
-            looked.join(", ")
-        ))
-        .hint(
-            "it is in the same package as netpolicy, and `cargo build -p netpolicy-net` builds it",
-        );
-    };
-    let mut command = Command::new(program);
-    command.args(args).env("NETPOLICY_SOCKET", socket);
-    let error = command.exec();
-    Failure::new(format!("cannot run {}: {error}", program.display()))
+    if let Some(program) = places.iter().find(|path| path.is_file()) {
+        return Ok(program.clone());
+    }
+    let looked: Vec<_> = places
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    Err(Failure::new(format!(
+        "{NET} is not installed: it was looked for as {}",
+        looked.join(", ")
+    ))
+    .hint("it is in the same package as netpolicy, and `cargo build -p netpolicy-net` builds it"))
 }

@@ -6,17 +6,16 @@ mod variant;
 
 use std::{
     fs,
+    io::Read as _,
     os::fd::{AsFd as _, BorrowedFd},
     path::{Path, PathBuf},
 };
 
-use aya::{
-    include_bytes_aligned,
-    programs::{
-        ProgramError, ProgramFd, ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp,
-    },
+use aya::programs::{
+    ProgramError, ProgramFd, ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp,
 };
 use aya_obj::programs::XdpAttachType;
+use flate2::bufread::GzDecoder;
 use netpolicy_common::Engine;
 
 use super::{
@@ -30,8 +29,20 @@ use variant::{UNPINNED, VARIANTS, Variant};
 pub(super) use object::ObjectFile;
 pub(super) use variant::Subset;
 
-/// The program's object file, built from `netpolicy-ebpf`.
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
+/// The program's object file, built from `netpolicy-ebpf`, compressed.
+static PACKED_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/netpolicy-xdp.gz"));
+
+/// The object's digest (BLAKE3).
+static DIGEST: [u8; 32] = *include_bytes!(concat!(env!("OUT_DIR"), "/netpolicy-xdp.digest"));
+
+/// The object file. It is needed for some milliseconds of an agent's life.
+fn unpacked() -> Result<Vec<u8>, DatapathError> {
+    let mut object = Vec::new();
+    GzDecoder::new(PACKED_OBJECT)
+        .read_to_end(&mut object)
+        .map_err(|_| DatapathError::IncompleteObject("end"))?;
+    Ok(object)
+}
 
 impl Hook {
     /// The kind of program that runs there.
@@ -95,7 +106,7 @@ pub(super) fn are_pinned(dir: &Path) -> bool {
 
 /// Tells this object file from others.
 pub(super) fn digest() -> [u8; 32] {
-    *blake3::hash(OBJECT).as_bytes()
+    DIGEST
 }
 
 /// Loads all variants, or a part of them, over the maps pinned in `dir`, making and pinning those

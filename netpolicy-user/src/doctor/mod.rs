@@ -4,6 +4,7 @@
 //! nothing. Each file of this module adds lines of its own to `Lines`.
 
 mod bundle;
+mod certificates;
 mod files;
 mod firewalls;
 mod interfaces;
@@ -30,6 +31,10 @@ pub struct ExaminedHost<'a> {
     pub problems: &'a [String],
     /// What the agent says, or without one the pins.
     pub status: Result<&'a Status, &'a str>,
+    /// `netpolicy-net`, where it is installed.
+    pub net: Option<&'a Path>,
+    /// What has an https URL, in words.
+    pub speaking_tls: &'a [String],
     /// Where the files of the system are: `/`.
     pub root: &'a Path,
 }
@@ -70,6 +75,7 @@ pub fn examine(host: &ExaminedHost<'_>) -> DoctorReport {
     interfaces::check(host, &devices, &mut lines);
     firewalls::check(host, &devices, &mut lines);
     units::check(host, &mut lines);
+    certificates::check(host, &mut lines);
     DoctorReport::new(lines.0)
 }
 

@@ -215,8 +215,8 @@ fn same_places(agent: &UnitEnvironment, early: &UnitEnvironment, lines: &mut Lin
 /// Stands for the option of that name in [`UnitEnvironment`].
 const INTERFACE: &str = "--interface";
 
-/// UnitEnvironment that a unit's process has, and options that do the same.
-type UnitEnvironment = BTreeMap<String, String>;
+/// Variables that a unit's process has, and options that do the same.
+pub(super) type UnitEnvironment = BTreeMap<String, String>;
 
 /// Whether a target or another unit wants it.
 fn is_enabled(host: &ExaminedHost<'_>) -> bool {
@@ -232,14 +232,14 @@ fn is_enabled(host: &ExaminedHost<'_>) -> bool {
 }
 
 /// A unit with its drop-ins.
-struct Unit {
+pub(super) struct Unit {
     path: String,
     settings: BTreeMap<String, Vec<String>>,
 }
 
 impl Unit {
     /// The file that counts, then the drop-ins of all directories by their names.
-    fn read(host: &ExaminedHost<'_>, name: &str) -> Option<Self> {
+    pub(super) fn read(host: &ExaminedHost<'_>, name: &str) -> Option<Self> {
         let mut files = DIRECTORIES.iter().map(|dir| host.file(dir).join(name));
         let path = files.find(|path| path.exists())?;
         let text = fs::read_to_string(&path).ok()?;
@@ -288,7 +288,7 @@ impl Unit {
 
     /// The variables of its process: those of files win over those of the unit, and options of
     /// the command over both. `text`: what a file holds.
-    fn variables(&self, text: impl Fn(&str) -> Option<String>) -> UnitEnvironment {
+    pub(super) fn variables(&self, text: impl Fn(&str) -> Option<String>) -> UnitEnvironment {
         let mut variables = UnitEnvironment::new();
         let mut add = |assignment: &str| {
             let assignment = assignment.trim().trim_matches(['"', '\'']);

@@ -4,13 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{DatabaseHost, Options};
+use super::{AGENT_START, DatabaseHost, Options};
 
 /// Longer than anything takes that is waited for.
 pub const LIMIT: Duration = Duration::from_secs(10);
-
-/// The longest that an agent takes to answer, its programs verified by an emulated processor.
-const START: Duration = Duration::from_secs(60);
 
 impl DatabaseHost {
     /// A host with these `interfaces` in its configuration, and an agent that answers and may
@@ -32,7 +29,7 @@ impl DatabaseHost {
         self.spawn(command);
         let begun = Instant::now();
         while self.status()["agent"].is_null() {
-            assert!(begun.elapsed() < START, "the agent does not answer");
+            assert!(begun.elapsed() < AGENT_START, "the agent does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

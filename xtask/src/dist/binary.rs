@@ -134,6 +134,8 @@ fn built(release: &Release, program: Program) -> Result<PathBuf> {
     let c: Vec<_> = maps
         .iter()
         .map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()))
+        // No panic passes SQLite, and debuggers find its frames in the debug symbols.
+        .chain(["-fno-asynchronous-unwind-tables".to_owned()])
         .collect();
     let options = release.target.cargo_options();
     let mut command = cmd!(

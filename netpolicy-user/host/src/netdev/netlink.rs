@@ -104,12 +104,7 @@ impl Netdevs {
     /// # Errors
     /// The kernel's.
     pub fn all(&mut self) -> io::Result<Vec<Device>> {
-        let mut devices: Vec<Device> = Vec::new();
-        self.dump(RTM_GETLINK, &link_request(0, &[]), RTM_NEWLINK, |payload| {
-            devices.extend(Device::parse(payload));
-        })?;
-        devices.sort_by_key(|device| device.index);
-        devices.dedup_by_key(|device| device.index);
+        let mut devices = self.links()?;
         let mut addresses = Vec::new();
         // `struct ifaddrmsg`: of all families and interfaces.
         self.dump(RTM_GETADDR, &[0; 8], RTM_NEWADDR, |payload| {
@@ -133,6 +128,20 @@ impl Netdevs {
             let driver = self.driver(device);
             device.driver = Some(driver).filter(|driver| !driver.is_empty());
         }
+        Ok(devices)
+    }
+
+    /// All interfaces, by index. Their addresses and drivers are not requested.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn links(&mut self) -> io::Result<Vec<Device>> {
+        let mut devices: Vec<Device> = Vec::new();
+        self.dump(RTM_GETLINK, &link_request(0, &[]), RTM_NEWLINK, |payload| {
+            devices.extend(Device::parse(payload));
+        })?;
+        devices.sort_by_key(|device| device.index);
+        devices.dedup_by_key(|device| device.index);
         Ok(devices)
     }
 
@@ -240,13 +249,18 @@ fn link_request(index: u32, attributes: &[(u16, &[u8])]) -> Vec<u8> {
     body.extend([0; 8]);
     let mask = SKIP_STATS.to_ne_bytes();
     for (kind, value) in attributes.iter().chain(&[(IFLA_EXT_MASK, &mask[..])]) {
-        let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
-        body.extend(length.to_ne_bytes());
-        body.extend(kind.to_ne_bytes());
-        body.extend(*value);
-        body.resize(body.len().next_multiple_of(4), 0);
+        push_attribute(&mut body, *kind, value);
     }
     body
+}
+
+/// Appends an attribute, padded.
+pub(super) fn push_attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
+    body.extend(length.to_ne_bytes());
+    body.extend(kind.to_ne_bytes());
+    body.extend(value);
+    body.resize(body.len().next_multiple_of(4), 0);
 }
 
 /// An `RTM_NEWADDR` message's interface and address.

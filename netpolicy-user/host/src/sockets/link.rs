@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 
+use libc::{IFLA_IFNAME, IFLA_LINK, IFLA_LINK_NETNSID, IFLA_MASTER, RTM_GETLINK, RTM_NEWLINK};
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 
 use super::error::SocketsError;
 use super::netlink::Netlink;
+use super::rtnetlink::{RouteMessage, number};
+
+/// Bytes of `struct ifinfomsg`.
+const HEADER: usize = 16;
 
 /// How often a dump is tried that is interrupted by changes.
 const ATTEMPTS: u32 = 5;
@@ -31,11 +34,9 @@ impl NetworkLink {
     pub(super) fn all(netlink: &mut Netlink) -> Result<Vec<Self>, SocketsError> {
         for _ in 0..ATTEMPTS {
             let mut links = Vec::new();
-            let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+            let request = RouteMessage::new(RTM_GETLINK, &[0; HEADER], &[]);
             let answer = netlink.ask(NLM_F_REQUEST | NLM_F_DUMP, request, |message| {
-                if let RouteNetlinkMessage::NewLink(link) = message {
-                    links.push(Self::read(&link));
-                }
+                links.extend(Self::read(&message));
             })?;
             match answer.errno {
                 Some(source) => {
@@ -54,17 +55,25 @@ impl NetworkLink {
         })
     }
 
-    fn read(link: &LinkMessage) -> Self {
+    /// `None`: the message is none of a link.
+    fn read(message: &RouteMessage) -> Option<Self> {
+        let fixed: &[u8; HEADER] = message.fixed()?;
         let mut read = Self {
-            index: link.header.index,
+            index: number(fixed.get(4..)?)?,
             ..Self::default()
         };
-        for attribute in &link.attributes {
-            match attribute {
-                LinkAttribute::IfName(name) => read.name.clone_from(name),
-                LinkAttribute::Controller(upper) => read.upper = Some(*upper),
-                LinkAttribute::Link(lower) => read.lower = Some(*lower),
-                LinkAttribute::LinkNetNsId(id) => read.peer_namespace = Some(*id),
+        if message.kind != RTM_NEWLINK {
+            return None;
+        }
+        for (name, value) in message.attributes(HEADER) {
+            match name {
+                IFLA_IFNAME => {
+                    let text = value.strip_suffix(&[0]).unwrap_or(value);
+                    read.name = String::from_utf8_lossy(text).into_owned();
+                }
+                IFLA_MASTER => read.upper = number(value),
+                IFLA_LINK => read.lower = number(value),
+                IFLA_LINK_NETNSID => read.peer_namespace = number(value).map(u32::cast_signed),
                 _ => {}
             }
         }
@@ -72,7 +81,7 @@ impl NetworkLink {
         if read.peer_namespace.is_some() {
             read.lower = None;
         }
-        read
+        Some(read)
     }
 }
 

@@ -17,6 +17,7 @@
 //! route       which sources are behind a filtered interface, and to which namespaces
 //!             packets to a server leave
 //! netlink     the socket, requests, answers in several parts
+//! rtnetlink   messages about links, routes and namespaces
 //! ```
 //!
 //! What cannot be seen here:
@@ -45,6 +46,7 @@ mod mptcp;
 mod namespaces;
 mod netlink;
 mod route;
+mod rtnetlink;
 mod session;
 mod survey;
 

@@ -12,14 +12,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use libc::{RTM_GETNSID, RTM_NEWNSID};
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
-use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
 use super::error::SocketsError;
 use super::netlink::Netlink;
+use super::rtnetlink::{RouteMessage, number};
+
+/// Bytes of `struct rtgenmsg`, padded.
+const HEADER: usize = 4;
+
+/// Attributes of `linux/net_namespace.h`.
+const NETNSA_NSID: u16 = 1;
+const NETNSA_FD: u16 = 3;
 
 /// Where `ip netns` and Docker keep namespaces, also those without a process.
 const KEPT: [&str; 2] = ["/run/netns", "/run/docker/netns"];
@@ -132,20 +138,23 @@ impl OpenNamespace {
             what: "number a network namespace",
             source,
         };
-        let fd = u32::try_from(self.0.as_raw_fd()).map_err(|_| refused(Errno::EBADF))?;
-        let mut request = NsidMessage::default();
-        request.attributes.push(NsidAttribute::Fd(fd));
-        let request = RouteNetlinkMessage::GetNsId(request);
-        let mut number = None;
-        let answer = netlink.ask(NLM_F_REQUEST | NLM_F_ACK, request, |message| {
-            if let RouteNetlinkMessage::NewNsId(message) = message {
-                number = message.attributes.iter().find_map(|it| match it {
-                    NsidAttribute::Id(id) if *id >= 0 => Some(*id),
-                    _ => None,
-                });
-            }
-        })?;
-        answer.errno.map_or(Ok(number), |errno| Err(refused(errno)))
+        let fd = self.0.as_raw_fd().to_ne_bytes();
+        let request = RouteMessage::new(RTM_GETNSID, &[0; HEADER], &[(NETNSA_FD, &fd)]);
+        let mut id = None;
+        let answer = netlink.ask(
+            NLM_F_REQUEST | NLM_F_ACK,
+            request,
+            |message: RouteMessage| {
+                if message.kind == RTM_NEWNSID {
+                    let mut attributes = message.attributes(HEADER);
+                    let found = attributes.find(|(name, _)| *name == NETNSA_NSID);
+                    let found = found.and_then(|(_, value)| number(value));
+                    // One that has none is -1.
+                    id = found.map(u32::cast_signed).filter(|id| *id >= 0);
+                }
+            },
+        )?;
+        answer.errno.map_or(Ok(id), |errno| Err(refused(errno)))
     }
 
     /// Runs work in it.

@@ -5,13 +5,16 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use libc::{AF_INET, AF_INET6, RTA_DST, RTA_OIF, RTM_GETROUTE, RTM_NEWROUTE};
 use netlink_sys::constants::NETLINK_ROUTE;
 
 use super::error::SocketsError;
 use super::link::{NetworkLink, namespaces_behind, with_uppers};
 use super::netlink::Netlink;
+use super::rtnetlink::{RouteMessage, number};
+
+/// Bytes of `struct rtmsg`.
+const HEADER: usize = 12;
 
 /// The interfaces, and a conversation about routes.
 pub(super) struct Routes {
@@ -68,38 +71,28 @@ impl Routes {
         let mut found: HashMap<_, _> = addresses.iter().map(|&it| (it, None)).collect();
         let requests = addresses.iter().map(|&it| request(it));
         self.netlink.ask_each(requests, |at, answer| {
-            let interface = match answer {
-                Some(RouteNetlinkMessage::NewRoute(route)) => interface(&route),
-                _ => None,
-            };
             if let Some(address) = addresses.get(at) {
-                found.insert(*address, interface);
+                found.insert(*address, answer.and_then(|route| interface(&route)));
             }
         })?;
         Ok(found)
     }
 }
 
-fn request(address: IpAddr) -> RouteNetlinkMessage {
-    let mut request = RouteMessage::default();
-    (
-        request.header.address_family,
-        request.header.destination_prefix_length,
-    ) = match address {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+fn request(address: IpAddr) -> RouteMessage {
+    let (family, octets) = match address {
+        IpAddr::V4(v4) => (AF_INET, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (AF_INET6, v6.octets().to_vec()),
     };
-    let destination = RouteAttribute::Destination(RouteAddress::from(address));
-    request.attributes.push(destination);
-    RouteNetlinkMessage::GetRoute(request)
+    let mut fixed = [0; HEADER];
+    // Numbers below 256.
+    fixed[0] = u8::try_from(family).unwrap_or_default();
+    fixed[1] = u8::try_from(octets.len() * 8).unwrap_or_default();
+    RouteMessage::new(RTM_GETROUTE, &fixed, &[(RTA_DST, &octets)])
 }
 
 fn interface(route: &RouteMessage) -> Option<u32> {
-    route
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RouteAttribute::Oif(interface) => Some(*interface),
-            _ => None,
-        })
+    let mut attributes = route.attributes(HEADER);
+    let (_, interface) = attributes.find(|(name, _)| *name == RTA_OIF)?;
+    number(interface).filter(|_| route.kind == RTM_NEWROUTE)
 }

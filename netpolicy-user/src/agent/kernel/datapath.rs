@@ -227,7 +227,7 @@ impl Inspector for Inspection {
     }
 
     fn origin(&self, source: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError> {
-        tokio::runtime::Handle::current().block_on(arrival::origin(source, interface))
+        arrival::origin(source, interface)
     }
 }
 

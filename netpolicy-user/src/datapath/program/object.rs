@@ -14,7 +14,7 @@ use std::{
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use aya_obj::{Function, Object, VerifierLog, btf::BtfError, generated::bpf_map_type};
 
-use super::{OBJECT, Variant};
+use super::{Variant, unpacked};
 use crate::datapath::{
     DatapathError, maps,
     retry::five_times_while,
@@ -43,7 +43,7 @@ impl ObjectFile {
     /// Parses it, and makes and pins the maps that are missing in `dir`.
     pub(in crate::datapath) fn open(dir: &Path) -> Result<Self, DatapathError> {
         maps::make_control(dir)?;
-        let mut parsed = Object::parse(OBJECT).map_err(refused)?;
+        let mut parsed = Object::parse(&unpacked()?).map_err(refused)?;
         for function in parsed.functions.values_mut() {
             function.line_info.line_info = Vec::new();
         }
@@ -98,7 +98,7 @@ impl ObjectFile {
     ) -> DatapathError {
         let mut log = vec![0; LOG_BYTES];
         let again = || -> Result<io::Error, DatapathError> {
-            let mut parsed = Object::parse(OBJECT).map_err(refused)?;
+            let mut parsed = Object::parse(&unpacked()?).map_err(refused)?;
             types(&mut parsed)?;
             let linked = self.link(parsed, &[variant], variables)?;
             let program = self.loadable(&linked.object, variant)?;

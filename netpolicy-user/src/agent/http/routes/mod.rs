@@ -42,12 +42,16 @@ mod verify;
 
 pub use status::{present_faults, unfiltered_others};
 
+use std::io::Read as _;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
+use flate2::bufread::GzDecoder;
 
 use crate::agent::error::AgentError;
 use crate::agent::http::admission::authorize;
@@ -55,9 +59,18 @@ use crate::agent::http::app::App;
 use crate::agent::http::error::HttpError;
 use crate::agent::http::standing::BODY_LIMIT;
 
-/// The OpenAPI document, as `GET /v1/openapi.json` answers with it: `cargo xtask docs` writes it
-/// from the handlers' annotations, which nothing but the feature `openapi` compiles.
-pub const OPENAPI: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
+/// The OpenAPI document, compressed: `cargo xtask docs` writes it from the handlers' annotations,
+/// which nothing but the feature `openapi` compiles.
+static OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
+
+/// `GET /v1/openapi.json`.
+async fn openapi() -> Result<impl IntoResponse, AgentError> {
+    let mut document = Vec::new();
+    let read = GzDecoder::new(OPENAPI).read_to_end(&mut document);
+    // The build compressed it.
+    read.map_err(|_| AgentError::Internal)?;
+    Ok(([(CONTENT_TYPE, "application/json")], document))
+}
 
 /// The router and, with the feature `openapi`, the document, from one table of operations;
 /// `large` ones take a body of [`BODY_LIMIT`] instead of axum's usual 2 MB.
@@ -154,10 +167,7 @@ operations! {
 /// The whole API. Connections bring a [`Peer`](crate::agent::http::admission::Peer).
 pub fn router(app: App) -> Router {
     operations()
-        .route(
-            "/v1/openapi.json",
-            get(async || ([(CONTENT_TYPE, "application/json")], OPENAPI)),
-        )
+        .route("/v1/openapi.json", get(openapi))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(app.clone(), authorize))
