@@ -1,0 +1,128 @@
+//! What a host has of its fleet, in no revision: a rollback of the state is none of these.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::objects::ObjectId;
+
+/// A fleet that the host is in, or was in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FleetRecord {
+    /// Its name.
+    pub fleet: String,
+    /// Whether the host is in it. What is known of one that it left is kept, so that an old
+    /// revision of it stays old.
+    pub is_member: bool,
+    /// The highest counters of what was signed and accepted, by what it is; none of them goes
+    /// back.
+    pub counters: Vec<(String, u64)>,
+    /// The revision in force.
+    pub applied: Option<AppliedFleetRevision>,
+    /// The revision to go back to while the one in force waits for its confirmation.
+    pub base: Option<AppliedFleetRevision>,
+    /// Whether the one in force waits for its confirmation.
+    pub unconfirmed: bool,
+    /// The last revision that was rolled back, and when.
+    pub rolled_back: Option<(u64, Timestamp)>,
+    /// The local change that was made over the one in force.
+    pub local_override: Option<LocalOverride>,
+}
+
+/// A revision of a fleet that came into force on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppliedFleetRevision {
+    /// Its number.
+    pub revision: u64,
+    /// The name of its state, in hexadecimal digits.
+    pub root: String,
+    /// The host's group.
+    pub group: Option<String>,
+    /// Whether it has services, and does not leave them to the host.
+    pub with_services: bool,
+    /// When it came into force.
+    pub since: Timestamp,
+    /// What of it this host could not have.
+    pub left_out: Vec<String>,
+}
+
+/// A local change of what is the fleet's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalOverride {
+    /// Who made it: an OS user's name.
+    pub actor: String,
+    /// What it was.
+    pub action: String,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// Objects that are kept for a state to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandedOver {
+    /// Its name.
+    pub id: ObjectId,
+    /// Its body, which has that name.
+    pub body: Vec<u8>,
+}
+
+impl FleetRecord {
+    /// Nothing of a fleet is in force yet.
+    #[must_use]
+    pub fn new(fleet: &str) -> Self {
+        Self {
+            fleet: fleet.to_owned(),
+            is_member: true,
+            counters: Vec::new(),
+            applied: None,
+            base: None,
+            unconfirmed: false,
+            rolled_back: None,
+            local_override: None,
+        }
+    }
+
+    /// The highest counter that was accepted; 0: none was.
+    #[must_use]
+    pub fn counter(&self, of: &str) -> u64 {
+        let mut counters = self.counters.iter();
+        counters
+            .find(|(name, _)| name == of)
+            .map_or(0, |(_, counter)| *counter)
+    }
+
+    /// Notes a counter that was accepted.
+    pub fn count(&mut self, of: &str, counter: u64) {
+        match self.counters.iter_mut().find(|(name, _)| name == of) {
+            Some((_, highest)) => *highest = counter.max(*highest),
+            None => self.counters.push((of.to_owned(), counter)),
+        }
+    }
+
+    /// What it is once the unconfirmed revision is rolled back; the counters stay.
+    #[must_use]
+    pub fn rolled_back(&self, now: Timestamp) -> Self {
+        let revision = self.applied.as_ref().map(|applied| applied.revision);
+        Self {
+            applied: self.base.clone(),
+            base: None,
+            unconfirmed: false,
+            rolled_back: revision
+                .map(|revision| (revision, now))
+                .or(self.rolled_back),
+            ..self.clone()
+        }
+    }
+
+    /// What it is once the revision in force is confirmed.
+    #[must_use]
+    pub fn confirmed(&self) -> Self {
+        Self {
+            base: None,
+            unconfirmed: false,
+            ..self.clone()
+        }
+    }
+}
