@@ -1,5 +1,7 @@
 //! What a host has of its fleet, in no revision: a rollback of the state is none of these.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +16,8 @@ pub struct FleetRecord {
     /// Whether the host is in it. What is known of one that it left is kept, so that an old
     /// revision of it stays old.
     pub is_member: bool,
-    /// The highest counters of what was signed and accepted, by what it is; none of them goes
-    /// back.
-    pub counters: Vec<(String, u64)>,
+    /// The newest signed records that were accepted, by their names; none of them goes back.
+    pub counters: BTreeMap<String, SeenRecord>,
     /// The revision in force.
     pub applied: Option<AppliedFleetRevision>,
     /// The revision to go back to while the one in force waits for its confirmation.
@@ -27,6 +28,16 @@ pub struct FleetRecord {
     pub rolled_back: Option<(u64, Timestamp)>,
     /// The local change that was made over the one in force.
     pub local_override: Option<LocalOverride>,
+}
+
+/// A signed record that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenRecord {
+    /// Its counter.
+    pub counter: u64,
+    /// The hash of what was signed.
+    pub digest: String,
 }
 
 /// A revision of a fleet that came into force on this host.
@@ -57,6 +68,8 @@ pub struct LocalOverride {
     pub action: String,
     /// When.
     pub time: Timestamp,
+    /// The host's own revision before it.
+    pub base: u64,
 }
 
 /// Objects that are kept for a state to come.
@@ -75,29 +88,12 @@ impl FleetRecord {
         Self {
             fleet: fleet.to_owned(),
             is_member: true,
-            counters: Vec::new(),
+            counters: BTreeMap::new(),
             applied: None,
             base: None,
             unconfirmed: false,
             rolled_back: None,
             local_override: None,
-        }
-    }
-
-    /// The highest counter that was accepted; 0: none was.
-    #[must_use]
-    pub fn counter(&self, of: &str) -> u64 {
-        let mut counters = self.counters.iter();
-        counters
-            .find(|(name, _)| name == of)
-            .map_or(0, |(_, counter)| *counter)
-    }
-
-    /// Notes a counter that was accepted.
-    pub fn count(&mut self, of: &str, counter: u64) {
-        match self.counters.iter_mut().find(|(name, _)| name == of) {
-            Some((_, highest)) => *highest = counter.max(*highest),
-            None => self.counters.push((of.to_owned(), counter)),
         }
     }
 
@@ -112,6 +108,15 @@ impl FleetRecord {
             rolled_back: revision
                 .map(|revision| (revision, now))
                 .or(self.rolled_back),
+            ..self.clone()
+        }
+    }
+
+    /// What it is once the host is at an earlier revision of its own, of its fleet's the same.
+    #[must_use]
+    pub fn back_at(&self, own: u64) -> Self {
+        Self {
+            local_override: self.local_override.clone().filter(|made| made.base < own),
             ..self.clone()
         }
     }

@@ -21,19 +21,23 @@ mod deadline;
 mod departure;
 mod document;
 mod error;
+mod exchange;
 mod feed;
 mod fleet;
 mod list;
 mod objects;
+#[cfg(feature = "sqlite")]
 mod observed;
 mod pending;
 mod rescue;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod state;
 #[cfg(test)]
 mod tests;
 mod window;
 
+#[cfg(feature = "sqlite")]
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -44,8 +48,11 @@ pub use self::backup::{Archivist, Backup, ReplacedDatabase, Restorable, Summary}
 pub use self::bans::{BanBatch, BanEdit, BanLog, BanRow, EncodedBans};
 pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
+pub use self::exchange::{read_state, references, write_state};
 pub use self::feed::{FeedRecord, FeedUpdate, NamedFeedRecord};
-pub use self::fleet::{AppliedFleetRevision, FleetRecord, HandedOver, LocalOverride};
+pub use self::fleet::{AppliedFleetRevision, FleetRecord, HandedOver, LocalOverride, SeenRecord};
+pub use self::objects::{ObjectId, ObjectKind, Objects};
+#[cfg(feature = "sqlite")]
 pub use self::observed::{
     EachRecord, ObservationRecord, ObservationStore, discard_observations, observations_bytes,
     open_observations,
@@ -53,11 +60,14 @@ pub use self::observed::{
 pub use self::pending::{Pending, PendingEdit};
 pub use self::rescue::{Rescued, Whole, by_rescue};
 /// For tests.
+#[cfg(feature = "sqlite")]
 #[doc(hidden)]
 pub use self::sqlite::SqliteStore;
+#[cfg(feature = "sqlite")]
 pub use self::sqlite::{directory, discard_restore, is_filled, prepare_restore, reset, restore};
 pub use self::window::{HistoryWindow, Listed, PastChange, Window};
 pub use crate::begin_without_policy;
+#[cfg(feature = "sqlite")]
 use crate::clock::Clock;
 pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};
@@ -72,6 +82,7 @@ pub const KEEP_REVISIONS: usize = 1_000;
 ///
 /// # Errors
 /// Every case of [`StoreError`] but those of single operations; the store is left as it was.
+#[cfg(feature = "sqlite")]
 pub fn open(dir: &Path, clock: Clock) -> Result<Box<dyn Store>, StoreError> {
     Ok(Box::new(SqliteStore::open_with(dir, clock)?))
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 
 /// What an object holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ObjectKind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ObjectKind {
     /// Some rules of a list; see `chunk.rs`.
     Chunk,
     /// A list: its chunks in order; see `list.rs`.
@@ -31,7 +31,9 @@ impl ObjectKind {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// "chunk", "list" or "state".
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Chunk => "chunk",
             Self::List => "list",
@@ -39,7 +41,9 @@ impl ObjectKind {
         }
     }
 
-    fn id(self, body: &[u8]) -> ObjectId {
+    /// The name of an object of this kind with this body.
+    #[must_use]
+    pub fn id(self, body: &[u8]) -> ObjectId {
         let mut hasher = blake3::Hasher::new_derive_key(self.context());
         hasher.update(body);
         ObjectId(*hasher.finalize().as_bytes())
@@ -48,11 +52,12 @@ impl ObjectKind {
 
 /// An object's name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(super) struct ObjectId([u8; 32]);
+pub struct ObjectId([u8; 32]);
 
 impl ObjectId {
     /// The id in 64 hexadecimal digits, if it is that.
-    pub(super) fn from_hex(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
         blake3::Hash::from_hex(text)
             .ok()
             .map(|hash| Self(hash.into()))
@@ -64,7 +69,8 @@ impl ObjectId {
     }
 
     /// Its bytes.
-    pub(super) const fn as_bytes(&self) -> &[u8; 32] {
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
@@ -83,7 +89,7 @@ impl fmt::Debug for ObjectId {
 
 /// Where objects are kept: names and bodies, nothing else. An implementation writes within
 /// whatever makes its changes all or nothing.
-pub(super) trait Objects {
+pub trait Objects {
     /// Calls `read` once with the body under this name; `false`: there is none.
     ///
     /// # Errors

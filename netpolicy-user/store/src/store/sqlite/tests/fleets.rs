@@ -29,7 +29,12 @@ fn waiting(store: &SqliteStore) -> i64 {
 
 fn record(revision: u64) -> FleetRecord {
     let mut record = FleetRecord::new("prod");
-    record.count("head", revision);
+    let digest = revision.to_string();
+    let seen = SeenRecord {
+        counter: revision,
+        digest,
+    };
+    record.counters.insert("head".into(), seen);
     record.applied = Some(AppliedFleetRevision {
         revision,
         root: "00".repeat(32),
@@ -127,18 +132,28 @@ fn more_than_the_bound_is_not_kept() {
 
 #[test]
 fn rolled_back_revision_leaves_the_counters() {
-    let mut waits = record(7);
-    waits.base = waits.applied.clone();
-    waits.applied.as_mut().unwrap().revision = 8;
+    let mut waits = record(8);
+    waits.base = record(7).applied;
     waits.unconfirmed = true;
-    waits.count("head", 8);
-    waits.count("head", 3);
     let back = waits.rolled_back(time(9));
     assert_eq!(back.applied, record(7).applied);
-    assert_eq!((back.counter("head"), back.counter("group db")), (8, 0));
+    assert_eq!(back.counters, record(8).counters);
     assert_eq!(back.rolled_back, Some((8, time(9))));
     assert!(!back.unconfirmed);
     let kept = waits.confirmed();
-    assert_eq!(kept.applied.unwrap().revision, 8);
-    assert_eq!(kept.base, None);
+    assert_eq!((kept.applied, kept.base), (record(8).applied, None));
+}
+
+#[test]
+fn rollback_to_before_an_override_ends_it() {
+    let mut record = record(7);
+    record.local_override = Some(LocalOverride {
+        actor: "alice".into(),
+        action: "policy drop office".into(),
+        time: time(4),
+        base: 12,
+    });
+    assert_eq!(record.back_at(13), record);
+    assert_eq!(record.back_at(12).local_override, None);
+    assert_eq!(record.back_at(3).local_override, None);
 }
