@@ -53,6 +53,7 @@ pub mod error;
 pub mod events;
 pub mod faults;
 pub mod feeds;
+pub mod fleet;
 pub mod guard;
 pub mod held;
 pub mod http;

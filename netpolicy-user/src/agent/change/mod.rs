@@ -5,6 +5,7 @@
 //! force is the writer's. Knows neither store nor kernel.
 
 mod action;
+mod admitted;
 pub(in crate::agent) mod candidate;
 pub mod clients;
 pub mod consent;
@@ -18,5 +19,5 @@ mod tested;
 pub(in crate::agent) mod warnings;
 
 pub use options::{ChangeOptions, Consent};
-pub use proposal::Proposal;
+pub use proposal::{Proposal, ProposedFleetRevision};
 pub use situation::{Candidate, Situation};

@@ -10,6 +10,8 @@ pub mod core;
 mod counted;
 mod ending;
 mod feeds;
+mod fleet;
+mod in_fleet;
 mod leftovers;
 mod reads;
 mod reconcile;
@@ -21,5 +23,6 @@ mod turns;
 mod verify;
 
 pub use self::core::{Settings, Writer};
+pub(in crate::agent) use fleet::MOST_OBJECTS;
 pub(in crate::agent) use reads::{aside, judge_aside};
 pub use supervisor::Supervisor;

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 
+/// What is wrong with an object that is not there.
+pub(super) const MISSING: &str = "it is missing";
+
 /// What an object holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectKind {
@@ -132,7 +135,7 @@ pub(super) fn get<T>(
     decode: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<T, StoreError> {
     let mut decode = Some(decode);
-    let mut found = Err("it is missing".to_owned());
+    let mut found = Err(MISSING.to_owned());
     // The body is lent, not given: copying every chunk would cost a pass more.
     objects.read(id, &mut |body| {
         found = match decode.take() {

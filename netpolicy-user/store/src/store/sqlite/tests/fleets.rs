@@ -63,7 +63,8 @@ fn only_objects_that_are_missing_are_handed_over_and_a_state_is_read_of_them() {
     );
     assert!(missing.contains(&root));
     let error = store.state_of(&root).unwrap_err();
-    assert!(error.to_string().contains("is missing"), "{error}");
+    let told = format!("state {root}: it is missing");
+    assert_eq!(error.missing_object(), Some(&*told));
 
     assert!(store.hand_over(&handed(&objects, &missing)).unwrap());
     assert_eq!(store.missing(&all).unwrap(), []);
