@@ -14,6 +14,7 @@ pub use trust::{Membership, TrustError, read};
 
 use crate::api::FleetView;
 use crate::clock::Clock;
+use crate::sql::meaning::FollowedFleet;
 use crate::store::{AppliedFleetRevision, FleetRecord, LocalOverride, Pending, SeenRecord};
 
 /// What is known of the fleets that the host is in, or was in.
@@ -102,6 +103,23 @@ impl Fleets {
             view.confirm_before = waits.map(|pending| clock.shown(pending.deadline()));
         }
         view
+    }
+
+    /// The fleet that the host follows, for SQL.
+    #[must_use]
+    pub fn followed(&self, member: Option<&Membership>) -> Option<FollowedFleet> {
+        let named = member.map(|member| member.fleet.to_string());
+        let fleet = named.or_else(|| Some(self.current()?.fleet.clone()))?;
+        let record = self.of(&fleet);
+        let applied = record.applied.as_ref();
+        Some(FollowedFleet {
+            host: member.map(|member| member.host.to_string()),
+            group: applied.and_then(|applied| applied.group.clone()),
+            revision: applied.map(|applied| (applied.revision, applied.since)),
+            with_services: applied.is_none_or(|applied| applied.with_services),
+            is_overridden: record.local_override.is_some(),
+            fleet,
+        })
     }
 
     /// What is wrong, in sentences.

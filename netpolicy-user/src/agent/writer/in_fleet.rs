@@ -9,6 +9,7 @@ use crate::agent::change::{ChangeOptions, Proposal, ProposedFleetRevision};
 use crate::agent::error::AgentError;
 use crate::agent::fleet;
 use crate::model::{Applied, Privilege};
+use crate::sql::meaning::FollowedFleet;
 use crate::store::{FleetRecord, ObjectId, Outcome};
 
 /// Where a change comes from, as far as a fleet is concerned.
@@ -120,6 +121,13 @@ impl Writer {
             }
             false => Err(error),
         }
+    }
+
+    /// The fleet that the host follows, for SQL.
+    #[must_use]
+    pub(in crate::agent) fn followed_fleet(&self) -> Option<FollowedFleet> {
+        let member = fleet::read(&self.settings.fleet_file).ok();
+        self.fleets.followed(member.as_ref())
     }
 
     /// Refuses what [`Self::change`] would of a caller's change, since the fleet decides it.
