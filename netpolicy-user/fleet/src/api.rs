@@ -59,7 +59,8 @@ pub struct ObjectsTaken {
     pub taken: u64,
 }
 
-/// `PUT /v1/fleet/revision`: the revision that the records say.
+/// `PUT /v1/fleet/revision`: the revision that the records say. Without a revision in the
+/// evidence, or with the one in force, only the counters are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]

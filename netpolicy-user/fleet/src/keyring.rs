@@ -1,11 +1,20 @@
 //! The keys of operators that a host trusts.
 
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
 use minisign_verify::{PublicKey, Signature};
 
+/// Signatures that are remembered: those of the records of a host, twice.
+const REMEMBERED: usize = 16;
+
 /// Keys in minisign's format, by the names of their files.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Keyring {
     keys: Vec<(String, PublicKey)>,
+    /// Hashes of what was signed and its signature, and which key it was: most records are
+    /// checked again as they were.
+    good: Mutex<VecDeque<(blake3::Hash, usize)>>,
 }
 
 /// Why a text is no key.
@@ -51,17 +60,47 @@ impl Keyring {
     /// # Errors
     /// In words: none of them did.
     pub(crate) fn verify(&self, bytes: &[u8], signature: &str) -> Result<&str, String> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(bytes.len() as u64).to_be_bytes());
+        hasher.update(bytes);
+        hasher.update(signature.as_bytes());
+        let hash = hasher.finalize();
+        let index = match self.remembered(&hash) {
+            Some(index) => index,
+            None => {
+                let index = self.find(bytes, signature)?;
+                self.remember(hash, index);
+                index
+            }
+        };
+        let (name, _) = self.keys.get(index).ok_or("its key is gone")?;
+        Ok(name)
+    }
+
+    fn find(&self, bytes: &[u8], signature: &str) -> Result<usize, String> {
         let signature = Signature::decode(signature).map_err(|error| error.to_string())?;
         let made = |key: &PublicKey| key.verify(bytes, &signature, false).is_ok();
-        match self.keys.iter().find(|(_, key)| made(key)) {
-            Some((name, _)) => Ok(name),
-            None if self.keys.is_empty() => Err("no key is trusted here".to_owned()),
-            None => {
+        let found = self.keys.iter().position(|(_, key)| made(key));
+        found.ok_or_else(|| match self.keys.is_empty() {
+            true => "no key is trusted here".to_owned(),
+            false => {
                 let names: Vec<_> = self.names().collect();
-                Err(format!(
-                    "none of the trusted keys made it ({})",
-                    names.join(", ")
-                ))
+                format!("none of the trusted keys made it ({})", names.join(", "))
+            }
+        })
+    }
+
+    fn remembered(&self, hash: &blake3::Hash) -> Option<usize> {
+        let good = self.good.lock().ok()?;
+        let found = good.iter().find(|(known, _)| known == hash);
+        found.map(|(_, index)| *index)
+    }
+
+    fn remember(&self, hash: blake3::Hash, index: usize) {
+        if let Ok(mut good) = self.good.lock() {
+            good.push_back((hash, index));
+            if good.len() > REMEMBERED {
+                good.pop_front();
             }
         }
     }

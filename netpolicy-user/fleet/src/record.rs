@@ -35,6 +35,8 @@ pub struct Revision {
     pub root: String,
     /// The revision that it was made of; `None`: the first.
     pub parent: Option<u64>,
+    /// Whether hosts take it only by a roll-out of their group.
+    pub staged: bool,
     /// Who made it.
     pub author: String,
     /// When.

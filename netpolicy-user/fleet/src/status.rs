@@ -78,4 +78,7 @@ pub struct Alive {
     pub instance: String,
     /// Since when, by its own clock.
     pub since: Timestamp,
+    /// Another process that says it is this host, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contender: Option<String>,
 }

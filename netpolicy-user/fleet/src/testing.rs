@@ -50,6 +50,7 @@ pub(crate) fn revision(number: u64) -> Revision {
         revision: number,
         root: pin(number).root,
         parent: number.checked_sub(1).filter(|parent| *parent > 0),
+        staged: false,
         author: "op".to_owned(),
         time: Timestamp::UNIX_EPOCH,
         message: "change".to_owned(),

@@ -15,6 +15,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::content::{self, Canonical};
 use crate::fetch::{Fetched, Fetcher};
+#[cfg(feature = "fleet")]
+use crate::fleet;
 use crate::{crowdsec, notify, rights, run};
 
 /// Entries that a test shows.
@@ -73,6 +75,10 @@ enum Command {
     /// Run the hooks of the agent's configuration
     #[command(subcommand)]
     Notify(NotifyCommand),
+    /// One policy for many hosts, through etcd
+    #[cfg(feature = "fleet")]
+    #[command(subcommand)]
+    Fleet(fleet::command::FleetCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,6 +155,14 @@ pub(crate) fn main() -> ExitCode {
         Command::Notify(NotifyCommand::Test(args)) => {
             let json = cli.global.output == Output::Json;
             notify::test(&cli.global.socket, args.ca.as_deref(), json)
+        }
+        #[cfg(feature = "fleet")]
+        Command::Fleet(command) => {
+            if command.is_service() {
+                log("netpolicy-fleet");
+            }
+            let json = cli.global.output == Output::Json;
+            fleet::command::run(command, &cli.global.socket, json)
         }
         Command::Crowdsec(CrowdsecCommand::Test(args)) => {
             crowdsec::test(&args.settings, cli.global.output == Output::Json)
