@@ -176,18 +176,18 @@ pub fn with_revision(
         }
         _ => {
             next.rolled_back = None;
-            next.base = match record.unconfirmed {
-                true => record.base.clone(),
-                false => record.applied.clone(),
+            (next.base, next.base_override) = match record.unconfirmed {
+                true => (record.base.clone(), record.base_override.clone()),
+                false => (record.applied.clone(), record.local_override.clone()),
             };
             next.applied = Some(applied);
             next.unconfirmed = waits;
         }
     }
-    if !next.unconfirmed {
-        next.base = None;
+    match next.unconfirmed {
+        true => next,
+        false => next.confirmed(),
     }
-    next
 }
 
 /// What is known of a fleet once a local change is made over its revision.

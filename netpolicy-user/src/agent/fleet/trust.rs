@@ -23,7 +23,7 @@ const LARGEST: u64 = 64 << 10;
 const WRITABLE: u32 = 0o022;
 
 /// Which fleet the host is in, and which keys it trusts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Membership {
     /// The fleet.
     pub fleet: FleetName,

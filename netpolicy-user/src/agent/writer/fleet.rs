@@ -282,3 +282,6 @@ fn note(revision: &Revision) -> String {
         message.escape_debug()
     )
 }
+
+#[cfg(test)]
+mod tests;

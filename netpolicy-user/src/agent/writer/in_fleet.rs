@@ -180,6 +180,7 @@ impl Writer {
             (ChangeOrigin::Fleet(_), Some(waiting)) => FleetRecord {
                 unconfirmed: true,
                 base: waiting.base.clone(),
+                base_override: waiting.base_override.clone(),
                 ..record
             },
             (_, Some(_)) => return Ok(()),

@@ -22,6 +22,8 @@ pub struct FleetRecord {
     pub applied: Option<AppliedFleetRevision>,
     /// The revision to go back to while the one in force waits for its confirmation.
     pub base: Option<AppliedFleetRevision>,
+    /// The local change that was made over that.
+    pub base_override: Option<LocalOverride>,
     /// Whether the one in force waits for its confirmation.
     pub unconfirmed: bool,
     /// The last revision that was rolled back, and when.
@@ -91,6 +93,7 @@ impl FleetRecord {
             counters: BTreeMap::new(),
             applied: None,
             base: None,
+            base_override: None,
             unconfirmed: false,
             rolled_back: None,
             local_override: None,
@@ -103,7 +106,9 @@ impl FleetRecord {
         let revision = self.applied.as_ref().map(|applied| applied.revision);
         Self {
             applied: self.base.clone(),
+            local_override: self.base_override.clone(),
             base: None,
+            base_override: None,
             unconfirmed: false,
             rolled_back: revision
                 .map(|revision| (revision, now))
@@ -126,6 +131,7 @@ impl FleetRecord {
     pub fn confirmed(&self) -> Self {
         Self {
             base: None,
+            base_override: None,
             unconfirmed: false,
             ..self.clone()
         }

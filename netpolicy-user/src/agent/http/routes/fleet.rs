@@ -151,7 +151,7 @@ pub(super) async fn revision(
 }
 
 /// What the loaded program does with attempts.
-#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/fleet/probe", operation_id = "probe", tag = FLEET,
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/fleet/probe", operation_id = "probeAttempts", tag = FLEET,
     request_body(content = ProbeRequest, description = "Sources and local ports."),
     responses((status = OK, body = Probed, description = "One verdict for each."))
 ))]
