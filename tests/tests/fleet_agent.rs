@@ -150,7 +150,7 @@ fn forged_revisions_and_objects_of_another_digest_open_nothing() {
     assert_eq!(operator.hand_over(&host, 1, &closed).0, 200);
     confirm(&host);
 
-    // Objects that are cut short, or altered: their names are computed, so they are no one's.
+    // Objects that are cut short, or altered: their names are computed, so no state needs them.
     let names = open.names();
     let mut sequence = open.framed(&names);
     let cut = &sequence[..sequence.len() - 1];

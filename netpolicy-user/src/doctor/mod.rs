@@ -6,6 +6,7 @@
 mod bundle;
 mod files;
 mod firewalls;
+mod fleet;
 mod interfaces;
 mod redact;
 mod system;
@@ -70,6 +71,7 @@ pub fn examine(host: &ExaminedHost<'_>) -> DoctorReport {
     interfaces::check(host, &devices, &mut lines);
     firewalls::check(host, &devices, &mut lines);
     units::check(host, &mut lines);
+    fleet::check(host, &mut lines);
     DoctorReport::new(lines.0)
 }
 

@@ -81,7 +81,9 @@ impl Fleets {
             host: host.ok().map(|member| member.host.to_string()),
             ..FleetView::default()
         };
-        if let (Err(error), Some(_)) = (host, self.current()) {
+        if let Err(error) = host
+            && (self.current().is_some() || !matches!(error, TrustError::NoMember(_)))
+        {
             view.faults.push(error.to_string());
         }
         let Some(record) = record else {

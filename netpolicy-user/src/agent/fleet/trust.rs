@@ -43,7 +43,7 @@ pub enum TrustError {
     #[error("no key is trusted: there is no *.{KEY} in {}", .0.display())]
     NoKey(PathBuf),
     /// Others than root may have written it.
-    #[error("{} is not trusted: {why}; expected a {expected} of root that no one else can write", path.display())]
+    #[error("{} is not trusted: {why}; expected a {expected} of root that no other user can write", path.display())]
     NotOfRoot {
         /// The file or directory.
         path: PathBuf,
