@@ -31,11 +31,9 @@ impl Keyring {
     /// # Errors
     /// It is no key.
     pub fn add(&mut self, name: &str, text: &str) -> Result<(), KeyError> {
-        let lines = text.trim();
-        let key = match lines.contains('\n') {
-            true => PublicKey::decode(lines),
-            false => PublicKey::from_base64(lines),
-        };
+        // The comment above it is no part of the key.
+        let line = text.trim().lines().last().unwrap_or_default();
+        let key = PublicKey::from_base64(line.trim());
         let key = key.map_err(|error| KeyError {
             name: name.to_owned(),
             why: error.to_string(),
@@ -48,6 +46,13 @@ impl Keyring {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// Whether it trusts all that another one does.
+    #[must_use]
+    pub fn trusts_all_of(&self, other: &Self) -> bool {
+        let has = |key: &PublicKey| self.keys.iter().any(|(_, own)| own == key);
+        other.keys.iter().all(|(_, key)| has(key))
     }
 
     /// The names of its keys.

@@ -28,6 +28,8 @@ pub enum FleetKey {
     Alive(HostId),
     /// There while objects are pushed or swept.
     Lock,
+    /// There if this etcd is a mirror of another.
+    Mirror,
 }
 
 /// The keys of one fleet. A prefix ends in `/`, so that it is never one of a longer name.
@@ -96,6 +98,7 @@ impl Layout {
             FleetKey::Status(host) => format!("{prefix}hosts/{host}/status"),
             FleetKey::Alive(host) => format!("{prefix}hosts/{host}/alive"),
             FleetKey::Lock => format!("{prefix}lock"),
+            FleetKey::Mirror => format!("{prefix}mirror"),
         }
     }
 
@@ -106,6 +109,7 @@ impl Layout {
         let found = match rest.split_once('/') {
             None if rest == "head" => FleetKey::Head,
             None if rest == "lock" => FleetKey::Lock,
+            None if rest == "mirror" => FleetKey::Mirror,
             None => return None,
             Some(("objects", id)) => FleetKey::Object(ObjectId::from_hex(id)?),
             Some(("revisions", revision)) => FleetKey::Revision(revision.parse().ok()?),
@@ -149,6 +153,7 @@ mod tests {
             FleetKey::Status(host.clone()),
             FleetKey::Alive(host),
             FleetKey::Lock,
+            FleetKey::Mirror,
         ] {
             assert_eq!(layout.parse(&layout.key(&key)), Some(key));
         }

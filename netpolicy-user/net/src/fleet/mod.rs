@@ -18,6 +18,11 @@
 //! | `snapshot` | a whole fleet, as operators see it |
 //! | `operator` | what every command of an operator needs |
 //! | `push` | a policy file to a revision; differences |
+//! | `init` | the first records, users and roles of etcd; hosts that join |
+//! | `groups` | groups, hosts and labels |
+//! | `rollout` | a revision in stages |
+//! | `report` | the fleet on one screen |
+//! | `mirror` | a second etcd, and its promotion |
 //! | `sweep` | what no revision needs any more |
 //! | `command` | the commands |
 
@@ -25,11 +30,16 @@ mod agent;
 mod apply;
 pub(crate) mod command;
 mod etcd;
+mod groups;
+mod init;
+mod mirror;
 mod objects;
 mod operator;
 mod pause;
 mod push;
 mod records;
+mod report;
+mod rollout;
 mod session;
 mod settings;
 mod sign;

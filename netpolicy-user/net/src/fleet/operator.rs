@@ -9,6 +9,7 @@ use netpolicy_fleet::{FleetKey, FleetName, Keyring, Layout, Record};
 use serde::{Deserialize, Serialize};
 
 use super::etcd::{Etcd, Swapped};
+use super::mirror::is_no_mirror;
 use super::settings::Settings;
 use super::sign::Signer;
 use super::snapshot::Snapshot;
@@ -112,6 +113,7 @@ impl Operator {
         record: &R,
         written: i64,
     ) -> anyhow::Result<()> {
+        is_no_mirror(self).await?;
         let text = self.sign(record)?;
         let key = self.layout.key(key);
         let put = vec![TxnOp::put(key.as_str(), text, None)];

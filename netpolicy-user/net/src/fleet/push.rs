@@ -20,6 +20,7 @@ use netpolicy_store::store::{StoreError, read_state, write_state};
 use tokio::time::Instant;
 
 use super::etcd::Swapped;
+use super::mirror::is_no_mirror;
 use super::objects::{Body, encoded, fetch_all};
 use super::operator::{Lock, Operator, root_of};
 use super::snapshot::{Snapshot, pin_of, revision};
@@ -178,6 +179,7 @@ pub(crate) async fn push(mut operator: Operator, args: PushArgs) -> anyhow::Resu
         writeln!(out, "nothing was pushed (--dry-run)")?;
         return Ok(());
     }
+    is_no_mirror(&operator).await?;
     operator.unlock()?;
     let lock = operator.lock("push").await?;
     let pushed = locked(&mut operator, &args, limits, &lock).await;

@@ -88,7 +88,9 @@ impl Snapshot {
                 let alive = serde_json::from_slice(&found.value).ok();
                 self.hosts.entry(host).or_default().alive = alive;
             }
-            Some(FleetKey::Object(_) | FleetKey::Revision(_) | FleetKey::Lock) => {}
+            Some(
+                FleetKey::Object(_) | FleetKey::Revision(_) | FleetKey::Lock | FleetKey::Mirror,
+            ) => {}
             None => self
                 .faults
                 .push(format!("{} is no key of a fleet", found.key)),
