@@ -193,8 +193,8 @@ mod tests {
     use super::*;
 
     /// A key as `minisign -G` writes it.
-    const TEXT: &str = "untrusted comment: minisign public key 838CBF03A9B16B43\n\
-                        RWRDa7GpA7+Mg+4BqRhUeqgXAYLjDNDJUZcwVKEpTVwgGFpIhPCWVOUf\n";
+    const TEXT: &str = "untrusted comment: minisign public key E7620F1842B4E81F\n\
+                        RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n";
 
     fn directory() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
