@@ -8,6 +8,7 @@ mod bypasses;
 mod error;
 mod events;
 mod feeds;
+mod fleet;
 mod http;
 mod metrics;
 mod rehearsal;

@@ -21,11 +21,13 @@ mod error;
 mod memory;
 mod notify;
 mod pattern;
+mod place;
 mod read;
 
 use bans::FileBans;
 use memory::FileMemory;
 use notify::FileHook;
+use place::{is_optional, place};
 
 pub use bans::BansConfig;
 pub use choices::{BpffsChoice, EngineChoice, HookChoice};
@@ -46,6 +48,9 @@ pub const DEFAULT_SOCKET: &str = "/run/netpolicy/agent.sock";
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/netpolicy";
 /// The directory of the pins.
 pub const DEFAULT_BPFFS_DIR: &str = "/sys/fs/bpf/netpolicy";
+
+/// The file that names the host's fleet.
+pub const DEFAULT_FLEET_FILE: &str = "/etc/netpolicy/fleet.toml";
 
 /// A file of this name in the state directory keeps the agent from attaching, across
 /// its restarts, until `netpolicy attach`.
@@ -93,6 +98,9 @@ pub struct Config {
     pub verify_interval: Duration,
     /// Where commands look up `country:XX` and `as:NUMBER`. The agent does not read it.
     pub geo_databases: Vec<PathBuf>,
+    /// The file that names the host's fleet, the host in it, and where the keys are that count in it.
+    #[serde(serialize_with = "effective::path")]
+    pub fleet_file: PathBuf,
     /// What is run or posted for notices.
     pub notify: Vec<NotifyHook>,
 }
@@ -144,6 +152,7 @@ impl Default for Config {
             memory: MemoryConfig::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
             geo_databases: Vec::new(),
+            fleet_file: DEFAULT_FLEET_FILE.into(),
             notify: Vec::new(),
         }
     }
@@ -269,6 +278,7 @@ impl Config {
             (&mut self.socket, file.socket),
             (&mut self.state_dir, file.state_dir),
             (&mut self.bpffs_dir, file.bpffs_dir),
+            (&mut self.fleet_file, file.fleet_file),
         ] {
             let Some(value) = value else { continue };
             if value.get_ref().is_absolute() {
@@ -410,6 +420,7 @@ struct File {
     resets_per_second: Option<u32>,
     verify_interval: Option<Spanned<String>>,
     geo_databases: Option<Vec<PathBuf>>,
+    fleet_file: Option<Spanned<PathBuf>>,
     notify: Option<Vec<Spanned<FileHook>>>,
     limits: Option<FileLimits>,
     bans: Option<FileBans>,
@@ -421,25 +432,6 @@ struct File {
 struct FileLimits {
     policies: Option<Spanned<usize>>,
     rules_per_list: Option<Spanned<usize>>,
-}
-
-/// Whether there is a configuration without the file, which cannot be read: the default one may be
-/// absent, and may be one that a command's caller may not read.
-fn is_optional(why: io::ErrorKind, is_named: bool, for_command: bool) -> bool {
-    match why {
-        io::ErrorKind::NotFound => !is_named,
-        io::ErrorKind::PermissionDenied => !is_named && for_command,
-        _ => false,
-    }
-}
-
-/// `path:line:column`, both counted from 1, the column in characters.
-fn place(path: &Path, text: &str, offset: usize) -> String {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |i| i + 1);
-    let column = before[start..].chars().count() + 1;
-    format!("{}:{line}:{column}", path.display())
 }
 
 #[cfg(test)]

@@ -176,6 +176,7 @@ def main(socket, directory):
     use_lists(api)
     use_feeds(api)
     use_bans(api)
+    use_fleet(api)
     use_memory(api)
     use_metrics(api)
     missing = set(api.operations) - api.called
@@ -228,6 +229,26 @@ def use_feeds(api):
     api.call("refreshFeed", 404, name="nowhere")
     gone = api.model("DropList").from_dict
     api.call("applyChange", body=gone({"change": "drop-list", "name": "drop"}))
+
+
+def use_fleet(api):
+    """The operations by which a fleet process hands over; this host is in no fleet."""
+    file = importlib.import_module(f"{api.package.__name__}.types").File
+    assert api.call("getFleet")["fleet"] is None
+    api.call("leaveFleet", 404)
+    names = api.model("ObjectNames").from_dict
+    missing = api.call("findMissingObjects", body=names({"digests": ["00" * 32]}))
+    assert missing["missing"] == ["00" * 32], missing
+    api.call("findMissingObjects", 400, body=names({"digests": ["x"]}))
+    body = file(payload=io.BytesIO(b"c\0\0\0\1x"))
+    assert api.call("putObjects", body=body)["taken"] == 1
+    api.call("putObjects", 400, body=file(payload=io.BytesIO(b"c\0\0\0\2x")))
+    evidence = {"spec": "", "head": "", "group": ""}
+    put = api.model("PutRevision").from_dict({"evidence": evidence})
+    assert "in no fleet" in api.call("putFleetRevision", 409, body=put)["errors"][0]
+    probe = api.model("ProbeRequest").from_dict({"must_admit": ["192.0.2.1:5432"]})
+    [verdict] = api.call("probeAttempts", body=probe)["verdicts"]
+    assert verdict["attempt"] == "192.0.2.1:5432", verdict
 
 
 def use_memory(api):

@@ -51,6 +51,7 @@ pub mod server;
 pub mod shape;
 pub mod shifting;
 pub mod short;
+pub mod signed;
 pub mod stalls;
 pub mod strace;
 pub mod terminal;

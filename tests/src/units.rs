@@ -8,11 +8,12 @@ use std::process::Command;
 use crate::{DatabaseHost, binary};
 
 /// Every unit of the packages.
-pub const UNITS: [&str; 8] = [
+pub const UNITS: [&str; 9] = [
     "netpolicy.service",
     "netpolicy-early.service",
     "netpolicy@.service",
     "netpolicy-feed.service",
+    "netpolicy-fleet.service",
     "netpolicy-crowdsec.service",
     "netpolicy-exporter.service",
     "netpolicy-notify.service",

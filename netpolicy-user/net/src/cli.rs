@@ -15,6 +15,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::content::{self, Canonical};
 use crate::fetch::{Fetched, Fetcher, TrustStore};
+#[cfg(feature = "fleet")]
+use crate::fleet;
 use crate::{crowdsec, notify, rights, run};
 
 /// Entries that a test shows.
@@ -75,6 +77,10 @@ enum Command {
     Notify(NotifyCommand),
     /// Say which certificates are trusted; `netpolicy doctor` runs it
     Certificates(NetArgs),
+    /// One policy for many hosts, through etcd
+    #[cfg(feature = "fleet")]
+    #[command(subcommand)]
+    Fleet(fleet::command::FleetCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -153,6 +159,14 @@ pub(crate) fn main() -> ExitCode {
             notify::test(&cli.global.socket, args.ca.as_deref(), json)
         }
         Command::Certificates(args) => certificates(&args, cli.global.output),
+        #[cfg(feature = "fleet")]
+        Command::Fleet(command) => {
+            if command.is_service() {
+                log("netpolicy-fleet");
+            }
+            let json = cli.global.output == Output::Json;
+            fleet::command::run(command, &cli.global.socket, json)
+        }
         Command::Crowdsec(CrowdsecCommand::Test(args)) => {
             crowdsec::test(&args.settings, cli.global.output == Output::Json)
         }

@@ -17,6 +17,7 @@
 //! | `schedule` | when a feed is refreshed next |
 //! | `crowdsec` | the process that bans what CrowdSec decides |
 //! | `notify` | the process that runs hooks |
+//! | `fleet` | the process that follows a fleet in etcd, and the operators' commands |
 //! | `rights` | giving rights up |
 
 mod agent;
@@ -24,6 +25,8 @@ mod cli;
 mod content;
 mod crowdsec;
 mod fetch;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod formats;
 mod notify;
 mod rights;

@@ -113,6 +113,25 @@ pub enum AgentError {
         .0.revision, .0.deadline().strftime("%H:%M:%S UTC")
     )]
     AwaitsConfirmation(Pending),
+    /// The change is of what the host's fleet decides.
+    #[error(
+        "fleet {fleet} decides the policies of this host, by its revision {revision}: {what} is \
+         not for this host alone; nothing changed"
+    )]
+    InFleet {
+        /// The fleet.
+        fleet: String,
+        /// Its revision in force.
+        revision: u64,
+        /// What was to be done.
+        what: String,
+    },
+    /// A revision of the fleet, or what proves it, is refused.
+    #[error("refused of the fleet: {0}; what is in force stays")]
+    FleetRefused(String),
+    /// Objects of the fleet's state are missing.
+    #[error("the fleet's state is incomplete: {0}; what is in force stays")]
+    FleetIncomplete(String),
     /// Another change was made since the caller looked.
     #[error(
         "the desired state is at revision {found}, not at revision {expected}; nothing changed"
@@ -266,6 +285,9 @@ impl AgentError {
             | Self::NothingLost
             | Self::Opens { .. }
             | Self::TestsFailed(_)
+            | Self::InFleet { .. }
+            | Self::FleetRefused(_)
+            | Self::FleetIncomplete(_)
             | Self::AwaitsConfirmation(_) => FailureKind::Conflict,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
                 FailureKind::Exhausted
@@ -322,6 +344,11 @@ impl AgentError {
                 "`netpolicy confirm` keeps it, `netpolicy rollback {}` rolls it back at once",
                 pending.base
             )),
+            Self::InFleet { .. } => Some(
+                "change it in the fleet (`netpolicy fleet push`), or here alone with \
+                 --local-override, until the fleet's next revision"
+                    .to_owned(),
+            ),
             Self::RevisionMismatch { expected, .. } => Some(format!(
                 "`netpolicy diff {expected}` shows what changed since; apply the change to the \
                  present revision"
@@ -350,6 +377,9 @@ impl AgentError {
             Self::Opens { .. } => ErrorCode::ConsentRequired,
             Self::TestsFailed(_) => ErrorCode::TestFailed,
             Self::AwaitsConfirmation(_) => ErrorCode::AwaitsConfirmation,
+            Self::InFleet { .. } => ErrorCode::Fleet,
+            Self::FleetRefused(_) => ErrorCode::FleetRefused,
+            Self::FleetIncomplete(_) => ErrorCode::Incomplete,
             Self::RevisionMismatch { .. } => ErrorCode::RevisionMismatch,
             Self::HeldStore { .. } => ErrorCode::StoreHeld,
             Self::NotHeld | Self::NothingLost => ErrorCode::NothingToDo,

@@ -15,7 +15,8 @@
 //! | `notices` | what hooks are run for | nothing |
 //! | `banned` | what is banned now, for readers and the writer | `error` |
 //! | `feeds` | what is known of feeds: read, refused, stale | nothing |
-//! | `snapshot` | what the writer publishes for all who only read | `banned`, `feeds`, `held`, `tally` |
+//! | `fleet` | the fleet that the host is in: whose signatures count, what of it is in force | nothing |
+//! | `snapshot` | what the writer publishes for all who only read | `banned`, `feeds`, `fleet`, `held`, `tally` |
 //! | `connected` | who is connected, and since when | `snapshot` |
 //! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
 //! | `rehearsal` | what policies make of sources that came | `error` |
@@ -28,12 +29,12 @@
 //! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `memory`, `upkeep` |
 //! | `events` | judged attempts: ring buffer, names, listeners | `banned`, `error`, `kernel`, `snapshot` |
 //! | `observed` | the memory of sources: who came, what decided, how often | `error`, `events`, `rehearsal`, `snapshot` |
-//! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `feeds`, `held`, `in_force`, `kernel`, `memory`, `notices`, `progress`, `rehearsal`, `snapshot`, `tally`, `upkeep` |
+//! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `feeds`, `fleet`, `held`, `in_force`, `kernel`, `memory`, `notices`, `progress`, `rehearsal`, `snapshot`, `tally`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |
 //! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `banned`, `memory`, `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
-//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `connected`, `error`, `events`, `feeds`, `in_force`, `kernel`, `memory`, `notices`, `observed`, `rates`, `rehearsal`, `reload`, `snapshot`, `sql`, `writer` |
+//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `connected`, `error`, `events`, `feeds`, `fleet`, `in_force`, `kernel`, `memory`, `notices`, `observed`, `rates`, `rehearsal`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `bans`, `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
 //! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
 //! | `run` | the agent's run, from its locks to its last word | `banned`, `connected`, `events`, `http`, `kernel`, `memory`, `next_boot`, `notices`, `observed`, `rates`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
@@ -53,6 +54,7 @@ pub mod error;
 pub mod events;
 pub mod faults;
 pub mod feeds;
+pub mod fleet;
 pub mod guard;
 pub mod held;
 pub mod http;

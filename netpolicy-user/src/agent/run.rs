@@ -256,8 +256,8 @@ fn background(
     tasks.spawn(roll_back_unconfirmed(supervisor));
     tasks.spawn(expire_bans(app.supervisor.clone()));
     tasks.spawn(end_rules(app.supervisor.clone()));
-    let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
-    tasks.spawn(open_socket(socket, snapshots));
+    let (socket, fleet) = (config.socket.clone(), config.fleet_file.clone());
+    tasks.spawn(open_socket(socket, fleet, app.supervisor.snapshots()));
     if let Some(every) = service_manager::watchdog_interval() {
         tasks.spawn(async move {
             let mut ticks = interval(every);
@@ -349,11 +349,16 @@ async fn notice_faults(app: App) {
 }
 
 /// Opens the socket to others than root as long as something is granted to them, or feeds are
-/// refreshed by a user of their own.
-async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+/// refreshed or a fleet is followed by a user of their own. `fleet`: the file that is there then.
+async fn open_socket(
+    socket: PathBuf,
+    fleet: PathBuf,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+) {
     let mut was_open = false;
     loop {
-        let open = {
+        let follows = tokio::fs::try_exists(&fleet).await.unwrap_or(false);
+        let open = follows || {
             let snapshot = snapshots.borrow_and_update();
             let policies = snapshot.state.policies.iter().map(|policy| &policy.owner);
             let lists = snapshot.state.lists.iter().map(|list| &list.owner);
@@ -369,7 +374,7 @@ async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapsho
                 }
             }
         }
-        if snapshots.changed().await.is_err() {
+        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
             return;
         }
     }

@@ -8,6 +8,7 @@ use netpolicy_common::{HOST_SCOPE, ScopeId};
 
 use super::banned::SharedBans;
 use super::feeds::Feeds;
+use super::fleet::Fleets;
 use super::held::StoreHold;
 use super::tally::WorkTally;
 use crate::api::{Detached, FaultKind};
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub grants: Vec<Grant>,
     /// What is known of feeds.
     pub feeds: Feeds,
+    /// What is known of the fleet.
+    pub fleets: Fleets,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
     /// When the next rule ends, on the scale of the clock.
@@ -93,6 +96,7 @@ impl Snapshot {
             bans: SharedBans::default(),
             grants: Vec::new(),
             feeds: Feeds::default(),
+            fleets: Fleets::default(),
             pending: None,
             next_rule_end: None,
             next_loaded_end: None,

@@ -212,6 +212,7 @@ pub fn start(
         limits: config.limits,
         verify_interval: config.verify_interval,
         marker: config.state_dir.join(DETACHED_MARKER),
+        fleet_file: config.fleet_file.clone(),
         clock,
         never_banned: config.bans.never_banned(),
         ban_burst: config.bans.burst,

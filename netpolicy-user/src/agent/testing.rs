@@ -52,6 +52,7 @@ pub(super) const PLAIN: ChangeOptions = ChangeOptions {
     confirm_within: None,
     consent: Consent::Any,
     if_revision: None,
+    local_override: false,
     by_files: false,
 };
 
@@ -214,6 +215,7 @@ fn start(dir: &Path, kernel: &FakeKernel, hands: &Hands, interfaces: &[&str]) ->
         limits: Limits::default(),
         verify_interval: Duration::from_secs(300),
         marker: dir.join(DETACHED_MARKER),
+        fleet_file: dir.join("fleet.toml"),
         clock,
         never_banned: Vec::new(),
         ban_burst: 100,

@@ -13,6 +13,7 @@ mod events;
 mod explain;
 mod feeds;
 mod find;
+mod fleet;
 mod lists;
 mod notices;
 mod paged;
@@ -47,6 +48,10 @@ pub use self::explain::{
 };
 pub use self::feeds::{FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery};
 pub use self::find::{FindQuery, FindView, FoundItem, FoundKind};
+pub use self::fleet::{
+    Evidence, FleetView, MissingObjects, ObjectNames, ObjectsTaken, ProbeRequest, Probed,
+    ProbedVerdict, PutRevision,
+};
 pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::notices::{FaultKind, HookView, NoticeTopic, NoticeView, NoticesQuery, NoticesView};
 pub use self::paged::{PageQuery, Paged, RevisionsQuery, RuleItem, RulesQuery};
@@ -129,6 +134,9 @@ pub struct AgentStatus {
     /// Feeds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub feeds: Vec<FeedView>,
+    /// The fleet that the host is in; left out: it is in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetView>,
     /// Keys of the configuration whose new value requires a restart of the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restart: Vec<String>,

@@ -99,6 +99,12 @@ pub enum ErrorCode {
     TestFailed,
     /// Another change waits for its confirmation.
     AwaitsConfirmation,
+    /// The change is of what the host's fleet decides; `local_override` makes it anyway.
+    Fleet,
+    /// A revision of the fleet is forged, replayed, or not for this host.
+    FleetRefused,
+    /// Objects of the fleet's state are missing: they are to be handed over first.
+    Incomplete,
     /// The store is older than the one in use last, or has another history, and is held.
     StoreHeld,
     /// The store needs no rescue, and nothing is to be acknowledged.

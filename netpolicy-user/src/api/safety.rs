@@ -41,6 +41,10 @@ pub struct ChangeQuery {
     /// opens something is refused without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<String>,
+    /// Make it also if it alters what the host's fleet decides, until the fleet's next revision;
+    /// requires the privilege admin.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub local_override: bool,
     /// Refuse it unless the desired state has this revision, which another change may have
     /// replaced.
     /// Travels as the header `If-Match` (RFC 9110 section 13.1.1), not in the query.

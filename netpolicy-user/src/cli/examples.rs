@@ -2,6 +2,7 @@
 
 mod bans;
 mod feed;
+mod fleet;
 mod integrations;
 mod list;
 mod policy;
@@ -157,6 +158,7 @@ fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
     EXAMPLES
         .iter()
         .chain(&feed::FEED)
+        .chain(&fleet::FLEET)
         .chain(&integrations::INTEGRATIONS)
         .chain(&list::LIST)
         .chain(&bans::BANS)

@@ -32,6 +32,7 @@ mod exporter;
 mod failure;
 mod feed;
 mod find;
+mod fleet;
 mod geo;
 mod grant;
 mod history;
@@ -227,6 +228,9 @@ enum ClientCommand {
     /// being detached and bursts of bans
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
+    /// Follow and operate a fleet: hosts whose policies come signed through etcd
+    #[command(subcommand)]
+    Fleet(fleet::FleetCommand),
     /// Exempt sources for a time
     #[command(subcommand)]
     Bypass(bypass::BypassCommand),
@@ -271,7 +275,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 Exit::Done
             };
             // Where this fails, no stream is left to report it on.
-            let _ = match exit == Exit::Usage && wants_json(&args) {
+            let _ = match exit == Exit::Usage && usage::wants_json(&args) {
                 true => failure::report_usage(&error, &mut io::stderr().lock()),
                 false => error.print(),
             };
@@ -285,6 +289,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Client(ClientCommand::Crowdsec(_) | ClientCommand::Notify(_)) => {
             Some(Ok(given.to_vec()))
         }
+        Command::Client(ClientCommand::Fleet(command)) => command.for_net(given),
         _ => None,
     };
     let done = match for_net {
@@ -308,19 +313,6 @@ fn become_net(args: &[OsString], global: &Global) -> anyhow::Error {
         Ok((config, _)) => feed::become_net(args, &config.socket).into(),
         Err(error) => error.into(),
     }
-}
-
-/// Whether a command line that cannot be read requests JSON.
-fn wants_json(args: &[OsString]) -> bool {
-    let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-    let given = args.iter().take_while(|arg| *arg != "--");
-    let mut pairs = given.clone().zip(given.skip(1));
-    let is_whole = |arg: &std::borrow::Cow<'_, str>| {
-        ["-ojson", "-o=json", "--output=json"].contains(&arg.as_ref())
-    };
-    args.iter().any(is_whole)
-        || pairs
-            .any(|(option, value)| ["-o", "--output"].contains(&option.as_ref()) && value == "json")
 }
 
 /// The command line's description: for completion scripts and the reference.
@@ -436,6 +428,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Unban(args) => ban::unban(args, cx).await,
         ClientCommand::Bans(args) => ban::list(args, cx).await,
         ClientCommand::Crowdsec(_) | ClientCommand::Notify(_) => Err(feed::not_here().into()),
+        ClientCommand::Fleet(command) => fleet::run(command, cx).await,
         ClientCommand::Bypass(command) => bypass::run(command, cx).await,
         ClientCommand::Grant(args) => grant::grant(args, cx).await,
         ClientCommand::Revoke(args) => grant::revoke(args, cx).await,

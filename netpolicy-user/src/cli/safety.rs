@@ -35,6 +35,9 @@ pub(super) struct Safety {
     /// Refuse it unless the desired state is at revision N, which another change may have replaced
     #[arg(long, value_name = "N")]
     pub(super) if_revision: Option<u64>,
+    /// Make it also if it alters what the host's fleet decides, until the fleet's next revision
+    #[arg(long)]
+    pub(super) local_override: bool,
 }
 
 impl Safety {
@@ -49,6 +52,7 @@ impl Safety {
             from: self.from.clone(),
             opens: None,
             if_revision: self.if_revision,
+            local_override: self.local_override,
         }
     }
 }

@@ -22,6 +22,19 @@ pub(super) fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
+/// Whether a command line that cannot be read requests JSON.
+pub(super) fn wants_json(args: &[OsString]) -> bool {
+    let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    let given = args.iter().take_while(|arg| *arg != "--");
+    let mut pairs = given.clone().zip(given.skip(1));
+    let is_whole = |arg: &std::borrow::Cow<'_, str>| {
+        ["-ojson", "-o=json", "--output=json"].contains(&arg.as_ref())
+    };
+    args.iter().any(is_whole)
+        || pairs
+            .any(|(option, value)| ["-o", "--output"].contains(&option.as_ref()) && value == "json")
+}
+
 /// Clap suggests what is as similar as `--socket` is to `--reset`, and shows the usage of that;
 /// and it proposes to pass an unknown option as a value, which no argument can be.
 fn without_misleading_tips(

@@ -45,6 +45,7 @@ events_per_second = 7
 resets_per_second = 8
 verify_interval = "5m"
 geo_databases = ["/a/geo.mmdb"]
+fleet_file = "/a/fleet.toml"
 [limits]
 policies = 3
 rules_per_list = 4
@@ -104,6 +105,7 @@ timeout = "2s"
             },
             verify_interval: Duration::from_secs(300),
             geo_databases: vec!["/a/geo.mmdb".into()],
+            fleet_file: "/a/fleet.toml".into(),
             notify: vec![
                 NotifyHook {
                     on: vec![NoticeTopic::Fault, NoticeTopic::BanBurst],
@@ -244,7 +246,7 @@ fn all_errors_of_a_file_are_reported_in_its_order() {
             "config.toml:5:21: 'events_per_second' is the integer -1; expected an integer from 0 to 4294967295",
             "config.toml:6:13: 'bpffs_dir' is the integer 7; expected an absolute path, as in \"/run/netpolicy/agent.sock\"",
             "config.toml:7:1: unknown key 'limit'; did you mean 'limits'?",
-            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, resets_per_second, verify_interval, geo_databases, notify, limits, bans or memory",
+            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, resets_per_second, verify_interval, geo_databases, fleet_file, notify, limits, bans or memory",
             "config.toml:10:12: 'policies' is the string \"many\"; expected an integer of at least 1",
             "config.toml:11:1: unknown key 'rules' in [limits]; did you mean 'rules_per_list'?",
             "config.toml:12:2: unknown section 'limts'; did you mean 'limits'?",
@@ -301,6 +303,7 @@ fn default_file_names_every_key_with_its_default() {
         resets_per_second,
         verify_interval,
         geo_databases,
+        fleet_file,
         limits,
         bans,
         memory,
@@ -317,7 +320,7 @@ fn default_file_names_every_key_with_its_default() {
         events_per_second.is_some() && resets_per_second.is_some(),
         verify_interval.is_some() && bans.is_some() && memory.is_some(),
         policies.is_some() && rules_per_list.is_some(),
-        geo_databases.is_some() && notify.is_some(),
+        geo_databases.is_some() && fleet_file.is_some() && notify.is_some(),
     ];
     assert_eq!(present, [true; 7]);
 }

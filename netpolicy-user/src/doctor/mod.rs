@@ -7,6 +7,7 @@ mod bundle;
 mod certificates;
 mod files;
 mod firewalls;
+mod fleet;
 mod interfaces;
 mod redact;
 mod system;
@@ -76,6 +77,7 @@ pub fn examine(host: &ExaminedHost<'_>) -> DoctorReport {
     firewalls::check(host, &devices, &mut lines);
     units::check(host, &mut lines);
     certificates::check(host, &mut lines);
+    fleet::check(host, &mut lines);
     DoctorReport::new(lines.0)
 }
 

@@ -126,6 +126,12 @@ families! {
         "Whether a feed was not refreshed for longer than its stale_after.";
     FEED_FAILED = "netpolicy_feed_failed", Gauge, ["feed"],
         "Whether a feed's last refresh failed; what is in force stays.";
+    FLEET_REVISION = "netpolicy_fleet_revision", Gauge, ["fleet", "group"],
+        "Revision of the host's fleet that is in force; absent where the host is in none, or nothing of it is in force.";
+    FLEET_SINCE = "netpolicy_fleet_revision_timestamp_seconds", Gauge, ["fleet"],
+        "When the revision of the host's fleet came into force.";
+    FLEET_OVERRIDDEN = "netpolicy_fleet_overridden", Gauge, ["fleet"],
+        "Whether a local change was made over the fleet's revision.";
     FAULTS = "netpolicy_faults", Gauge, ["kind"],
         "Faults that netpolicy status lists, by kind; a repaired drift counts for an hour.";
     DRIFT_REPAIRED = "netpolicy_drift_repaired", Counter, [],

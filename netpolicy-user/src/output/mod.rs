@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod feeds;
 mod find;
+mod fleet;
 mod history;
 mod lint;
 mod lists;

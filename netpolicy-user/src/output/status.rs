@@ -98,6 +98,8 @@ impl Render for Status {
         });
         let feeds = self.agent.as_ref();
         let feeds = feeds.and_then(|agent| feeds::of_status(options, &agent.feeds));
+        let fleet = self.agent.as_ref().and_then(|a| a.fleet.as_ref());
+        let fleet = fleet.map(|fleet| super::fleet::of_status(options, fleet));
         let scopes = self.agent.as_ref().and_then(|a| scopes::cell_of(&a.scopes));
         let open_ports = self
             .agent
@@ -136,6 +138,7 @@ impl Render for Status {
                 ("Desired", Some(desired.unwrap_or_else(not_known))),
                 ("Bans", bans),
                 ("Feeds", feeds),
+                ("Fleet", fleet),
                 ("Unconfirmed", pending),
                 ("Restart", restart),
                 ("Faults", Some(faults)),

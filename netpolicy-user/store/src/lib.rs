@@ -2,6 +2,12 @@
 //!
 //! `netpolicy-user` re-exports both modules; its `lib.rs` is the map.
 
+// Of the rest, what sends states elsewhere uses their objects.
+#![cfg_attr(
+    not(feature = "sqlite"),
+    allow(dead_code, reason = "what keeps a store uses it")
+)]
+
 #[cfg(test)]
 #[path = "../../policy/src/model/arbitrary.rs"]
 #[allow(dead_code, reason = "the tests of `netpolicy-policy` use all of it")]

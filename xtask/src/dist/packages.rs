@@ -347,7 +347,7 @@ mod tests {
     use super::*;
 
     /// Units that do nothing before they are configured, apart from those that are started.
-    const ENABLED: [&str; 2] = ["netpolicy-crowdsec", ONESHOT];
+    const ENABLED: [&str; 3] = ["netpolicy-crowdsec", "netpolicy-fleet", ONESHOT];
 
     #[test]
     fn every_unit_is_either_enabled_on_purpose_or_left_to_the_administrator() {

@@ -19,7 +19,10 @@ use super::{Host, ListKind, Mode, Name, NamedList, OnDeny, Policy, PolicyTest, P
 /// The user who refreshes feeds, by the package; has the privilege `feed` without a grant.
 pub const FEED_USER: &str = "netpolicy-feed";
 
-/// What a user may be allowed to do. Each of them but `Feed` and `Metrics`, and owning a policy,
+/// The user who reads what a fleet says, by the package; has the privilege `fleet` without a grant.
+pub const FLEET_USER: &str = "netpolicy-fleet";
+
+/// What a user may be allowed to do. Each of them but `Feed`, `Metrics` and `Fleet`, and owning a policy,
 /// includes reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -39,13 +42,16 @@ pub enum Privilege {
     Feed,
     /// Read metrics, and the notices that hooks are run for; nothing else.
     Metrics,
+    /// Hand over what the host's fleet says, which is signed, and see what of it is in force;
+    /// nothing else.
+    Fleet,
     /// See everything, the audit log included.
     Read,
 }
 
 impl Privilege {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Admin,
         Self::Create,
         Self::Attach,
@@ -53,6 +59,7 @@ impl Privilege {
         Self::Ban,
         Self::Feed,
         Self::Metrics,
+        Self::Fleet,
         Self::Read,
     ];
 }
@@ -67,6 +74,7 @@ impl fmt::Display for Privilege {
             Self::Ban => "ban",
             Self::Feed => "feed",
             Self::Metrics => "metrics",
+            Self::Fleet => "fleet",
             Self::Read => "read",
         })
     }
@@ -210,8 +218,10 @@ impl Rights {
         if is_root {
             rights.granted.push((Privilege::Admin, None));
         }
-        if user == FEED_USER {
-            rights.granted.push((Privilege::Feed, None));
+        for (of, privilege) in [(FEED_USER, Privilege::Feed), (FLEET_USER, Privilege::Fleet)] {
+            if user == of {
+                rights.granted.push((privilege, None));
+            }
         }
         for grant in grants {
             if rights.is(&grant.to) {
@@ -245,12 +255,12 @@ impl Rights {
         granted.any(|(granted, _)| [Privilege::Admin, privilege].contains(granted))
     }
 
-    /// Whether the caller may read: has any privilege but `feed` and `metrics`, or owns a policy
-    /// or a named list.
+    /// Whether the caller may read: has any privilege but `feed`, `metrics` and `fleet`, or owns a
+    /// policy or a named list.
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {
         let mut granted = self.granted.iter();
-        let narrow = [Privilege::Feed, Privilege::Metrics];
+        let narrow = [Privilege::Feed, Privilege::Metrics, Privilege::Fleet];
         granted.any(|(privilege, _)| !narrow.contains(privilege))
             || state.policies.iter().any(|policy| self.owns(policy))
             || state.lists.iter().any(|list| self.owns_list(list))

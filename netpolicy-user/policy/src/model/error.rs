@@ -340,7 +340,7 @@ pub enum Problem {
     },
     /// No such privilege.
     #[error(
-        "unknown privilege {text}; expected one of admin, create, attach, bypass, ban, feed, metrics, read"
+        "unknown privilege {text}; expected one of admin, create, attach, bypass, ban, feed, metrics, fleet, read"
     )]
     Privilege {
         /// What was written.

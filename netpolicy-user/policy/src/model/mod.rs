@@ -44,7 +44,7 @@ mod wording;
 
 pub use allowlist::{CoveredSource, JOINED_IPV6, JoinLengths, ListedNetwork, smallest_list};
 pub use apply::{Applied, ChangeContext};
-pub use authority::{FEED_USER, Grant, Principal, Privilege, Rights};
+pub use authority::{FEED_USER, FLEET_USER, Grant, Principal, Privilege, Rights};
 pub use bypass::{Bypass, parse_source};
 pub use change::{Change, ListEdit, ListInput, ReferenceEdit, SourceText};
 pub use compat::{HostCompat, PolicyCompat};

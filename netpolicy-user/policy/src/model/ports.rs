@@ -102,6 +102,28 @@ impl PortSet {
         });
         Self::from_ranges(common.filter(|range| range.first <= range.last).collect())
     }
+
+    /// The ports that are not in the other.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut left = self.0.clone();
+        for gone in &other.0 {
+            let parts = |range: PortRange| {
+                let below = gone.first.checked_sub(1).map(|last| PortRange {
+                    last: range.last.min(last),
+                    ..range
+                });
+                let above = gone.last.checked_add(1).map(|first| PortRange {
+                    first: range.first.max(first),
+                    ..range
+                });
+                let parts = [below, above].into_iter().flatten();
+                parts.filter(|range| range.first <= range.last)
+            };
+            left = left.into_iter().flat_map(parts).collect();
+        }
+        Self::from_ranges(left)
+    }
 }
 
 /// Reads "5432" or "7000-7010".
@@ -162,6 +184,15 @@ mod tests {
     fn overlapping_ports_are_named() {
         assert_eq!(set("1-10,20").overlap(&set("5-30")).to_string(), "5-10,20");
         assert!(set("1-10").overlap(&set("11")).is_empty());
+    }
+
+    #[test]
+    fn ports_of_another_set_are_taken_out() {
+        let left = |ports: &str, other: &str| set(ports).without(&set(other)).to_string();
+        assert_eq!(left("1-10,20", "5-7,20,30"), "1-4,8-10");
+        assert_eq!(left("1-65535", "1,22,65535"), "2-21,23-65534");
+        assert_eq!(left("5432", "22"), "5432");
+        assert!(set("22").without(&set("20-30")).is_empty());
     }
 
     #[test]

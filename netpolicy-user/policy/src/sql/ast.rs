@@ -1,6 +1,7 @@
 //! Statements as data. Which verbs a dialect has is decided in `grammar/`; what they
 //! do is not this module's.
 
+use super::group::GroupStatement;
 use super::network_rule::{RuleName, RuleStatement};
 use super::place::offset;
 use super::{CatalogQuery, Dialect, Ident, Literal, Literals, Spot, SqlError, Variable};
@@ -135,6 +136,8 @@ pub enum Verb<'t> {
         /// Whose statement is wanted; `None`: the text's own dialect's.
         dialect: Option<Dialect>,
     },
+    /// Snowflake's statements about replication and failover groups
+    Group(GroupStatement<'t>),
     /// Snowflake's statements about network rules
     NetworkRule(RuleStatement<'t>),
     /// `ALTER ACCOUNT SET NETWORK_POLICY = n`, `ALTER SYSTEM SET network_policy = n`

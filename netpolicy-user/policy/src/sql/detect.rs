@@ -205,6 +205,12 @@ impl<'t> StatementHead<'t> {
         if self.has(noun, &["NETWORK", "RULE"]) {
             at(noun + 1, "NETWORK RULE", &[Snowflake])?;
         }
+        for verb in ["CREATE", "ALTER", "DROP", "SHOW"] {
+            let of_group = |kind| self.has(0, &[verb, kind]) && self.word(2).len() >= 5;
+            if of_group("REPLICATION") || of_group("FAILOVER") {
+                return at(1, "a group", &[Snowflake]);
+            }
+        }
         if self.has(0, &["CREATE"]) {
             let replaces = self.has(1, &["OR", "REPLACE"]);
             let alters = self.has(1, &["OR", "ALTER"]);

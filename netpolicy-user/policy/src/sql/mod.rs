@@ -20,6 +20,7 @@
 //! | `ident.rs` | names: how each dialect writes and folds them |
 //! | `ast.rs`, `network_rule.rs` | what a statement says |
 //! | `variable.rs` | what a script's variables say |
+//! | `group.rs` | what a statement about a replication or failover group says |
 //! | `catalog.rs` | what a query of Materialize's catalog asks for |
 //! | `grammar/` | tokens to statements: one file for each family of statements |
 //! | `meaning/` | what statements do: a statement and a state, to changes, tables and refusals |
@@ -34,6 +35,7 @@ mod complete;
 mod detect;
 mod error;
 mod grammar;
+pub mod group;
 mod ident;
 mod lexer;
 mod literal;

@@ -130,7 +130,7 @@ impl Judge<'_> {
     }
 
     /// Whether an attempt from `source` at `port` is dropped now.
-    fn denies(&self, source: IpAddr, port: u16) -> bool {
+    pub(super) fn denies(&self, source: IpAddr, port: u16) -> bool {
         self.new.denies(source, port, self.now) || self.is_banned(&self.new, source, port)
     }
 

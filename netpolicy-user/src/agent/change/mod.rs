@@ -6,6 +6,7 @@
 
 mod action;
 mod at_end;
+mod admitted;
 pub(in crate::agent) mod candidate;
 pub mod clients;
 pub mod consent;
@@ -19,5 +20,5 @@ mod tested;
 pub(in crate::agent) mod warnings;
 
 pub use options::{ChangeOptions, Consent};
-pub use proposal::Proposal;
+pub use proposal::{Proposal, ProposedFleetRevision};
 pub use situation::{Candidate, Situation};

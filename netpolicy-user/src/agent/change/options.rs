@@ -27,6 +27,8 @@ pub struct ChangeOptions {
     pub consent: Consent,
     /// Refuse it unless the desired state has this revision.
     pub if_revision: Option<u64>,
+    /// Make it though it alters what the host's fleet decides.
+    pub local_override: bool,
     /// Whether it replaces lists by whole files.
     pub by_files: bool,
 }
@@ -53,6 +55,7 @@ impl ChangeOptions {
             confirm_within: within.map(Duration::from_secs),
             consent: Consent::of(query.opens.as_deref())?,
             if_revision: query.if_revision,
+            local_override: query.local_override,
             by_files: false,
         };
         Ok((options, requester))

@@ -1,8 +1,10 @@
 //! Proposals: requested changes of the desired state.
 
+use std::net::SocketAddr;
+
 use super::action;
 use crate::model::{Applied, Change, EndedRules, State};
-use crate::store::Pending;
+use crate::store::{FleetRecord, ObjectId, Pending};
 
 /// What is to become of the desired state.
 #[derive(Debug)]
@@ -27,6 +29,13 @@ pub enum Proposal {
     },
     /// The state before the unconfirmed change.
     Unconfirmed(Pending),
+    /// What a signed revision of the host's fleet says.
+    Fleet {
+        /// What it leads to on this host.
+        applied: Applied,
+        /// How it came, and what is known of the fleet with it.
+        revision: Box<ProposedFleetRevision>,
+    },
     /// The state without the rules whose end is over.
     Ended {
         /// What it is then.
@@ -34,6 +43,21 @@ pub enum Proposal {
         /// The rules.
         rules: EndedRules,
     },
+}
+
+/// A signed revision of the host's fleet.
+#[derive(Clone, Debug)]
+pub struct ProposedFleetRevision {
+    /// What it is called in log and history.
+    pub action: String,
+    /// Who signed it, and why: a line for the audit log.
+    pub note: String,
+    /// Sources and local ports that have to pass with it.
+    pub must_admit: Vec<SocketAddr>,
+    /// What is known of the fleet once it is in force.
+    pub record: FleetRecord,
+    /// Its state.
+    pub root: ObjectId,
 }
 
 impl From<Change> for Proposal {
@@ -53,6 +77,7 @@ impl Proposal {
                 format!("rollback {}: not confirmed", pending.base)
             }
             Self::Ended { rules, .. } => format!("expire {}", rules.in_words()),
+            Self::Fleet { revision, .. } => revision.action.clone(),
         }
     }
 
@@ -63,6 +88,7 @@ impl Proposal {
             Self::Applied { .. }
             | Self::Rollback { .. }
             | Self::Unconfirmed(_)
+            | Self::Fleet { .. }
             | Self::Ended { .. } => false,
         }
     }
@@ -79,6 +105,7 @@ impl Proposal {
             Self::Applied { .. }
             | Self::Rollback { .. }
             | Self::Unconfirmed(_)
+            | Self::Fleet { .. }
             | Self::Ended { .. } => 0,
         }
     }

@@ -16,8 +16,8 @@ use crate::api::PendingView;
 use crate::clock::Clock;
 use crate::model::{Privilege, State, plan};
 use crate::store::{
-    AuditDetail, AuditEntry, Extras, Outcome, Pending, PendingEdit, RevisionMeta, Store,
-    StoreError, Stored,
+    AuditDetail, AuditEntry, Extras, FleetRecord, Outcome, Pending, PendingEdit, RevisionMeta,
+    Store, StoreError, Stored,
 };
 
 /// The change that waits for its confirmation, if one does.
@@ -91,7 +91,7 @@ impl Confirmation {
         }
     }
 
-    /// Confirms the change that waits for it.
+    /// Confirms the change that waits for it; `fleet`: what is known of the fleet then.
     ///
     /// # Errors
     /// None waits, it is not the caller's to confirm, or the store refuses.
@@ -101,7 +101,7 @@ impl Confirmation {
         grants: &Grants,
         now: &InForce,
         store: &mut dyn Store,
-        clock: &Clock,
+        (clock, fleet): (&Clock, Option<&FleetRecord>),
     ) -> Result<PendingView, AgentError> {
         let Some(pending) = self.pending.clone() else {
             return Err(AgentError::NotFound {
@@ -118,11 +118,11 @@ impl Confirmation {
             )?;
         }
         let action = format!("confirm {}", pending.revision);
-        self.end(requester, &action, now, store, clock)?;
+        self.end(requester, &action, now, store, (clock, fleet))?;
         Ok(view(&pending, clock))
     }
 
-    /// Stores that no change waits any more.
+    /// Stores that no change waits any more; `fleet`: what is known of the fleet then.
     ///
     /// # Errors
     /// The store refuses.
@@ -132,11 +132,11 @@ impl Confirmation {
         action: &str,
         now: &InForce,
         store: &mut dyn Store,
-        clock: &Clock,
+        (clock, fleet): (&Clock, Option<&FleetRecord>),
     ) -> Result<(), AgentError> {
         let entry = audit::entry(requester, action, Outcome::Done, now.revision);
         store
-            .clear_pending(&entry)
+            .clear_pending(&entry, fleet)
             .map_err(|source| AgentError::Store {
                 what: "the confirmation could not be stored; the change will still be rolled back",
                 source,
@@ -228,15 +228,27 @@ pub(in crate::agent) fn at_start(
             errors: Vec::new(),
         },
     };
+    let mut fleets = stored.fleets.clone();
+    let fleet = fleets.iter_mut().find(|fleet| fleet.is_member);
+    let fleet = fleet.map(|fleet| {
+        *fleet = match fleet.unconfirmed {
+            true => fleet.rolled_back(clock.wall()),
+            false => fleet.back_at(pending.base),
+        };
+        fleet.clone()
+    });
     let extras = Extras {
         audit: Some(audit),
         pending: PendingEdit::Clear,
+        fleet,
+        used: None,
     };
     let revision = store.commit_with(&state, &meta, &extras)?;
     Ok(Stored {
         state,
         revision,
         pending: None,
+        fleets,
         ..stored
     })
 }

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
-use super::standing::{Narrow, Standing};
+use super::standing::Standing;
 use crate::agent::access::{Caller, OperatorOrigin, Person, Requester, rights};
 use crate::agent::error::AgentError;
 
@@ -85,10 +85,8 @@ pub async fn authorize(
             lacks: vec![format!(
                 "{who} may {} and nothing else: that requires another privilege",
                 match standing {
-                    Standing::Narrow(Narrow { feeds: false, .. }) => "read metrics and notices",
-                    Standing::Narrow(Narrow { metrics: true, .. }) =>
-                        "refresh feeds, read metrics and notices,",
-                    _ => "refresh feeds",
+                    Standing::Narrow(narrow) => narrow.in_words(),
+                    _ => "read".to_owned(),
                 }
             )],
         },

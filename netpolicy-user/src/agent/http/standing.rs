@@ -8,6 +8,9 @@ use crate::model::{Privilege, Rights, State};
 /// What [`Narrow::feeds`] may use.
 const FEEDS: &str = "/v1/feeds";
 
+/// What [`Narrow::fleet`] may use: its own changes alone are confirmed.
+const FLEET: [&str; 2] = ["/v1/fleet", "/v1/confirm"];
+
 /// What [`Narrow::metrics`] may use.
 const WATCHED: [&str; 2] = ["/metrics", "/v1/notices"];
 
@@ -27,6 +30,27 @@ pub struct Narrow {
     pub feeds: bool,
     /// May read metrics and notices.
     pub metrics: bool,
+    /// May hand over what the host's fleet says.
+    pub fleet: bool,
+}
+
+impl Narrow {
+    /// What it is for, in words: "refresh feeds".
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let all = [
+            (self.feeds, "refresh feeds"),
+            (self.metrics, "read metrics and notices"),
+            (self.fleet, "hand over what the fleet says"),
+        ];
+        let all = all.into_iter().filter(|(may, _)| *may);
+        all.map(|(_, what)| what).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether bodies are large.
+    const fn has_large_bodies(self) -> bool {
+        self.feeds || self.fleet
+    }
 }
 
 /// What a caller's privileges amount to.
@@ -45,7 +69,7 @@ pub enum Standing {
 
 impl Standing {
     /// The standing that comes with rights; `None`: the caller may not even read. Who has other
-    /// rights than the privileges `feed` and `metrics` has the standing of those.
+    /// rights than the privileges `feed`, `metrics` and `fleet` has the standing of those.
     #[must_use]
     pub fn of(rights: &Rights, state: &State) -> Option<Self> {
         let edits = [
@@ -54,15 +78,18 @@ impl Standing {
             Privilege::Bypass,
             Privilege::Ban,
             Privilege::Feed,
+            Privilege::Fleet,
         ];
         let narrow = Narrow {
             feeds: rights.has(Privilege::Feed),
             metrics: rights.has(Privilege::Metrics),
+            fleet: rights.has(Privilege::Fleet),
         };
         if rights.has(Privilege::Admin) {
             Some(Self::Admin)
         } else if !rights.may_read(state) {
-            (narrow.feeds || narrow.metrics).then_some(Self::Narrow(narrow))
+            let any = narrow.feeds || narrow.metrics || narrow.fleet;
+            any.then_some(Self::Narrow(narrow))
         } else if edits.into_iter().any(|privilege| rights.has_any(privilege))
             || state.policies.iter().any(|policy| rights.owns(policy))
             || state.lists.iter().any(|list| rights.owns_list(list))
@@ -77,9 +104,16 @@ impl Standing {
     #[must_use]
     pub fn may_use(self, path: &str) -> bool {
         match self {
-            Self::Narrow(Narrow { feeds, metrics }) => {
+            Self::Narrow(Narrow {
+                feeds,
+                metrics,
+                fleet,
+            }) => {
                 let is_of_feeds = path == FEEDS || path.starts_with("/v1/feeds/");
-                (feeds && is_of_feeds) || (metrics && WATCHED.contains(&path))
+                let is_of_fleet = FLEET.contains(&path) || path.starts_with("/v1/fleet/");
+                (feeds && is_of_feeds)
+                    || (metrics && WATCHED.contains(&path))
+                    || (fleet && is_of_fleet)
             }
             Self::Reader | Self::Editor | Self::Admin => true,
         }
@@ -91,7 +125,8 @@ impl Standing {
     pub fn body_limit(self, is_dry_run: bool) -> usize {
         match self {
             Self::Reader if is_dry_run => 4 * MIB,
-            Self::Narrow(Narrow { feeds: true, .. }) | Self::Editor => 32 * MIB,
+            Self::Narrow(narrow) if narrow.has_large_bodies() => 32 * MIB,
+            Self::Editor => 32 * MIB,
             Self::Reader | Self::Narrow(_) => MIB / 16,
             Self::Admin => BODY_LIMIT,
         }
@@ -102,7 +137,8 @@ impl Standing {
     pub fn bodies(self) -> Bound {
         Bound {
             each: match self {
-                Self::Narrow(Narrow { feeds: true, .. }) | Self::Editor => 32 * MIB,
+                Self::Narrow(narrow) if narrow.has_large_bodies() => 32 * MIB,
+                Self::Editor => 32 * MIB,
                 Self::Reader | Self::Narrow(_) => 4 * MIB,
                 Self::Admin => 2 * BODY_LIMIT,
             },
@@ -117,17 +153,34 @@ mod tests {
 
     #[test]
     fn narrow_privileges_add_up() {
-        let may_use = |feeds, metrics| {
-            let standing = Standing::Narrow(Narrow { feeds, metrics });
-            ["/v1/feeds/drop", "/metrics", "/v1/status"].map(|path| standing.may_use(path))
+        let paths = [
+            "/v1/feeds/drop",
+            "/metrics",
+            "/v1/fleet/revision",
+            "/v1/confirm",
+            "/v1/status",
+        ];
+        let may_use = |narrow| paths.map(|path| Standing::Narrow(narrow).may_use(path));
+        let of = |feeds, metrics, fleet| Narrow {
+            feeds,
+            metrics,
+            fleet,
         };
-        assert_eq!(may_use(true, false), [true, false, false]);
-        assert_eq!(may_use(false, true), [false, true, false]);
-        assert_eq!(may_use(true, true), [true, true, false]);
-        let both = Narrow {
-            feeds: true,
-            metrics: true,
-        };
+        assert_eq!(
+            may_use(of(true, false, false)),
+            [true, false, false, false, false]
+        );
+        assert_eq!(
+            may_use(of(false, true, false)),
+            [false, true, false, false, false]
+        );
+        assert_eq!(
+            may_use(of(false, false, true)),
+            [false, false, true, true, false]
+        );
+        let both = of(true, true, false);
+        assert_eq!(may_use(both), [true, true, false, false, false]);
+        assert_eq!(both.in_words(), "refresh feeds, read metrics and notices");
         assert_eq!(Standing::Narrow(both).body_limit(false), 32 * MIB);
     }
 }

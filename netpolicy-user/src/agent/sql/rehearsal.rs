@@ -21,7 +21,7 @@ use crate::model::Applied;
 pub(super) fn rehearse(
     writer: &Writer,
     stage: &mut InForce,
-    applied: Applied,
+    mut applied: Applied,
     started: Instant,
     requester: Requester,
     options: ChangeOptions,
@@ -36,6 +36,7 @@ pub(super) fn rehearse(
         ..options
     };
     writer.phase(Phase::Checking);
+    writer.check_local("a statement", &mut applied, requester, options)?;
     let situation = writer.situation(stage);
     let candidate = situation.candidate(applied, started, Some(requester), options)?;
     let Candidate {

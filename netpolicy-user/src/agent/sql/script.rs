@@ -149,6 +149,7 @@ impl<'t> RunningScript<'_, 't> {
             None => Arc::clone(&self.base().state),
         };
         let user = self.requester.caller.name();
+        let fleet = self.writer.followed_fleet();
         let scene = Scene {
             state: &state,
             limits: self.writer.limits(),
@@ -157,6 +158,7 @@ impl<'t> RunningScript<'_, 't> {
             grants: self.writer.grants(),
             address: self.requester.origin.addresses()[0],
             user: &user,
+            fleet: fleet.as_ref(),
         };
         let mut result = SqlResult {
             line: statement.spot.line,

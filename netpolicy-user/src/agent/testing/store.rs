@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use super::kernel::FakeKernel;
 use crate::model::{Bypass, Grant, Name, State};
 use crate::store::{
-    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, EncodedBans, Extras, FeedUpdate, Past,
-    Pruned, Rescued, RevisionMeta, SqliteStore, Store, StoreError, Stored, Whole,
+    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, EncodedBans, Extras, FeedUpdate, FleetRecord,
+    HandedOver, ObjectId, Past, Pruned, Rescued, RevisionMeta, SqliteStore, Store, StoreError,
+    Stored, Whole,
 };
 
 /// The real store, with a note in the kernel's journal of each commit.
@@ -41,8 +42,12 @@ impl Store for NotedStore {
         self.0.state_at(revision)
     }
 
-    fn clear_pending(&mut self, audit: &AuditEntry) -> Result<(), StoreError> {
-        self.0.clear_pending(audit)
+    fn clear_pending(
+        &mut self,
+        audit: &AuditEntry,
+        fleet: Option<&FleetRecord>,
+    ) -> Result<(), StoreError> {
+        self.0.clear_pending(audit, fleet)
     }
 
     fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
@@ -141,6 +146,26 @@ impl Store for NotedStore {
             });
         }
         self.0.put_feed(update, audit)
+    }
+
+    fn put_fleet(
+        &mut self,
+        fleet: &FleetRecord,
+        audit: Option<&AuditEntry>,
+    ) -> Result<(), StoreError> {
+        self.0.put_fleet(fleet, audit)
+    }
+
+    fn missing(&mut self, ids: &[ObjectId]) -> Result<Vec<ObjectId>, StoreError> {
+        self.0.missing(ids)
+    }
+
+    fn hand_over(&mut self, objects: &[HandedOver]) -> Result<bool, StoreError> {
+        self.0.hand_over(objects)
+    }
+
+    fn state_of(&mut self, root: &ObjectId) -> Result<State, StoreError> {
+        self.0.state_of(root)
     }
 
     fn check(&mut self) -> Result<(), StoreError> {

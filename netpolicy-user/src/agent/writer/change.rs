@@ -9,6 +9,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::core::Writer;
+use super::in_fleet::ChangeOrigin;
 use crate::agent::access::{Requester, audit};
 use crate::agent::change::candidate::millis;
 use crate::agent::change::clients::Side;
@@ -77,8 +78,10 @@ impl Writer {
         let is_unconfirmed = matches!(proposal, Proposal::Unconfirmed(_));
         let is_ended = matches!(proposal, Proposal::Ended { .. });
         let is_back = is_unconfirmed || matches!(proposal, Proposal::Rollback { .. });
-        // A rollback ends the waiting, or waits in its stead; rules end while another change waits.
-        let awaits = match is_back || is_ended {
+        // A rollback ends the waiting, or waits in its stead, and so does a fleet's next revision;
+        // rules end while another change waits.
+        let origin = ChangeOrigin::of(&proposal);
+        let awaits = match is_back || is_ended || self.replaces_waiting(&origin) {
             true => Ok(()),
             false => self.confirmation.must_not_wait(&self.settings.clock),
         };
@@ -99,12 +102,18 @@ impl Writer {
         self.phase(Phase::Checking);
         let mut applied = self.applied(proposal, action, requester, options, now)?;
         self.leave_out_ended(&mut applied, now);
-        let candidate = self.situation(&self.in_force).candidate(
-            applied,
-            started,
-            (!is_agent).then_some(requester),
-            options,
-        )?;
+        let fleet = self.check_fleet(&origin, action, &mut applied, requester, options)?;
+        let situation = self.situation(&self.in_force);
+        let candidate = match &origin {
+            ChangeOrigin::Fleet(revision) => {
+                let must_admit = &revision.must_admit;
+                situation.candidate_of_fleet(applied, started, requester, options, must_admit)?
+            }
+            _ => {
+                let requester = (!is_agent).then_some(requester);
+                situation.candidate(applied, started, requester, options)?
+            }
+        };
         let Candidate {
             state,
             compiled,
@@ -128,9 +137,12 @@ impl Writer {
                     action,
                     &self.in_force,
                     &mut *self.store,
-                    &self.settings.clock,
+                    (&self.settings.clock, fleet.as_ref()),
                 )?;
+                self.follow_fleet(fleet);
                 self.publish();
+            } else if let Some(record) = fleet {
+                self.note_fleet(&origin, record, action, requester)?;
             }
             changed.pending = self.confirmation.view(&self.settings.clock);
             return Ok(changed);
@@ -168,8 +180,12 @@ impl Writer {
                 })
             }
         };
+        let mut entry = audit::change(requester, &actor, action, &changed);
+        entry.detail.changes.extend(origin.note());
         let extras = Extras {
-            audit: Some(audit::change(requester, &actor, action, &changed)),
+            audit: Some(entry),
+            fleet: fleet.clone(),
+            used: origin.root(),
             pending: match &waiting {
                 Some(pending) => PendingEdit::Set(pending.clone()),
                 None if is_back => PendingEdit::Clear,
@@ -195,6 +211,7 @@ impl Writer {
             }
         })?;
         changed.timing.store_ms = millis(started);
+        self.follow_fleet(fleet);
         let waiting = waiting.map(|waiting| Pending {
             revision,
             ..waiting
@@ -294,7 +311,9 @@ impl Writer {
                 let situation = self.situation(&self.in_force);
                 return situation.applied(change, action, requester, options, now);
             }
-            Proposal::Applied { applied, .. } => return Ok(applied),
+            Proposal::Applied { applied, .. } | Proposal::Fleet { applied, .. } => {
+                return Ok(applied);
+            }
             Proposal::Rollback { revision } => self.state_at(revision)?,
             Proposal::Ended { state, .. } => state,
             Proposal::Unconfirmed(pending) => match self.confirmation.base() {

@@ -26,6 +26,7 @@ use crate::agent::confirm::Confirmation;
 use crate::agent::error::AgentError;
 use crate::agent::faults::Faults;
 use crate::agent::feeds::Feeds;
+use crate::agent::fleet::Fleets;
 use crate::agent::held::StoreHold;
 use crate::agent::in_force::InForce;
 use crate::agent::kernel::attach::SharedAttacher;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub verify_interval: Duration,
     /// The file that says that nothing is to be attached.
     pub marker: PathBuf,
+    /// The file that names the host's fleet, and whose signatures count.
+    pub fleet_file: PathBuf,
     /// What deadlines are measured by; the store's, too.
     pub clock: Clock,
     /// Sources that are never banned, as configured.
@@ -77,6 +80,7 @@ pub struct Writer {
     pub(super) gathering: BanGathering,
     pub(super) grants: Grants,
     pub(super) feeds: Feeds,
+    pub(super) fleets: Fleets,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) counted: CountedServices,
@@ -133,6 +137,7 @@ impl Writer {
             bypasses: Bypasses::new(stored.bypasses),
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
+            fleets: Fleets::new(stored.fleets),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             counted,
@@ -337,6 +342,7 @@ impl Writer {
         snapshot.bans = self.bans.shared();
         snapshot.grants = self.grants.to_vec();
         snapshot.feeds = self.feeds.clone();
+        snapshot.fleets = self.fleets.clone();
         snapshot.pending = self.confirmation.pending().cloned();
         snapshot.removed = self.counted.removed(&now.state);
         snapshot.counted_since = self.counted.since();
@@ -352,6 +358,8 @@ impl Writer {
         let wall = self.settings.clock.wall();
         let feeds = self.feeds.faults(&now.state, wall);
         add(FaultKind::Feeds, &mut feeds.into_iter());
+        let fleet = self.fleets.faults();
+        add(FaultKind::Fleet, &mut fleet.into_iter());
         let held = self.upkeep.held_store(now.revision);
         add(FaultKind::Store, &mut held.into_iter());
         snapshot.held = self.upkeep.held();

@@ -11,6 +11,8 @@ mod counted;
 mod ending;
 mod feeds;
 mod gather;
+mod fleet;
+mod in_fleet;
 mod leftovers;
 mod reads;
 mod reconcile;
@@ -24,5 +26,6 @@ mod verify;
 pub use self::core::{Settings, Writer};
 #[cfg(test)]
 pub(in crate::agent) use reads::revision_view;
+pub(in crate::agent) use fleet::MOST_OBJECTS;
 pub(in crate::agent) use reads::{aside, judge_aside};
 pub use supervisor::Supervisor;

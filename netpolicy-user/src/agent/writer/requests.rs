@@ -12,7 +12,7 @@ use crate::agent::notices::notice;
 use crate::api::{
     BypassRequest, BypassView, GrantRequest, GrantView, NoticeTopic, NoticeView, Opens, PendingView,
 };
-use crate::store::Outcome;
+use crate::store::{FleetRecord, Outcome};
 
 impl Writer {
     /// Grants privileges, all or none; an existing grant is replaced.
@@ -126,14 +126,17 @@ impl Writer {
     /// # Errors
     /// None waits, it is not the caller's to confirm, or the store refuses.
     pub fn confirm(&mut self, requester: Requester) -> Result<PendingView, AgentError> {
+        let waiting = self.fleets.current().filter(|fleet| fleet.unconfirmed);
+        let fleet = waiting.map(FleetRecord::confirmed);
         let result = self.confirmation.confirm(
             requester,
             &self.grants,
             &self.in_force,
             &mut *self.store,
-            &self.settings.clock,
+            (&self.settings.clock, fleet.as_ref()),
         );
         if result.is_ok() {
+            self.follow_fleet(fleet);
             // Bans of services that the change removed end only now.
             self.follow_with_bans();
         }

@@ -54,6 +54,7 @@ impl Writer {
             bypasses: &self.bypasses,
             grants: &self.grants,
             feeds: &self.feeds.records(&self.in_force.state),
+            fleets: self.fleets.records(),
             pending: pending.and_then(|pending| Some((pending, &**base?))),
             audit: entry.clone(),
         });

@@ -37,6 +37,7 @@ const SNOWFLAKE: &[&str] = &[
     "REVOKE USAGE ON NETWORK POLICY policy FROM ROLE role",
     "GRANT OWNERSHIP ON {NETWORK POLICY policy | NETWORK RULE network_rule} TO ROLE role [{COPY | REVOKE} CURRENT GRANTS]",
     "SHOW GRANTS {ON ACCOUNT | ON NETWORK POLICY policy | ON NETWORK RULE network_rule | TO ROLE role}",
+    "SHOW {REPLICATION | FAILOVER} GROUPS",
     "SELECT {CURRENT_IP_ADDRESS ( ) | CURRENT_USER ( ) | CURRENT_ROLE ( )},…",
     "SET variable = text",
     "UNSET variable",

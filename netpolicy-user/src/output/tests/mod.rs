@@ -78,6 +78,7 @@ fn status() -> Status {
             restart: Vec::new(),
             bypasses: 0,
             bans: BansStatus::default(),
+            fleet: None,
             feeds: Vec::new(),
             memory_bytes: 35 * 1024 * 1024,
             scopes: Vec::new(),

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::objects::MISSING;
+
 /// What to do to begin with no policy, in every case in which the state is of no use.
 #[doc(hidden)]
 #[macro_export]
@@ -183,6 +185,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Which object is missing, where that is why a state cannot be read: "chunk …: it is missing".
+    #[must_use]
+    pub fn missing_object(&self) -> Option<&str> {
+        match self {
+            Self::Corrupt { detail, .. } if detail.ends_with(MISSING) => Some(detail),
+            _ => None,
+        }
+    }
+
     /// What the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {

@@ -295,6 +295,14 @@ pub(super) fn chunks(objects: &dyn Objects, id: &ObjectId) -> Result<Vec<ObjectI
     })
 }
 
+/// The chunks of a list with this body.
+///
+/// # Errors
+/// In words, when it is no list.
+pub(super) fn chunks_in(body: &[u8]) -> Result<Vec<ObjectId>, String> {
+    Ok(decode(body)?.chunks.iter().map(|chunk| chunk.id).collect())
+}
+
 fn decode(body: &[u8]) -> Result<StoredList<'_>, String> {
     postcard::from_bytes(body).map_err(|error| error.to_string())
 }

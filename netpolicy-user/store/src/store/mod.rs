@@ -21,18 +21,23 @@ mod deadline;
 mod departure;
 mod document;
 mod error;
+mod exchange;
 mod feed;
+mod fleet;
 mod list;
 mod objects;
+#[cfg(feature = "sqlite")]
 mod observed;
 mod pending;
 mod rescue;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod state;
 #[cfg(test)]
 mod tests;
 mod window;
 
+#[cfg(feature = "sqlite")]
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -43,7 +48,11 @@ pub use self::backup::{Archivist, Backup, ReplacedDatabase, Restorable, Summary}
 pub use self::bans::{BanBatch, BanEdit, BanLog, BanRow, EncodedBans};
 pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
+pub use self::exchange::{read_state, references, write_state};
 pub use self::feed::{FeedRecord, FeedUpdate, NamedFeedRecord};
+pub use self::fleet::{AppliedFleetRevision, FleetRecord, HandedOver, LocalOverride, SeenRecord};
+pub use self::objects::{ObjectId, ObjectKind, Objects};
+#[cfg(feature = "sqlite")]
 pub use self::observed::{
     EachRecord, ObservationRecord, ObservationStore, discard_observations, observations_bytes,
     open_observations,
@@ -51,11 +60,14 @@ pub use self::observed::{
 pub use self::pending::{Pending, PendingEdit};
 pub use self::rescue::{Rescued, Whole, by_rescue};
 /// For tests.
+#[cfg(feature = "sqlite")]
 #[doc(hidden)]
 pub use self::sqlite::SqliteStore;
+#[cfg(feature = "sqlite")]
 pub use self::sqlite::{directory, discard_restore, is_filled, prepare_restore, reset, restore};
 pub use self::window::{HistoryWindow, Listed, PastChange, Window};
 pub use crate::begin_without_policy;
+#[cfg(feature = "sqlite")]
 use crate::clock::Clock;
 pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};
@@ -70,6 +82,7 @@ pub const KEEP_REVISIONS: usize = 1_000;
 ///
 /// # Errors
 /// Every case of [`StoreError`] but those of single operations; the store is left as it was.
+#[cfg(feature = "sqlite")]
 pub fn open(dir: &Path, clock: Clock) -> Result<Box<dyn Store>, StoreError> {
     Ok(Box::new(SqliteStore::open_with(dir, clock)?))
 }
@@ -87,6 +100,8 @@ pub struct Stored {
     pub grants: Vec<Grant>,
     /// How the content of feeds was got.
     pub feeds: Vec<NamedFeedRecord>,
+    /// Fleets, the one that the host is in first.
+    pub fleets: Vec<FleetRecord>,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
     /// Whether it comes out of a backup that was restored, and was not adopted since.
@@ -102,6 +117,10 @@ pub struct Extras {
     pub audit: Option<AuditEntry>,
     /// What becomes of the change that waits for its confirmation.
     pub pending: PendingEdit,
+    /// What is known of the fleet from then on.
+    pub fleet: Option<FleetRecord>,
+    /// The state that was handed over in objects, which wait no more.
+    pub used: Option<ObjectId>,
 }
 
 /// Who makes a revision, when and by what.
@@ -195,11 +214,16 @@ pub trait Store: Send {
         extras: &Extras,
     ) -> Result<u64, StoreError>;
 
-    /// Stores that no change waits for its confirmation any more.
+    /// Stores that no change waits for its confirmation any more, and what is known of the
+    /// fleet from then on.
     ///
     /// # Errors
     /// Failures to write.
-    fn clear_pending(&mut self, audit: &AuditEntry) -> Result<(), StoreError>;
+    fn clear_pending(
+        &mut self,
+        audit: &AuditEntry,
+        fleet: Option<&FleetRecord>,
+    ) -> Result<(), StoreError>;
 
     /// Appends to the audit log.
     ///
@@ -312,6 +336,35 @@ pub trait Store: Send {
         update: FeedUpdate<'_>,
         audit: Option<&AuditEntry>,
     ) -> Result<(), StoreError>;
+
+    /// Stores what is known of a fleet, in no revision.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn put_fleet(
+        &mut self,
+        fleet: &FleetRecord,
+        audit: Option<&AuditEntry>,
+    ) -> Result<(), StoreError>;
+
+    /// Those of these objects that are not there.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn missing(&mut self, ids: &[ObjectId]) -> Result<Vec<ObjectId>, StoreError>;
+
+    /// Keeps objects for a state to come, for an hour at least; `false`: too many wait for theirs
+    /// already, and these are not kept.
+    ///
+    /// # Errors
+    /// Failures to write, such as [`StoreError::Full`].
+    fn hand_over(&mut self, objects: &[HandedOver]) -> Result<bool, StoreError>;
+
+    /// A state by its name, whose objects are there. Its feeds have the content that there is.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if an object is missing or cannot be read; failures to read.
+    fn state_of(&mut self, root: &ObjectId) -> Result<State, StoreError>;
 
     /// Makes sure that what is committed is kept: that the files are there, and are those that
     /// are open. So does every method that writes, before and after.

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 
+/// What is wrong with an object that is not there.
+pub(super) const MISSING: &str = "it is missing";
+
 /// What an object holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ObjectKind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ObjectKind {
     /// Some rules of a list; see `chunk.rs`.
     Chunk,
     /// A list: its chunks in order; see `list.rs`.
@@ -31,7 +34,9 @@ impl ObjectKind {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// "chunk", "list" or "state".
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Chunk => "chunk",
             Self::List => "list",
@@ -39,7 +44,9 @@ impl ObjectKind {
         }
     }
 
-    fn id(self, body: &[u8]) -> ObjectId {
+    /// The name of an object of this kind with this body.
+    #[must_use]
+    pub fn id(self, body: &[u8]) -> ObjectId {
         let mut hasher = blake3::Hasher::new_derive_key(self.context());
         hasher.update(body);
         ObjectId(*hasher.finalize().as_bytes())
@@ -48,11 +55,12 @@ impl ObjectKind {
 
 /// An object's name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(super) struct ObjectId([u8; 32]);
+pub struct ObjectId([u8; 32]);
 
 impl ObjectId {
     /// The id in 64 hexadecimal digits, if it is that.
-    pub(super) fn from_hex(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
         blake3::Hash::from_hex(text)
             .ok()
             .map(|hash| Self(hash.into()))
@@ -64,7 +72,8 @@ impl ObjectId {
     }
 
     /// Its bytes.
-    pub(super) const fn as_bytes(&self) -> &[u8; 32] {
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
@@ -83,7 +92,7 @@ impl fmt::Debug for ObjectId {
 
 /// Where objects are kept: names and bodies, nothing else. An implementation writes within
 /// whatever makes its changes all or nothing.
-pub(super) trait Objects {
+pub trait Objects {
     /// Calls `read` once with the body under this name; `false`: there is none.
     ///
     /// # Errors
@@ -163,7 +172,7 @@ fn checked<T>(
     decode: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<T, String> {
     match body {
-        None => Err("it is missing".to_owned()),
+        None => Err(MISSING.to_owned()),
         Some(body) if kind.id(body) == *id => decode(body),
         Some(_) => Err("its content does not match its hash".to_owned()),
     }
@@ -187,7 +196,7 @@ pub(super) fn get<T>(
         let decode = decode.take();
         found = decode.map(|decode| checked(kind, id, Some(body), decode));
     })?;
-    let found = found.unwrap_or_else(|| Err("it is missing".to_owned()));
+    let found = found.unwrap_or_else(|| Err(MISSING.to_owned()));
     found.map_err(|detail| objects.corrupt(format!("{} {id}: {detail}", kind.name())))
 }
 

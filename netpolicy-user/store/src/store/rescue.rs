@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AuditEntry, NamedFeedRecord, Pending, ReplacedDatabase, RevisionMeta};
+use super::{AuditEntry, FleetRecord, NamedFeedRecord, Pending, ReplacedDatabase, RevisionMeta};
 use crate::model::{Bypass, Grant, State};
 
 /// All that is to be stored.
@@ -20,6 +20,8 @@ pub struct Whole<'a> {
     pub grants: &'a [Grant],
     /// How the content of feeds was got; the content is the state's.
     pub feeds: &'a [NamedFeedRecord],
+    /// Fleets.
+    pub fleets: &'a [FleetRecord],
     /// The change that waits, and the state to go back to.
     pub pending: Option<(&'a Pending, &'a State)>,
     /// Appended to the audit log.

@@ -3,6 +3,7 @@
 mod edit;
 mod feed;
 mod file;
+mod fleet;
 mod named;
 mod policy;
 mod service;

@@ -1,5 +1,6 @@
 //! Changes, and refused changes.
 
+mod fleet;
 mod govern;
 mod lists;
 mod named;

@@ -7,6 +7,7 @@
 mod catalog;
 mod grant;
 mod grant_object;
+mod group;
 mod name;
 mod network_rule;
 mod parameters;
@@ -107,7 +108,7 @@ impl<'t> Parser<'t> {
         match self.which(first, &VERBS) {
             Some("CREATE") => self.create(first),
             Some("ALTER") => self.alter(first),
-            Some("DROP") => self.drop_policy(),
+            Some("DROP") => self.drop_policy(first),
             Some("SHOW") => self.show(first),
             Some("DESC" | "DESCRIBE") => self.describe(first),
             Some("GRANT") => self.grant(first),

@@ -32,6 +32,9 @@ impl<'t> Parser<'t> {
             None => (false, false),
             Some(or) => self.or_replace(or)?,
         };
+        if !or_replace && !or_alter && self.is_group("CREATE of a group")? {
+            return self.create_group(create);
+        }
         if let Some(other) = self.create_other(create, or_replace, or_alter)? {
             return Ok(other);
         }
@@ -347,7 +350,10 @@ impl<'t> Parser<'t> {
     }
 
     /// After DROP.
-    pub(super) fn drop_policy(&mut self) -> Parsed<Verb<'t>> {
+    pub(super) fn drop_policy(&mut self, drop: Token) -> Parsed<Verb<'t>> {
+        if self.is_group("DROP of a group")? {
+            return self.drop_group(drop);
+        }
         if self.is_network_rule()? {
             return self.drop_rule();
         }

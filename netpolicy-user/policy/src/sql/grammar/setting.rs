@@ -22,6 +22,9 @@ impl<'t> Parser<'t> {
             "ORGANIZATION",
             "POSTGRES",
         ];
+        if self.is_group("ALTER of a group")? {
+            return self.alter_group(alter);
+        }
         let token = self.peek()?;
         let what = self.which(token, &WHAT);
         match what {

@@ -18,6 +18,9 @@ impl<'t> Parser<'t> {
             "NETWORK_POLICY",
             "GRANTS",
         ];
+        if self.is_group("SHOW of groups")? {
+            return self.show_groups(show);
+        }
         let token = self.take()?;
         if self.dialect == Materialize
             && let Some(setting) = self.setting(token)

@@ -18,6 +18,7 @@
 //! | `network_rule.rs`, `rule_show.rs` | network rules; how they are shown |
 //! | `rule_list.rs` | policies' references to network rules |
 //! | `granted.rs` | SHOW GRANTS |
+//! | `group.rs` | replication and failover groups |
 //! | `references.rs` | what a policy governs, and which policies refer to a network rule |
 //! | `catalog.rs` | queries of Materialize's catalog |
 //! | `session.rs` | what says something of a session alone |
@@ -33,6 +34,7 @@ mod catalog;
 mod create;
 mod grant;
 mod granted;
+mod group;
 mod like;
 mod list;
 mod manner;
@@ -53,6 +55,7 @@ mod tests;
 mod user;
 mod wrong;
 
+pub use group::FollowedFleet;
 pub use manner::{lacks, lockout, lockout_hint};
 pub use refusal::{At, Refusal};
 pub use wrong::Wrong;
@@ -80,6 +83,8 @@ pub struct Scene<'a> {
     pub address: Option<IpAddr>,
     /// The OS user who asks.
     pub user: &'a str,
+    /// The fleet that the host follows.
+    pub fleet: Option<&'a FollowedFleet>,
 }
 
 /// The host's users and groups.
@@ -182,6 +187,7 @@ pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refu
             if_exists, names, ..
         } => cx.remove(names, *if_exists),
         Verb::NetworkRule(statement) => cx.network_rule(statement),
+        Verb::Group(statement) => cx.group(statement),
         Verb::DescribePolicy(name) => cx.describe(name),
         Verb::DescribeUser(name) => cx.describe_user(name),
         Verb::ShowPolicies {
@@ -254,6 +260,9 @@ pub fn makes_revisions(verb: &Verb<'_>) -> bool {
 pub fn only_asks(verb: &Verb<'_>) -> bool {
     if let Verb::NetworkRule(statement) = verb {
         return network_rule::only_asks(statement);
+    }
+    if let Verb::Group(statement) = verb {
+        return matches!(statement.verb, super::group::GroupVerb::Show);
     }
     matches!(
         verb,

@@ -88,6 +88,18 @@ pub enum Wrong {
         /// What cannot be said, and why.
         why: String,
     },
+    /// Snowflake: a replication or failover group, which is a fleet here.
+    #[error("{kind} '{name}' cannot be {what} by a statement: a host only follows its fleet")]
+    GroupOfFleet {
+        /// "Failover group".
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// "dropped".
+        what: &'static str,
+        /// The command that does it.
+        hint: &'static str,
+    },
     /// Several names differ from it by case alone.
     #[error("'{0}' is ambiguous: several names differ from it by case alone")]
     SeveralNames(String),
@@ -231,6 +243,7 @@ impl Wrong {
             | Self::SeveralNames(_)
             | Self::NewUser(_)
             | Self::NewRole(_)
+            | Self::GroupOfFleet { .. }
             | Self::RuleKindStays(_)
             | Self::ReplacedUser(_)
             | Self::CurrentGrants(_)
@@ -260,6 +273,7 @@ impl Wrong {
             Self::CurrentGrants(_) => "end it with COPY CURRENT GRANTS or REVOKE CURRENT GRANTS",
             Self::NewUser(_) => "`netpolicy service add NAME --port PORT` makes one",
             Self::NewRole(_) => "`groupadd` makes a group",
+            Self::GroupOfFleet { hint, .. } => hint,
             Self::RuleKindStays(_) => "write CREATE OR REPLACE NETWORK RULE",
             Self::ReplacedUser(_) => "write CREATE OR REPLACE USER u NETWORK_POLICY = n",
             Self::ObjectExists(_) | Self::PolicyExists(_) => {

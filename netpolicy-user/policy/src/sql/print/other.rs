@@ -41,6 +41,7 @@ pub(super) fn write_other(
             write!(f, "CREATE ROLE {exists}{role}")
         }
         Verb::Session { text, .. } => f.write_str(text),
+        Verb::Group(group) => f.write_str(group.text),
         Verb::Select(query) => write_query(f, query, dialect),
         Verb::ShowGrants(of) => match of {
             GrantsOf::Account => f.write_str("SHOW GRANTS ON ACCOUNT"),

@@ -18,6 +18,8 @@ fn a_text_that_can_only_be_one_is_that() {
             Dialect::Snowflake,
         ),
         ("SELECT CURRENT_IP_ADDRESS()", Dialect::Snowflake),
+        ("SHOW FAILOVER GROUPS", Dialect::Snowflake),
+        ("ALTER FAILOVER GROUP \"g\" PRIMARY", Dialect::Snowflake),
         ("CREATE OR ALTER NETWORK POLICY a", Dialect::Snowflake),
         (
             "CREATE NETWORK POLICY a COMMENT = $$s$$",

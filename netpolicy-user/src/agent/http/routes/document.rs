@@ -21,6 +21,7 @@ pub(super) const BYPASSES: &str = "bypasses";
 pub(super) const BANS: &str = "bans";
 pub(super) const ACCESS: &str = "access";
 pub(super) const STORE: &str = "store";
+pub(super) const FLEET: &str = "fleet";
 
 /// Descriptions that several operations share.
 pub(super) const UNKNOWN_NAME: &str =
@@ -55,6 +56,7 @@ pub(super) const NO_ROOM: &str =
         (name = BANS, description = "Sources that are denied for a time, whatever policies say."),
         (name = ACCESS, description = "Privileges and the audit log."),
         (name = STORE, description = "Backups, and a store that is lost or older."),
+        (name = FLEET, description = "What the fleet says that the host is in."),
     )
 )]
 pub(super) struct Api;

@@ -50,6 +50,7 @@ fn exposed(app: &App, format: ExpositionFormat) -> String {
     }
     desired(&mut out, &snapshot);
     bans_and_feeds(&mut out, &snapshot, &status);
+    fleet(&mut out, &snapshot);
     let faults = FaultKind::ALL.map(|kind| {
         let count = kinds.iter().filter(|found| **found == kind).count();
         ([kind.to_string()], count)
@@ -220,6 +221,19 @@ fn bans_and_feeds(out: &mut Exposition, snapshot: &Snapshot, status: &Status) {
     out.family(&metrics::FEED_STALE, stale);
     let failed = feeds().map(|feed| ([feed.name.clone()], feed.error.is_some()));
     out.family(&metrics::FEED_FAILED, failed);
+}
+
+fn fleet(out: &mut Exposition, snapshot: &Snapshot) {
+    let Some((record, applied)) = snapshot.fleets.in_force() else {
+        return;
+    };
+    let name = || [record.fleet.clone()];
+    let group = applied.group.clone().unwrap_or_default();
+    let of_group = [([record.fleet.clone(), group], applied.revision)];
+    out.family(&metrics::FLEET_REVISION, of_group);
+    out.family(&metrics::FLEET_SINCE, [(name(), seconds(applied.since))]);
+    let overridden = record.local_override.is_some();
+    out.family(&metrics::FLEET_OVERRIDDEN, [(name(), overridden)]);
 }
 
 fn agent(out: &mut Exposition, app: &App) {

@@ -6,6 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 #[cfg(feature = "openapi")]
 use super::document::ENFORCEMENT;
+use super::fleet;
 use crate::agent::banned;
 use crate::agent::confirm::pending;
 use crate::agent::error::{AgentError, chain};
@@ -16,7 +17,7 @@ use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
     AgentStatus, Attachment, BansStatus, Detached, Enforcement, EnforcementState, EngineName,
-    FaultKind, Interface, ProgressView, Status,
+    FaultKind, FleetView, Interface, ProgressView, Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
@@ -175,6 +176,7 @@ pub(super) fn look(app: &App) -> (Status, Vec<FaultKind>) {
                 .as_ref()
                 .map(|pending| pending::view(pending, &snapshot.clock)),
             feeds: snapshot.feeds.views(&snapshot.state, snapshot.clock.wall()),
+            fleet: Some(fleet::view(app)).filter(|view| *view != FleetView::default()),
             restart: running.restart.clone(),
             memory_bytes: memory::resident(),
             scopes: scopes::all(app, &snapshot),

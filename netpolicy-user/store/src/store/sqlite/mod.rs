@@ -9,6 +9,7 @@ mod db;
 mod departure;
 mod fault;
 mod feeds;
+mod fleets;
 mod grants;
 mod history;
 mod marker;
@@ -47,10 +48,11 @@ use self::prune::Keep;
 use self::revision::{commit, newest};
 use self::witness::Witness;
 use super::list::Known;
+use super::objects::ObjectId;
 use super::{
-    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, EncodedBans, Extras, FeedUpdate,
-    KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta, Store, StoreError, Stored, Whole,
-    state,
+    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, EncodedBans, Extras, FeedUpdate, FleetRecord,
+    HandedOver, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta, Store, StoreError,
+    Stored, Whole, state,
 };
 use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
@@ -82,6 +84,9 @@ pub struct SqliteStore {
     marker: Marker,
     /// The lists of the newest state, as it was loaded or committed here.
     known: Vec<Known>,
+    /// Lists of a state that was handed over, as they were read last: a commit that follows need
+    /// not write them. They go with the first sweep, which may remove their objects.
+    offered: Vec<Known>,
     /// Entries of feeds that were replaced since the last pruning.
     replaced: usize,
     /// Closed last; see there.
@@ -117,6 +122,7 @@ impl SqliteStore {
             marker,
             witness,
             known: Vec::new(),
+            offered: Vec::new(),
             replaced: 0,
             _checkpointer: checkpointer,
         })
@@ -259,8 +265,10 @@ impl SqliteStore {
 
     /// Prunes to less than the trait's method does.
     fn prune_to(&mut self, keep: Keep) -> Result<Pruned, StoreError> {
+        self.offered.clear();
         let replaced = std::mem::take(&mut self.replaced) > REPLACED;
-        prune::prune(&mut self.conn, &self.path, keep, replaced)
+        let now = self.clock.wall();
+        prune::prune(&mut self.conn, &self.path, keep, replaced, now)
     }
 }
 
@@ -269,6 +277,7 @@ impl Store for SqliteStore {
         let (bypasses, pending) = self.read_deadlines()?;
         let grants = grants::all(self.db())?;
         let feeds = feeds::records(self.db())?;
+        let fleets = fleets::all(self.db())?;
         let restored = marker::is_restored(&self.conn, &self.path)?;
         let Some((revision, state)) = newest(self.db())? else {
             return Ok(Stored {
@@ -277,6 +286,7 @@ impl Store for SqliteStore {
                 bypasses,
                 grants,
                 feeds,
+                fleets,
                 pending,
                 restored,
                 departure: None,
@@ -293,6 +303,7 @@ impl Store for SqliteStore {
             bypasses,
             grants,
             feeds,
+            fleets,
             pending,
             restored,
             departure,
@@ -307,10 +318,12 @@ impl Store for SqliteStore {
     ) -> Result<u64, StoreError> {
         self.mark()?;
         let known = std::mem::take(&mut self.known);
+        let offered = std::mem::take(&mut self.offered);
+        let there: Vec<Known> = known.iter().chain(&offered).cloned().collect();
         let clock = self.clock.clone();
         let result = self
             .begin()
-            .and_then(|(tx, path)| commit(tx, path, &clock, &known, state, by, extras));
+            .and_then(|(tx, path)| commit(tx, path, &clock, &there, state, by, extras));
         // What went into files that are gone is not stored.
         let result = result.and_then(|done| self.committed().map(|()| done));
         match result {
@@ -338,9 +351,17 @@ impl Store for SqliteStore {
         past::state_at(self.db(), &self.known, revision)
     }
 
-    fn clear_pending(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
-        self.audited(Some(entry), |db| pending::clear(db).map(|()| true))
-            .map(drop)
+    fn clear_pending(
+        &mut self,
+        entry: &AuditEntry,
+        fleet: Option<&FleetRecord>,
+    ) -> Result<(), StoreError> {
+        self.audited(Some(entry), |db| {
+            pending::clear(db)?;
+            fleet.map_or(Ok(()), |fleet| fleets::put(db, fleet))?;
+            Ok(true)
+        })
+        .map(drop)
     }
 
     fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
@@ -478,6 +499,41 @@ impl Store for SqliteStore {
         }
     }
 
+    fn put_fleet(
+        &mut self,
+        fleet: &FleetRecord,
+        audit: Option<&AuditEntry>,
+    ) -> Result<(), StoreError> {
+        self.audited(audit, |db| fleets::put(db, fleet).map(|()| true))
+            .map(drop)
+    }
+
+    fn missing(&mut self, ids: &[ObjectId]) -> Result<Vec<ObjectId>, StoreError> {
+        fleets::missing(self.db(), ids)
+    }
+
+    fn hand_over(&mut self, objects: &[HandedOver]) -> Result<bool, StoreError> {
+        let now = self.clock.wall();
+        let bytes: u64 = objects.iter().map(|object| object.body.len() as u64).sum();
+        let fits = |waiting: u64| waiting.saturating_add(bytes) <= fleets::MOST_WAITING;
+        if !fits(fleets::waiting(self.db())?) {
+            self.prune_to(KEEP)?;
+            if !fits(fleets::waiting(self.db())?) {
+                return Ok(false);
+            }
+        }
+        self.audited(None, |db| {
+            fleets::hand_over(db, objects, now).map(|()| true)
+        })
+    }
+
+    fn state_of(&mut self, root: &ObjectId) -> Result<State, StoreError> {
+        let (mut state, mut lists) = state::get(&self.db(), &self.known, root)?;
+        feeds::fill(self.db(), &self.known, &mut state, &mut lists)?;
+        self.offered = lists;
+        Ok(state)
+    }
+
     fn check(&mut self) -> Result<(), StoreError> {
         self.witness.check()
     }
@@ -497,6 +553,7 @@ impl Store for SqliteStore {
     }
 
     fn settle(&mut self) {
+        self.offered.clear();
         self.release_log();
         self.forget_pages();
     }

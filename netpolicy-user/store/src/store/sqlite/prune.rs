@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::db::Db;
 use super::fault::fault;
-use super::feeds;
+use super::{feeds, fleets};
 use crate::store::objects::ObjectId;
 use crate::store::{Pruned, StoreError, state};
 
@@ -34,6 +35,7 @@ pub(super) fn prune(
     path: &Path,
     keep: Keep,
     replaced: bool,
+    now: Timestamp,
 ) -> Result<Pruned, StoreError> {
     let fault = fault("prune old revisions", path);
     let count: i64 = conn
@@ -48,7 +50,8 @@ pub(super) fn prune(
         .map_err(&fault)?;
     let bytes = u64::try_from(pages.saturating_mul(page)).unwrap_or(0);
     let is_short = usize::try_from(count).is_ok_and(|count| count <= keep.revisions);
-    if is_short && bytes <= keep.bytes && !replaced {
+    let is_due = fleets::is_sweep_due(Db { conn, path }, now)?;
+    if is_short && bytes <= keep.bytes && !replaced && !is_due {
         return Ok(Pruned::default());
     }
 
@@ -81,6 +84,9 @@ pub(super) fn prune(
     feeds::remove_others(db, &kept_feeds)?;
     for (_, content) in feeds::contents(db)? {
         state::mark_list(&db, content, &mut |id| marked.mark(id))?;
+    }
+    for id in fleets::sweep(db, now)? {
+        marked.mark(id);
     }
     if marked.live.len() < sizes.len() {
         let mut delete = tx

@@ -7,7 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::db::Db;
 use super::fault::fault;
 use super::schema::{self, MIGRATIONS};
-use super::{SqliteStore, audit, backup, bypasses, feeds, grants, open, pending, replace, whole};
+use super::{
+    SqliteStore, audit, backup, bypasses, feeds, fleets, grants, open, pending, replace, whole,
+};
 use crate::clock::Clock;
 use crate::model::State;
 use crate::store::{Rescued, RevisionMeta, StoreError, Whole, state};
@@ -96,6 +98,9 @@ fn fill(draft: &Path, clock: &Clock, whole: &Whole<'_>) -> Result<(), StoreError
         pending::set(db, clock, pending, pending.revision)?;
     }
     feeds::put_records(db, whole.feeds)?;
+    for fleet in whole.fleets {
+        fleets::put(db, fleet)?;
+    }
     audit::append(db, &whole.audit, None)?;
     tx.commit().map_err(&fault)?;
     whole::check(&conn, draft)?;

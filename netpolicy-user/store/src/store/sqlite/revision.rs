@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use super::db::Db;
 use super::fault::fault;
 use super::marker::Recorded;
-use super::{audit, feeds, pending};
+use super::{audit, feeds, fleets, pending};
 use crate::clock::Clock;
 use crate::model::State;
 use crate::store::list::Known;
@@ -44,6 +44,12 @@ pub(super) fn commit(
     .map_err(&fault)?;
     let revision = number(tx.last_insert_rowid());
     pending::edit(db, clock, &extras.pending, revision)?;
+    if let Some(fleet) = &extras.fleet {
+        fleets::put(db, fleet)?;
+    }
+    if let Some(root) = extras.used {
+        fleets::used(db, root)?;
+    }
     if let Some(entry) = &extras.audit {
         audit::append(db, entry, Some(revision))?;
     }

@@ -130,6 +130,20 @@ pub(super) const MIGRATIONS: &[&str] = &[
     -- The same tables: batches of bans say when they were written (version 2 in store/bans.rs). An
     -- earlier version would take them for damaged; by this it says that the database is newer.
 ",
+    "
+    -- Fleets that the host is in, or was in: JSON, see store/fleet.rs.
+    CREATE TABLE fleets (
+        name   TEXT PRIMARY KEY NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
+    -- Objects that were handed over for a state that is to come, until a revision has them; time
+    -- in seconds.
+    CREATE TABLE handed (
+        hash  BLOB PRIMARY KEY NOT NULL REFERENCES objects (hash),
+        bytes INTEGER NOT NULL,
+        time  INTEGER NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Refuses a database that is not netpolicy's or is newer than this program.
@@ -205,6 +219,7 @@ pub(super) fn verify(conn: &Connection, path: &Path) -> Result<(), StoreError> {
         "grants",
         "pending",
         "feeds",
+        "fleets",
     ] {
         let found: String = conn
             .query_row(&format!("PRAGMA integrity_check('{table}')"), [], |row| {

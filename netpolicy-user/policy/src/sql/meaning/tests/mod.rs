@@ -13,6 +13,7 @@ mod corpus;
 mod exceptions;
 mod forms;
 mod grants;
+mod groups;
 mod lakehouse;
 mod materialize;
 mod names;
@@ -43,6 +44,8 @@ struct World {
     warnings: Vec<String>,
     /// What was granted before.
     grants: Vec<Grant>,
+    /// The fleet that the host follows.
+    fleet: Option<FollowedFleet>,
 }
 
 impl World {
@@ -52,6 +55,7 @@ impl World {
             state: State::empty(),
             warnings: Vec::new(),
             grants: Vec::new(),
+            fleet: None,
         };
         for (name, port) in [("pg", "5432"), ("web", "443")] {
             world.apply(&[Change::AddService {
@@ -99,6 +103,7 @@ impl World {
                 grants: &self.grants,
                 address: Some([192, 0, 2, 7].into()),
                 user: "alice",
+                fleet: self.fleet.as_ref(),
             };
             let action = plan(&statement, &scene)?;
             self.warnings.clear();

@@ -153,6 +153,7 @@ fn role_is_found_in_lower_case_unless_two_differ_by_case_alone() {
             grants: &[],
             address: None,
             user: "root",
+            fleet: None,
         };
         match (plan(&statement, &scene), expected) {
             (Ok(Action::Grant(grants)), Ok(to)) => assert_eq!(grants[0].to.to_string(), to),

@@ -86,7 +86,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the state database {} has format version 99, written by a newer netpolicy; this one reads up to 7",
+            "the state database {} has format version 99, written by a newer netpolicy; this one reads up to 8",
             path.display()
         )
     );

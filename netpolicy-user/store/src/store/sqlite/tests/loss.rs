@@ -101,6 +101,7 @@ fn store_whose_files_are_lost_takes_nothing_and_is_rescued_whole() {
             bypasses: std::slice::from_ref(&bypass),
             grants: &[],
             feeds: &[],
+            fleets: &[],
             pending: None,
             audit: audit(),
         });

@@ -9,6 +9,7 @@ mod departure;
 mod disk;
 mod feeds;
 mod files;
+mod fleets;
 mod format;
 mod loss;
 mod observed;
@@ -162,6 +163,7 @@ fn a_new_store_is_empty() {
         bypasses: vec![],
         grants: vec![],
         feeds: vec![],
+        fleets: vec![],
         pending: None,
         restored: false,
     };

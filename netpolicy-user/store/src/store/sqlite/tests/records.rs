@@ -45,7 +45,7 @@ fn the_audit_log_comes_back_as_it_was_written_and_is_not_altered() {
     store.audit(&refused).unwrap();
     let extras = Extras {
         audit: Some(entry("apply")),
-        pending: PendingEdit::Keep,
+        ..Extras::default()
     };
     let revision = store
         .commit_with(&blocking([1]), &by("apply"), &extras)
@@ -135,8 +135,8 @@ fn what_waits_is_kept_with_its_revision_and_ends_with_its_entry() {
         actor: "alice".into(),
     };
     let extras = Extras {
-        audit: None,
         pending: PendingEdit::Set(waits.clone()),
+        ..Extras::default()
     };
     let revision = store
         .commit_with(&blocking([2]), &by("apply"), &extras)
@@ -148,7 +148,7 @@ fn what_waits_is_kept_with_its_revision_and_ends_with_its_entry() {
     // A plain commit leaves it, its end leaves the state.
     store.commit(&blocking([3]), &by("apply")).unwrap();
     assert_eq!(store.load().unwrap().pending, Some(waits));
-    store.clear_pending(&entry("confirm 2")).unwrap();
+    store.clear_pending(&entry("confirm 2"), None).unwrap();
     let stored = store.load().unwrap();
     assert_eq!((stored.pending, stored.revision), (None, 3));
     assert_eq!(audit_log(&store, 1)[0].1.action, "confirm 2");

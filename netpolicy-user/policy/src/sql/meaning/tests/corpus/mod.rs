@@ -72,6 +72,7 @@ fn outcome(dialect: Dialect, text: &str) -> Result<bool, String> {
             grants: &[],
             address: None,
             user: "root",
+            fleet: None,
         };
         noted |= !statement.notes.is_empty();
         match plan(statement, &scene) {

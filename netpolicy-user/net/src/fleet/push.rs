@@ -1,0 +1,437 @@
+//! `fleet push`: a policy file to a revision. Objects first, the head last.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use etcd_client::TxnOp;
+use jiff::Timestamp;
+use netpolicy_fleet::{
+    FleetKey, Head, ObjectId, ObjectKind, Objects, Pin, Revision, packs, references,
+};
+use netpolicy_policy::model::change::{Change, SourceText};
+use netpolicy_policy::model::diff::unified;
+use netpolicy_policy::model::{ChangeContext, Limits, State, file};
+use netpolicy_store::store::{StoreError, read_state, write_state};
+use tokio::time::Instant;
+
+use super::etcd::Swapped;
+use super::mirror::is_no_mirror;
+use super::objects::{Body, encoded, fetch_all};
+use super::operator::{Lock, Operator, root_of};
+use super::snapshot::{Snapshot, pin_of, revision};
+use super::sweep;
+
+/// The most bytes of a difference that is shown.
+const SHOWN: usize = 64 << 10;
+
+/// How long objects are written before the lock is prolonged.
+const PROLONG: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// The policy file (TOML), the whole desired state
+    #[arg(long, short, value_name = "FILE")]
+    file: PathBuf,
+    /// Why
+    #[arg(long, short, default_value = "")]
+    message: String,
+    /// Let every host take it at once, without a roll-out
+    #[arg(long)]
+    at_once: bool,
+    /// Only show what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// The most policies of a host
+    #[arg(long, value_name = "N", default_value_t = Limits::default().policies)]
+    max_policies: usize,
+    /// The most rules of a list
+    #[arg(long, value_name = "N", default_value_t = Limits::default().rules_per_list)]
+    max_rules: usize,
+}
+
+/// Objects in memory.
+#[derive(Default)]
+pub(crate) struct Memory(RefCell<BTreeMap<ObjectId, Vec<u8>>>);
+
+impl Objects for Memory {
+    fn read(&self, id: &ObjectId, read: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        let bodies = self.0.borrow();
+        let body = bodies.get(id);
+        body.inspect(|body| read(body));
+        Ok(body.is_some())
+    }
+
+    fn write(&self, id: &ObjectId, body: &[u8]) -> Result<(), StoreError> {
+        let mut bodies = self.0.borrow_mut();
+        bodies.entry(*id).or_insert_with(|| body.to_vec());
+        Ok(())
+    }
+
+    fn corrupt(&self, detail: String) -> StoreError {
+        StoreError::Unstorable { detail }
+    }
+}
+
+impl Memory {
+    /// Takes objects of etcd up.
+    pub(crate) fn of(bodies: BTreeMap<ObjectId, Body>) -> Self {
+        let bodies = bodies.into_iter().map(|(id, body)| (id, body.bytes));
+        Self(RefCell::new(bodies.collect()))
+    }
+
+    /// Its objects that another has not, each before those that name it.
+    fn beyond(
+        &self,
+        other: &Self,
+        root: ObjectId,
+    ) -> anyhow::Result<Vec<(ObjectKind, ObjectId, Vec<u8>)>> {
+        let (own, other) = (self.0.borrow(), other.0.borrow());
+        let mut found = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut open = vec![(ObjectKind::State, root)];
+        while let Some((kind, id)) = open.pop() {
+            if other.contains_key(&id) || !seen.insert(id) {
+                continue;
+            }
+            let body = own.get(&id).context("an object is missing")?;
+            open.extend(references(kind, body).map_err(anyhow::Error::msg)?);
+            found.push((kind, id, body.clone()));
+        }
+        found.reverse();
+        Ok(found)
+    }
+}
+
+/// The state of a revision.
+///
+/// # Errors
+/// It is not whole in etcd.
+pub(crate) async fn state_of(operator: &Operator, root: &str) -> anyhow::Result<(State, Memory)> {
+    let root = root_of(root)?;
+    let bodies = fetch_all(&operator.etcd, &operator.layout, root).await?;
+    let objects = Memory::of(bodies);
+    let state = read_state(&objects, &root)?;
+    Ok((state, objects))
+}
+
+/// A policy file and its list files, made of a state.
+///
+/// # Errors
+/// All that is wrong with them.
+pub(crate) fn applied(
+    path: &Path,
+    before: &State,
+    author: &str,
+    limits: Limits,
+) -> anyhow::Result<(State, Vec<String>)> {
+    let read = |path: &Path, name: String| -> anyhow::Result<SourceText> {
+        let text = std::fs::read_to_string(path);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(SourceText { name, text })
+    };
+    let source = read(path, path.display().to_string())?;
+    let wrong = |errors: &dyn std::fmt::Display| anyhow::anyhow!("{errors}");
+    let names = file::referenced_lists(&source).map_err(|errors| wrong(&errors))?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let lists = names.into_iter().map(|name| {
+        let place = directory.join(&name);
+        read(&place, name)
+    });
+    let change = Change::Apply {
+        file: source,
+        lists: lists.collect::<Result<_, _>>()?,
+        skip_invalid: false,
+        allow_empty: false,
+        keep_others: false,
+    };
+    let cx = ChangeContext {
+        now: Timestamp::now(),
+        actor: author,
+        limits,
+        force: false,
+    };
+    let applied = before
+        .apply(&change, &cx)
+        .map_err(|errors| wrong(&errors))?;
+    Ok((applied.state, applied.warnings))
+}
+
+/// Runs it.
+///
+/// # Errors
+/// In words.
+pub(crate) async fn push(mut operator: Operator, args: PushArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    let limits = Limits {
+        policies: args.max_policies,
+        rules_per_list: args.max_rules,
+    };
+    if args.dry_run {
+        let snapshot = operator.snapshot().await?;
+        let (before, _) = newest(&operator, &snapshot).await?;
+        let (state, warnings) = applied(&args.file, &before, &operator.author, limits)?;
+        show(&mut out, &before, &state, &warnings)?;
+        writeln!(out, "nothing was pushed (--dry-run)")?;
+        return Ok(());
+    }
+    is_no_mirror(&operator).await?;
+    operator.unlock()?;
+    let lock = operator.lock("push").await?;
+    let pushed = locked(&mut operator, &args, limits, &lock).await;
+    operator.unlock_fleet(lock).await;
+    pushed
+}
+
+async fn newest(operator: &Operator, snapshot: &Snapshot) -> anyhow::Result<(State, Memory)> {
+    match &snapshot.head {
+        Some(head) => state_of(operator, &head.record.newest.root).await,
+        None => Ok((State::empty(), Memory::default())),
+    }
+}
+
+fn show(
+    out: &mut impl std::io::Write,
+    before: &State,
+    after: &State,
+    warnings: &[String],
+) -> anyhow::Result<()> {
+    let difference = unified(before, after, SHOWN);
+    write!(out, "{}", difference.text)?;
+    if difference.left_out > 0 {
+        writeln!(out, "… and {} lines more", difference.left_out)?;
+    }
+    for warning in warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+async fn locked(
+    operator: &mut Operator,
+    args: &PushArgs,
+    limits: Limits,
+    lock: &Lock,
+) -> anyhow::Result<()> {
+    let snapshot = operator.snapshot().await?;
+    is_sound(&snapshot)?;
+    let (before, had) = newest(operator, &snapshot).await?;
+    let (state, warnings) = applied(&args.file, &before, &operator.author, limits)?;
+    let objects = Memory::default();
+    let root = write_state(&objects, &state)?;
+    let head = snapshot.head.as_ref();
+    let same = head.is_some_and(|head| head.record.newest.root == root.to_string());
+    let mut out = std::io::stdout();
+    show(&mut out, &before, &state, &warnings)?;
+    if same && (!args.at_once || head.is_some_and(|head| !head.record.staged)) {
+        writeln!(
+            out,
+            "nothing changed: the fleet's newest revision is that already"
+        )?;
+        return Ok(());
+    }
+    let begun = Instant::now();
+    let new = objects.beyond(&had, root)?;
+    let count = new.len();
+    let bytes = write_objects(operator, lock, new).await?;
+    let made = Made {
+        root: root.to_string(),
+        message: args.message.clone(),
+        staged: !args.at_once,
+    };
+    let pin = publish(operator, &snapshot, lock, made).await?;
+    writeln!(
+        out,
+        "revision {} of fleet {}: {count} objects, {bytes} bytes, {} ms",
+        pin.revision,
+        operator.fleet(),
+        begun.elapsed().as_millis()
+    )?;
+    if !args.at_once {
+        writeln!(
+            out,
+            "no host takes it before its roll-out: `netpolicy fleet rollout GROUP`"
+        )?;
+    }
+    sweep::swept(operator, lock, &mut out).await
+}
+
+/// Refuses to go on from records that are not what they have to be.
+///
+/// # Errors
+/// The faults.
+pub(crate) fn is_sound(snapshot: &Snapshot) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        snapshot.faults.is_empty(),
+        "records in etcd are refused, so nothing is built on them:\n{}\n\
+         hint: find out who wrote them; `etcdctl del KEY` removes one",
+        snapshot.faults.join("\n")
+    );
+    Ok(())
+}
+
+/// Writes objects in packs that etcd takes, as long as the lock is held. How many bytes.
+async fn write_objects(
+    operator: &Operator,
+    lock: &Lock,
+    new: Vec<(ObjectKind, ObjectId, Vec<u8>)>,
+) -> anyhow::Result<usize> {
+    let mut values = Vec::with_capacity(new.len());
+    for (kind, id, body) in new {
+        let key = operator.layout.key(&FleetKey::Object(id));
+        values.push((key, encoded(kind, &id, &body)?));
+    }
+    let total = values.iter().map(|(_, value)| value.len()).sum();
+    let sizes: Vec<_> = values
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .collect();
+    let mut rest = values.into_iter();
+    let mut kept = Instant::now();
+    for pack in packs(sizes) {
+        let puts = rest.by_ref().take(pack);
+        let puts = puts
+            .map(|(key, value)| TxnOp::put(key, value, None))
+            .collect();
+        let held = std::slice::from_ref(&lock.written);
+        if operator.etcd.swap(held, puts).await? == Swapped::Changed {
+            anyhow::bail!("the lock was lost while objects were written; the head was not changed");
+        }
+        if kept.elapsed() > PROLONG {
+            operator.keep(lock).await?;
+            kept = Instant::now();
+        }
+    }
+    Ok(total)
+}
+
+/// A revision to be made.
+pub(crate) struct Made {
+    pub(crate) root: String,
+    pub(crate) message: String,
+    pub(crate) staged: bool,
+}
+
+/// Makes a revision and the head that names it, in one transaction.
+///
+/// # Errors
+/// Another operator was faster.
+pub(crate) async fn publish(
+    operator: &mut Operator,
+    snapshot: &Snapshot,
+    lock: &Lock,
+    made: Made,
+) -> anyhow::Result<Pin> {
+    let layout = operator.layout.clone();
+    // Also above those that a backup has lost.
+    let kept = operator.etcd.keys(&layout.revisions()).await?;
+    let kept = kept.iter().filter_map(|key| match layout.parse(key) {
+        Some(FleetKey::Revision(number)) => Some(number),
+        _ => None,
+    });
+    let highest = kept.max().unwrap_or(0).max(snapshot.highest_revision());
+    let parent = snapshot
+        .head
+        .as_ref()
+        .map(|head| head.record.newest.revision);
+    let now = Timestamp::now();
+    let revision = Revision {
+        fleet: operator.fleet().clone(),
+        revision: highest + 1,
+        root: made.root,
+        parent,
+        staged: made.staged,
+        author: operator.author.clone(),
+        time: now,
+        message: made.message,
+    };
+    let head = Head {
+        fleet: operator.fleet().clone(),
+        counter: snapshot.next_counter(),
+        newest: pin_of(&revision),
+        staged: made.staged,
+        author: operator.author.clone(),
+        time: now,
+    };
+    let head_key = layout.key(&FleetKey::Head);
+    let revision_key = layout.key(&FleetKey::Revision(revision.revision));
+    let written = snapshot.head.as_ref().map_or(0, |head| head.written);
+    let unchanged = [
+        lock.written.clone(),
+        (head_key.clone(), written),
+        (revision_key.clone(), 0),
+    ];
+    let puts = vec![
+        TxnOp::put(revision_key, operator.sign(&revision)?, None),
+        TxnOp::put(head_key, operator.sign(&head)?, None),
+    ];
+    match operator.etcd.swap(&unchanged, puts).await? {
+        Swapped::Done => Ok(pin_of(&revision)),
+        Swapped::Changed => anyhow::bail!(
+            "another operator pushed meanwhile; the fleet has their revision\n\
+             hint: `netpolicy fleet diff` shows it; repeat the command on top of it"
+        ),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// Compare with this policy file
+    #[arg(long, short, value_name = "FILE", conflicts_with = "to")]
+    file: Option<PathBuf>,
+    /// From this revision instead of the newest
+    #[arg(long, value_name = "REVISION")]
+    from: Option<u64>,
+    /// To this revision instead of the newest
+    #[arg(long, value_name = "REVISION")]
+    to: Option<u64>,
+}
+
+/// Runs `fleet diff`.
+///
+/// # Errors
+/// In words.
+pub(crate) async fn diff(operator: Operator, args: DiffArgs) -> anyhow::Result<()> {
+    let snapshot = operator.snapshot().await?;
+    let newest = snapshot
+        .head
+        .as_ref()
+        .map(|head| head.record.newest.revision);
+    let newest = newest.context("the fleet has no revision yet")?;
+    let state = async |number: u64| -> anyhow::Result<State> {
+        if number == 0 {
+            return Ok(State::empty());
+        }
+        let found = revision(&operator.etcd, operator.fleet(), &operator.keys, number).await?;
+        Ok(state_of(&operator, &found.root).await?.0)
+    };
+    let (before, after) = match (&args.file, args.from, args.to) {
+        (Some(file), from, _) => {
+            let before = state(from.unwrap_or(newest)).await?;
+            let after = applied(file, &before, &operator.author, UNBOUNDED)?.0;
+            (before, after)
+        }
+        (None, None, None) => {
+            let found = revision(&operator.etcd, operator.fleet(), &operator.keys, newest).await?;
+            (
+                state(found.parent.unwrap_or(0)).await?,
+                state(newest).await?,
+            )
+        }
+        (None, from, to) => (
+            state(from.unwrap_or(newest)).await?,
+            state(to.unwrap_or(newest)).await?,
+        ),
+    };
+    show(&mut std::io::stdout(), &before, &after, &[])
+}
+
+/// What is compared is bounded when it is pushed.
+const UNBOUNDED: Limits = Limits {
+    policies: usize::MAX,
+    rules_per_list: usize::MAX,
+};

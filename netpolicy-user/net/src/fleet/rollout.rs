@@ -1,0 +1,502 @@
+//! `fleet rollout`, `pause`, `resume` and `rollback`: a revision in stages, which go on as long as
+//! no host has anything against it.
+//!
+//! Who runs the command drives the roll-out, with the key that signs each stage. If that ends, the
+//! roll-out stays at its stage.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::Timestamp;
+use netpolicy_fleet::{
+    FleetKey, GroupName, HostId, Phase, Pin, Rollout, RolloutState, Selection, bucket, open, select,
+};
+use tokio::time::{Instant, sleep};
+
+use super::mirror::is_no_mirror;
+use super::operator::Operator;
+use super::push::{Made, is_sound, publish};
+use super::snapshot::{HostEntry, Snapshot, Written, pin_of, revision};
+
+/// Time between two looks at hosts.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// All hosts.
+const ALL: u16 = 10_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct RolloutArgs {
+    /// The group
+    group: GroupName,
+    /// The revision [default: the newest]
+    #[arg(long)]
+    revision: Option<u64>,
+    /// The share of hosts at each stage, in percent
+    #[arg(long, value_name = "PERCENT,…", value_delimiter = ',', value_parser = percent,
+        default_values = ["1", "10", "50", "100"])]
+    stages: Vec<u16>,
+    /// How long a stage has to go well before the next one
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10m")]
+    soak: Duration,
+    /// Stop if more hosts than this refuse the revision or roll it back
+    #[arg(long, value_name = "HOSTS", default_value_t = 0)]
+    max_failed: u32,
+    /// Stop if a host has more connected clients than this that the revision denies
+    #[arg(long, value_name = "CLIENTS", default_value_t = 0)]
+    max_denied_clients: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupArgs {
+    /// The group
+    group: GroupName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The group
+    group: GroupName,
+    /// The share of hosts at each further stage, in percent
+    #[arg(long, value_name = "PERCENT,…", value_delimiter = ',', value_parser = percent,
+        default_values = ["1", "10", "50", "100"])]
+    stages: Vec<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// A group whose roll-out is taken back from all its hosts
+    #[arg(long, required_unless_present = "revision")]
+    group: Option<GroupName>,
+    /// A revision whose state becomes the newest one again
+    #[arg(conflicts_with = "group")]
+    revision: Option<u64>,
+    /// Let every host take it at once, without a roll-out
+    #[arg(long, conflicts_with = "group")]
+    at_once: bool,
+}
+
+/// Hundredths of a percent.
+fn percent(text: &str) -> Result<u16, String> {
+    let expected = || format!("'{text}': expected a share in percent, above 0 and up to 100");
+    let share: f64 = text.trim_end_matches('%').parse().map_err(|_| expected())?;
+    if !(share > 0.0 && share <= 100.0) {
+        return Err(expected());
+    }
+    // Rounded up: no stage of no host.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "above 0 and up to 10,000"
+    )]
+    let hundredths = (share * 100.0).ceil() as u16;
+    Ok(hundredths.min(ALL))
+}
+
+/// What the hosts of a stage say of a revision.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    /// Hosts that take it at this stage.
+    chosen: usize,
+    /// Those that have it, confirmed.
+    current: usize,
+    /// Those that refuse it or rolled it back, and why.
+    failed: Vec<String>,
+    /// Those with more clients that it denies than allowed.
+    denying: Vec<String>,
+    /// Those that are not there.
+    absent: usize,
+}
+
+impl Tally {
+    fn of(snapshot: &Snapshot, rollout: &Rollout) -> Self {
+        let mut tally = Self::default();
+        for (host, entry) in snapshot.of_group(&rollout.group) {
+            if bucket(&rollout.salt, host) < rollout.stage {
+                tally.add(host, entry, rollout);
+            }
+        }
+        tally
+    }
+
+    fn add(&mut self, host: &HostId, entry: &HostEntry, rollout: &Rollout) {
+        self.chosen += 1;
+        let status = entry.status.as_ref();
+        // What it said before it saw this roll-out says nothing of it.
+        let name = format!("rollout {}", rollout.group);
+        let seen = status.filter(|status| {
+            status.counters.of(&name) >= rollout.counter
+                || matches!(status.phase, Phase::Failed | Phase::Refused)
+        });
+        let Some(status) = seen else {
+            self.absent += usize::from(entry.alive.is_none());
+            return;
+        };
+        let is_at = status.at.as_ref() == Some(&rollout.to);
+        match status.phase {
+            Phase::Current if is_at => self.current += 1,
+            Phase::Failed | Phase::Refused => {
+                self.failed
+                    .push(format!("{host}: {}", status.faults.join("; ")));
+            }
+            _ if entry.alive.is_none() => self.absent += 1,
+            _ => {}
+        }
+        if is_at && status.denied_clients > u64::from(rollout.max_denied_clients) {
+            let count = status.denied_clients;
+            self.denying
+                .push(format!("{host}: it denies {count} connected clients"));
+        }
+    }
+
+    /// Why the roll-out has to stop.
+    fn stops(&self, rollout: &Rollout) -> Option<String> {
+        let failed = self.failed.len() as u64 > u64::from(rollout.max_failed);
+        let reasons = match failed {
+            true => &self.failed,
+            false => &self.denying,
+        };
+        (!reasons.is_empty() && (failed || !self.denying.is_empty())).then(|| reasons.join("; "))
+    }
+
+    /// Whether all that are there have it.
+    fn is_settled(&self) -> bool {
+        self.current + self.absent + self.failed.len() >= self.chosen
+    }
+}
+
+/// Begins a roll-out and drives it.
+///
+/// # Errors
+/// It stopped; in words.
+pub(crate) async fn rollout(mut operator: Operator, args: RolloutArgs) -> anyhow::Result<()> {
+    operator.unlock()?;
+    let snapshot = operator.snapshot().await?;
+    is_sound(&snapshot)?;
+    let group = args.group;
+    let of = snapshot.groups.get(&group);
+    let of = of.with_context(|| {
+        format!("there is no group {group}\nhint: `netpolicy fleet groups` lists them")
+    })?;
+    anyhow::ensure!(
+        of.record.pinned.is_none(),
+        "group {group} is pinned to revision {}\nhint: `netpolicy fleet groups set {group} --unpin`",
+        super::groups::number(of.record.pinned.as_ref())
+    );
+    let head = snapshot.head.as_ref();
+    let head =
+        head.context("the fleet has no revision yet\nhint: `netpolicy fleet push -f FILE`")?;
+    let number = args.revision.unwrap_or(head.record.newest.revision);
+    anyhow::ensure!(
+        number == head.record.newest.revision,
+        "revision {number} is not the newest, {}: hosts take no older one by a roll-out\n\
+         hint: `netpolicy fleet rollback {number}` makes its state the newest one again",
+        head.record.newest.revision
+    );
+    let last = snapshot.rollouts.get(&group);
+    if let Some(last) = last
+        && last.record.state == RolloutState::Running
+        && last.record.to == head.record.newest
+    {
+        anyhow::bail!(
+            "a roll-out of revision {number} in group {group} is at {} % already\n\
+             hint: `netpolicy fleet resume {group}` drives it on, if its command ended",
+            f64::from(last.record.stage) / 100.0
+        );
+    }
+    let from = effective(&operator, last.map(|last| &last.record), number).await?;
+    let stages = ascending(&args.stages)?;
+    let begun = Rollout {
+        fleet: operator.fleet().clone(),
+        group: group.clone(),
+        counter: snapshot.next_counter(),
+        from,
+        to: head.record.newest.clone(),
+        stage: stages.first().copied().unwrap_or(ALL),
+        salt: format!("{number}/{}", Timestamp::now().as_nanosecond()),
+        soak: u32::try_from(args.soak.as_secs())?,
+        max_failed: args.max_failed,
+        max_denied_clients: args.max_denied_clients,
+        state: RolloutState::Running,
+        reason: None,
+        author: operator.author.clone(),
+        time: Timestamp::now(),
+    };
+    let written = last.map_or(0, |last| last.written);
+    operator
+        .write(&FleetKey::Rollout(group), &begun, written)
+        .await?;
+    drive(operator, begun, stages).await
+}
+
+/// What hosts of a group have by signed records before a revision is rolled out; `None`: nothing
+/// that records name.
+async fn effective(
+    operator: &Operator,
+    last: Option<&Rollout>,
+    number: u64,
+) -> anyhow::Result<Option<Pin>> {
+    let base = last.and_then(|last| match last.state {
+        RolloutState::Done => Some(last.to.clone()),
+        _ => last.from.clone(),
+    });
+    let above = base.as_ref().map_or(0, |base| base.revision);
+    let mut next = Some(number);
+    while let Some(of) = next.filter(|of| *of > above) {
+        let Ok(found) = revision(&operator.etcd, operator.fleet(), &operator.keys, of).await else {
+            break;
+        };
+        if of != number && !found.staged {
+            return Ok(Some(pin_of(&found)));
+        }
+        next = found.parent;
+    }
+    Ok(base)
+}
+
+fn ascending(stages: &[u16]) -> anyhow::Result<Vec<u16>> {
+    anyhow::ensure!(
+        stages.is_sorted_by(|a, b| a < b),
+        "--stages: expected ascending shares, such as 1,10,50,100"
+    );
+    let mut stages = stages.to_vec();
+    if stages.last() != Some(&ALL) {
+        stages.push(ALL);
+    }
+    Ok(stages)
+}
+
+/// Goes through the stages.
+async fn drive(
+    mut operator: Operator,
+    mut rollout: Rollout,
+    stages: Vec<u16>,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    let group = rollout.group.clone();
+    let soak = Duration::from_secs(u64::from(rollout.soak));
+    let first = rollout.stage;
+    for stage in stages.into_iter().filter(|stage| *stage >= first) {
+        if stage > rollout.stage {
+            rollout = changed(&mut operator, &rollout, |next| next.stage = stage).await?;
+        }
+        let begun = Instant::now();
+        let mut good_since: Option<Instant> = None;
+        let mut said = String::new();
+        loop {
+            let snapshot = operator.snapshot().await?;
+            let now = snapshot.rollouts.get(&group).map(|found| &found.record);
+            if now != Some(&rollout) {
+                let by = now.map_or("another operator", |now| now.author.as_str());
+                anyhow::bail!(
+                    "the roll-out was changed by {by} meanwhile; this command no longer drives it"
+                );
+            }
+            let tally = Tally::of(&snapshot, &rollout);
+            let line = format!(
+                "group {group}: revision {} at {} %: {} of {} hosts have it, {} failed, {} absent",
+                rollout.to.revision,
+                f64::from(stage) / 100.0,
+                tally.current,
+                tally.chosen,
+                tally.failed.len(),
+                tally.absent
+            );
+            if line != said {
+                writeln!(out, "{line}")?;
+                said = line;
+            }
+            if let Some(reason) = tally.stops(&rollout) {
+                let why = super::groups::one_line(&reason);
+                changed(&mut operator, &rollout, |next| {
+                    next.state = RolloutState::Stopped;
+                    next.reason = Some(why.clone());
+                })
+                .await?;
+                anyhow::bail!(
+                    "the roll-out of revision {} in group {group} stopped at {} %: {why}\n\
+                     hint: `netpolicy fleet rollback --group {group}` takes it back; `netpolicy fleet resume {group}` goes on",
+                    rollout.to.revision,
+                    f64::from(stage) / 100.0
+                );
+            }
+            match tally.is_settled() {
+                true => _ = good_since.get_or_insert_with(Instant::now),
+                false => good_since = None,
+            }
+            // The last stage has none after it to be kept from.
+            let needed = if stage == ALL { Duration::ZERO } else { soak };
+            if good_since.is_some_and(|since| since.elapsed() >= needed)
+                && begun.elapsed() >= needed
+            {
+                break;
+            }
+            sleep(LOOK).await;
+        }
+    }
+    changed(&mut operator, &rollout, |next| {
+        next.state = RolloutState::Done
+    })
+    .await?;
+    writeln!(
+        out,
+        "group {group}: revision {} is rolled out",
+        rollout.to.revision
+    )?;
+    Ok(())
+}
+
+/// Signs a roll-out with a change.
+async fn changed(
+    operator: &mut Operator,
+    rollout: &Rollout,
+    change: impl FnOnce(&mut Rollout),
+) -> anyhow::Result<Rollout> {
+    let snapshot = operator.snapshot().await?;
+    let found: &Written<Rollout> = snapshot
+        .rollouts
+        .get(&rollout.group)
+        .with_context(|| format!("there is no roll-out in group {}", rollout.group))?;
+    anyhow::ensure!(
+        found.record == *rollout,
+        "the roll-out was changed by {} meanwhile",
+        found.record.author
+    );
+    let mut next = rollout.clone();
+    change(&mut next);
+    next.counter = snapshot.next_counter();
+    next.author = operator.author.clone();
+    next.time = Timestamp::now();
+    let key = FleetKey::Rollout(next.group.clone());
+    operator.write(&key, &next, found.written).await?;
+    Ok(next)
+}
+
+async fn found(operator: &Operator, group: &GroupName) -> anyhow::Result<Rollout> {
+    let key = operator.layout.key(&FleetKey::Rollout(group.clone()));
+    let text = operator.etcd.get(&key).await?;
+    let text = text.with_context(|| format!("no roll-out was ever begun in group {group}"))?;
+    Ok(open::<Rollout>(&text.text(), operator.fleet(), &operator.keys)?.record)
+}
+
+/// Holds a roll-out at its stage.
+///
+/// # Errors
+/// It does not go on anyway.
+pub(crate) async fn pause(mut operator: Operator, args: GroupArgs) -> anyhow::Result<()> {
+    let rollout = found(&operator, &args.group).await?;
+    anyhow::ensure!(
+        rollout.state == RolloutState::Running,
+        "the roll-out in group {} does not run",
+        args.group
+    );
+    changed(&mut operator, &rollout, |next| {
+        next.state = RolloutState::Paused
+    })
+    .await?;
+    writeln!(
+        std::io::stdout(),
+        "the roll-out in group {} is paused",
+        args.group
+    )?;
+    Ok(())
+}
+
+/// Drives a roll-out on that was paused, stopped, or whose command ended.
+///
+/// # Errors
+/// As [`rollout`].
+pub(crate) async fn resume(mut operator: Operator, args: ResumeArgs) -> anyhow::Result<()> {
+    let rollout = found(&operator, &args.group).await?;
+    let is_over = matches!(rollout.state, RolloutState::Done | RolloutState::RolledBack);
+    anyhow::ensure!(
+        !is_over,
+        "the roll-out in group {} is over\nhint: `netpolicy fleet rollout {}` begins another",
+        args.group,
+        args.group
+    );
+    let stages = ascending(&args.stages)?;
+    let rollout = changed(&mut operator, &rollout, |next| {
+        next.state = RolloutState::Running;
+        next.reason = None;
+    })
+    .await?;
+    drive(operator, rollout, stages).await
+}
+
+/// Takes a roll-out back, or makes the state of an earlier revision the newest one.
+///
+/// # Errors
+/// In words.
+pub(crate) async fn rollback(mut operator: Operator, args: RollbackArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    operator.unlock()?;
+    if let Some(group) = args.group {
+        let rollout = found(&operator, &group).await?;
+        let from = rollout.from.as_ref().with_context(|| {
+            format!("the roll-out in group {group} is its first: there is nothing to go back to")
+        })?;
+        let from = from.revision;
+        changed(&mut operator, &rollout, |next| {
+            next.state = RolloutState::RolledBack;
+        })
+        .await?;
+        writeln!(out, "group {group} goes back to revision {from}")?;
+        return Ok(());
+    }
+    let number = args.revision.context("expected a revision or --group")?;
+    is_no_mirror(&operator).await?;
+    let lock = operator.lock("rollback").await?;
+    let done = async {
+        let snapshot = operator.snapshot().await?;
+        is_sound(&snapshot)?;
+        let old = revision(&operator.etcd, operator.fleet(), &operator.keys, number).await?;
+        let made = Made {
+            root: old.root,
+            message: format!("rollback to revision {number}"),
+            staged: !args.at_once,
+        };
+        publish(&mut operator, &snapshot, &lock, made).await
+    };
+    let done = done.await;
+    operator.unlock_fleet(lock).await;
+    writeln!(
+        out,
+        "revision {} has the state of revision {number}",
+        done?.revision
+    )?;
+    Ok(())
+}
+
+/// What a host is to have, by the signed records.
+pub(crate) fn desired(snapshot: &Snapshot, host: &HostId) -> Option<Pin> {
+    let spec = snapshot.hosts.get(host)?.spec.as_ref()?;
+    let group = &snapshot.groups.get(&spec.record.group)?.record;
+    let rollout = snapshot
+        .rollouts
+        .get(&spec.record.group)
+        .map(|found| &found.record);
+    match select(&snapshot.head.as_ref()?.record, group, rollout, host) {
+        Selection::Take(pin) => Some(pin),
+        Selection::Stay(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_are_ascending_shares_up_to_all() {
+        assert_eq!(percent("0.01"), Ok(1));
+        assert_eq!(percent("0.001"), Ok(1));
+        assert_eq!(percent("100%"), Ok(ALL));
+        for wrong in ["0", "-1", "101", "x", "", "nan"] {
+            assert!(percent(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(ascending(&[100, 5_000]).unwrap(), [100, 5_000, ALL]);
+        assert!(ascending(&[100, 100]).is_err());
+        assert!(ascending(&[500, 100]).is_err());
+    }
+}

@@ -1,0 +1,419 @@
+//! The connection to etcd: taken up again for ever, with all records listed each time. What the
+//! host has in force does not depend on it.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use etcd_client::{LeaseKeepAliveStream, LeaseKeeper, PutOptions, TxnOp, WatchStream};
+use jiff::Timestamp;
+use netpolicy_fleet::{Alive, FleetKey, Head, HostId, HostStatus, Keyring, Layout, Phase, open};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::apply::{Applier, Desired};
+use super::etcd::{Etcd, EtcdError, Swapped};
+use super::pause::Pause;
+use super::records::{Records, Watched};
+use super::settings::Settings;
+
+/// How long `alive` stays without its host, seconds.
+const LEASE: i64 = 30;
+/// Time between two signs of life.
+const SIGN: Duration = Duration::from_secs(10);
+/// Time between two looks whether a watch has missed anything.
+const CHECK: Duration = Duration::from_secs(60);
+/// Least time between two writes of the status.
+const STATUS: Duration = Duration::from_millis(500);
+/// The shortest and longest pause before the next member is tried.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
+/// A session that lasted so long was a good one.
+const GOOD: Duration = Duration::from_secs(30);
+
+/// What one host needs.
+pub(crate) struct Host {
+    settings: Settings,
+    host: HostId,
+    layout: Layout,
+    instance: String,
+    desired: watch::Sender<Option<Desired>>,
+    reports: watch::Receiver<Option<HostStatus>>,
+    /// What was said last of a sign of life that could not be given.
+    unsigned: Mutex<String>,
+}
+
+/// Why a session ended without a fault.
+struct Ended {
+    why: String,
+    /// The member to go on with, if another.
+    next: Option<usize>,
+}
+
+/// `alive`, held by a lease.
+struct Sign {
+    keeper: LeaseKeeper,
+    answers: LeaseKeepAliveStream,
+    /// The last answer.
+    answered: Instant,
+}
+
+/// Runs one host for ever.
+///
+/// # Errors
+/// The settings cannot be used.
+pub(crate) async fn run_host(
+    path: &Path,
+    settings: Settings,
+    socket: &Path,
+) -> anyhow::Result<Infallible> {
+    let host = settings.host()?.clone();
+    // A key that is missing or open is said at once, before etcd is asked for anything.
+    settings.keyring()?;
+    let (desired, wanted) = watch::channel(None);
+    let (said, reports) = watch::channel(None);
+    let instance = instance(path);
+    let applier = Applier::new(&settings, &host, socket, instance.clone(), wanted, said);
+    let applier = tokio::spawn(applier.run());
+    let layout = Layout::new(&settings.fleet);
+    let host = Host {
+        settings,
+        host,
+        layout,
+        instance,
+        desired,
+        reports,
+        unsigned: Mutex::default(),
+    };
+    tokio::select! {
+        never = host.follow() => match never {},
+        ended = applier => {
+            ended?;
+            anyhow::bail!("the task that speaks to the agent ended")
+        }
+    }
+}
+
+/// A name for this process, the same after it is started again: another machine, boot, network
+/// namespace or settings file is another.
+fn instance(settings: &Path) -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let name = read("/proc/sys/kernel/hostname");
+    let boot = read("/proc/sys/kernel/random/boot_id");
+    let boot = boot.split('-').next().unwrap_or_default();
+    let namespace = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
+    format!(
+        "{}, boot {boot}, {}, {}",
+        name.trim(),
+        namespace.display(),
+        settings.display()
+    )
+}
+
+impl Host {
+    /// Follows etcd, one member after another.
+    async fn follow(self) -> Infallible {
+        let mut pause = Pause::new(self.host.as_str(), PAUSES);
+        // Hosts begin with different members.
+        let first = netpolicy_fleet::bucket("members", &self.host);
+        let mut turn = usize::from(first);
+        let mut since: Option<Timestamp> = None;
+        loop {
+            let all: Vec<_> = self.endpoints().collect();
+            let member = turn % all.len().max(1);
+            let endpoint = all.get(member).cloned().unwrap_or_default();
+            turn += 1;
+            let begun = Instant::now();
+            let mut connected = false;
+            let ended = self.session(&endpoint, &mut connected, since).await;
+            if connected {
+                since = None;
+            }
+            if begun.elapsed() > GOOD {
+                pause.reset();
+            }
+            match ended {
+                Ok(ended) => {
+                    let why = ended.why;
+                    tracing::info!("host {}: {why}; records are listed again", self.host);
+                    turn = ended.next.unwrap_or(member);
+                }
+                Err(error) => {
+                    let at = *since.get_or_insert_with(Timestamp::now);
+                    tracing::warn!(
+                        "host {}: {error}; without etcd since {at:.0}, what is in force stays in force",
+                        self.host
+                    );
+                    // All members are tried before there is a long pause.
+                    if turn.is_multiple_of(all.len().max(1)) || begun.elapsed() < PAUSES.0 {
+                        sleep(pause.next()).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The members, in a row that begins anywhere; those of the mirror at its end.
+    fn endpoints(&self) -> impl Iterator<Item = String> {
+        let (own, mirror) = (&self.settings.endpoints, &self.settings.mirror);
+        own.iter().chain(mirror).cloned()
+    }
+
+    /// Follows one member until it fails, or all has to be listed again.
+    async fn session(
+        &self,
+        endpoint: &str,
+        connected: &mut bool,
+        since: Option<Timestamp>,
+    ) -> Result<Ended, EtcdError> {
+        let etcd = Etcd::connect(&self.settings, endpoint).await?;
+        let keys = self.settings.keyring()?;
+        let (records, at) = self.list(&etcd, &keys).await?;
+        let watch = records
+            .watch(&etcd, &self.layout, &self.host, at + 1)
+            .await?;
+        *connected = true;
+        match since {
+            Some(since) => tracing::info!(
+                "host {}: {endpoint} answers again, after there was none since {since:.0}",
+                self.host
+            ),
+            None => tracing::info!("host {}: follows {endpoint}", self.host),
+        }
+        let is_twin = AtomicBool::new(false);
+        tokio::select! {
+            ended = self.watched(&etcd, &keys, records, watch, &is_twin) => ended,
+            failed = self.write_statuses(&etcd, &is_twin) => Err(failed),
+        }
+    }
+
+    async fn watched(
+        &self,
+        etcd: &Etcd,
+        keys: &Keyring,
+        mut records: Records,
+        mut watch: WatchStream,
+        is_twin: &AtomicBool,
+    ) -> Result<Ended, EtcdError> {
+        let again = |why: String| Ended { why, next: None };
+        self.publish(etcd, &records, is_twin);
+        let mut sign = self.sign(etcd, &records).await;
+        let mut signs = interval(SIGN);
+        let mut checks = interval(CHECK);
+        signs.reset();
+        checks.reset();
+        for ticks in [&mut signs, &mut checks] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            let answer = async {
+                match &mut sign {
+                    Some(sign) => sign.answers.message().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                said = watch.message() => {
+                    let said = said.map_err(|error| etcd.fault(&error))?;
+                    let said = said.ok_or_else(|| etcd.other("it ended the watch"))?;
+                    match records.update(&said, &self.layout) {
+                        Watched::Same => {}
+                        Watched::Changed => self.publish(etcd, &records, is_twin),
+                        Watched::ListAgain(why) => return Ok(again(why)),
+                    }
+                }
+                answered = answer => {
+                    match answered.map_err(|error| etcd.fault(&error))? {
+                        Some(lease) if lease.ttl() > 0 => {
+                            if let Some(sign) = &mut sign {
+                                sign.answered = Instant::now();
+                            }
+                        }
+                        _ => sign = None,
+                    }
+                }
+                _ = signs.tick() => self.show(etcd, &records, &mut sign).await?,
+                _ = checks.tick() => {
+                    let (now, _) = self.list(etcd, keys).await?;
+                    if !now.decide_alike(&records) {
+                        return Ok(again("a watch said nothing of a change".to_owned()));
+                    }
+                    if let Some(next) = self.better(etcd, keys, &records).await {
+                        let why = "goes on with another etcd".to_owned();
+                        return Ok(Ended { why, next: Some(next) });
+                    }
+                }
+            }
+        }
+    }
+
+    /// A member of the other etcd, if hosts are to follow that: they prefer their own to its
+    /// mirror, and of the two the one that is not behind.
+    async fn better(&self, etcd: &Etcd, keys: &Keyring, records: &Records) -> Option<usize> {
+        let (own, mirror) = (&self.settings.endpoints, &self.settings.mirror);
+        if mirror.is_empty() {
+            return None;
+        }
+        if own.contains(&etcd.endpoint) {
+            let phase = self.reports.borrow().as_ref().map(|status| status.phase);
+            return (phase == Some(Phase::Ahead)).then_some(own.len());
+        }
+        let counter = |records: &Records| {
+            let head = open::<Head>(records.head.as_deref()?, &self.settings.fleet, keys).ok()?;
+            Some(head.record.counter)
+        };
+        for (member, endpoint) in own.iter().enumerate() {
+            let Ok(other) = Etcd::connect(&self.settings, endpoint).await else {
+                continue;
+            };
+            if let Ok((found, _)) = self.list(&other, keys).await
+                && counter(&found) >= counter(records)
+            {
+                return Some(member);
+            }
+        }
+        None
+    }
+
+    async fn list(&self, etcd: &Etcd, keys: &Keyring) -> Result<(Records, i64), EtcdError> {
+        Records::list(etcd, &self.settings.fleet, &self.host, keys).await
+    }
+
+    /// Tells the task that speaks to the agent, if it is anything to it.
+    fn publish(&self, etcd: &Etcd, records: &Records, is_twin: &AtomicBool) {
+        let other =
+            records
+                .alive
+                .as_ref()
+                .and_then(|alive| match alive.instance == self.instance {
+                    true => alive.contender.clone(),
+                    false => Some(alive.instance.clone()),
+                });
+        let is_other = |alive: &Alive| alive.instance != self.instance;
+        let twin = records.alive.as_ref().is_some_and(is_other);
+        is_twin.store(twin, Ordering::Relaxed);
+        self.desired.send_if_modified(|last| {
+            let same = last.as_ref().is_some_and(|last| {
+                last.records.decide_alike(records) && last.twin == other && last.etcd.is(etcd)
+            });
+            if !same {
+                *last = Some(Desired {
+                    records: records.clone(),
+                    etcd: etcd.clone(),
+                    twin: other,
+                });
+            }
+            !same
+        });
+    }
+
+    /// Takes `alive` under a lease, unless another process has it, which is told then. Without
+    /// space or rights for it the host goes on.
+    async fn sign(&self, etcd: &Etcd, records: &Records) -> Option<Sign> {
+        match self.try_sign(etcd, records).await {
+            Ok(sign) => sign,
+            Err(error) => {
+                let error = error.to_string();
+                if let Ok(mut last) = self.unsigned.lock()
+                    && *last != error
+                {
+                    tracing::warn!("host {}: no sign of life: {error}", self.host);
+                    *last = error;
+                }
+                None
+            }
+        }
+    }
+
+    async fn try_sign(&self, etcd: &Etcd, records: &Records) -> Result<Option<Sign>, EtcdError> {
+        let key = self.layout.key(&FleetKey::Alive(self.host.clone()));
+        let found = etcd.get(&key).await?;
+        let written = found.as_ref().map_or(0, |found| found.written);
+        let found: Option<Alive> =
+            found.and_then(|found| serde_json::from_slice(&found.value).ok());
+        let encode = |alive: &Alive| {
+            serde_json::to_vec(alive).map_err(|error| etcd.other(error.to_string()))
+        };
+        if let Some(mut other) = found.filter(|alive| alive.instance != self.instance) {
+            if other.contender.as_deref() != Some(&self.instance) {
+                other.contender = Some(self.instance.clone());
+                let keep = PutOptions::new().with_ignore_lease();
+                let put = TxnOp::put(key.as_str(), encode(&other)?, Some(keep));
+                etcd.swap(&[(key, written)], vec![put]).await?;
+            }
+            return Ok(None);
+        }
+        let mut client = etcd.client.clone();
+        let lease = etcd.within(client.lease_grant(LEASE, None)).await?.id();
+        let alive = Alive {
+            instance: self.instance.clone(),
+            since: Timestamp::now(),
+            contender: records
+                .alive
+                .as_ref()
+                .and_then(|alive| alive.contender.clone()),
+        };
+        let put = PutOptions::new().with_lease(lease);
+        let put = TxnOp::put(key.as_str(), encode(&alive)?, Some(put));
+        if etcd.swap(&[(key, written)], vec![put]).await? == Swapped::Changed {
+            return Ok(None);
+        }
+        let (keeper, answers) = etcd.within(client.lease_keep_alive(lease)).await?;
+        Ok(Some(Sign {
+            keeper,
+            answers,
+            answered: Instant::now(),
+        }))
+    }
+
+    /// Keeps `alive`, or tries to get it.
+    async fn show(
+        &self,
+        etcd: &Etcd,
+        records: &Records,
+        sign: &mut Option<Sign>,
+    ) -> Result<(), EtcdError> {
+        match sign {
+            Some(held) if held.answered.elapsed() > SIGN * 2 => Err(EtcdError::NoAnswer {
+                endpoint: etcd.endpoint.clone(),
+                why: "it does not answer to signs of life".to_owned(),
+            }),
+            Some(held) => etcd.within(held.keeper.keep_alive()).await,
+            None => {
+                *sign = self.sign(etcd, records).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the status whenever it is another, for ever.
+    async fn write_statuses(&self, etcd: &Etcd, is_twin: &AtomicBool) -> EtcdError {
+        let mut reports = self.reports.clone();
+        let key = self.layout.key(&FleetKey::Status(self.host.clone()));
+        let mut client = etcd.client.clone();
+        reports.mark_changed();
+        loop {
+            if reports.changed().await.is_err() {
+                return etcd.other("the task that speaks to the agent ended");
+            }
+            let status = reports.borrow_and_update().clone();
+            let Some(status) = status.filter(|_| !is_twin.load(Ordering::Relaxed)) else {
+                continue;
+            };
+            let text = match serde_json::to_vec(&status) {
+                Ok(text) => text,
+                Err(error) => return etcd.other(error.to_string()),
+            };
+            match etcd.within(client.put(key.as_str(), text, None)).await {
+                Ok(_) => {}
+                // A mirror is read-only, and a full etcd takes nothing: neither ends anything.
+                Err(error @ (EtcdError::Full { .. } | EtcdError::Denied { .. })) => {
+                    tracing::warn!("host {}: the status is not written: {error}", self.host);
+                }
+                Err(error) => return error,
+            }
+            sleep(STATUS).await;
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a host has of its fleet, in no revision: a rollback of the state is none of these.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::objects::ObjectId;
+
+/// A fleet that the host is in, or was in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FleetRecord {
+    /// Its name.
+    pub fleet: String,
+    /// Whether the host is in it. What is known of one that it left is kept, so that an old
+    /// revision of it stays old.
+    pub is_member: bool,
+    /// The newest signed records that were accepted, by their names; none of them goes back.
+    pub counters: BTreeMap<String, SeenRecord>,
+    /// The revision in force.
+    pub applied: Option<AppliedFleetRevision>,
+    /// The revision to go back to while the one in force waits for its confirmation.
+    pub base: Option<AppliedFleetRevision>,
+    /// The local change that was made over that.
+    pub base_override: Option<LocalOverride>,
+    /// Whether the one in force waits for its confirmation.
+    pub unconfirmed: bool,
+    /// The last revision that was rolled back, and when.
+    pub rolled_back: Option<(u64, Timestamp)>,
+    /// The local change that was made over the one in force.
+    pub local_override: Option<LocalOverride>,
+}
+
+/// A signed record that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenRecord {
+    /// Its counter.
+    pub counter: u64,
+    /// The hash of what was signed.
+    pub digest: String,
+}
+
+/// A revision of a fleet that came into force on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppliedFleetRevision {
+    /// Its number.
+    pub revision: u64,
+    /// The name of its state, in hexadecimal digits.
+    pub root: String,
+    /// The host's group.
+    pub group: Option<String>,
+    /// Whether it has services, and does not leave them to the host.
+    pub with_services: bool,
+    /// When it came into force.
+    pub since: Timestamp,
+    /// What of it this host could not have.
+    pub left_out: Vec<String>,
+}
+
+/// A local change of what is the fleet's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalOverride {
+    /// Who made it: an OS user's name.
+    pub actor: String,
+    /// What it was.
+    pub action: String,
+    /// When.
+    pub time: Timestamp,
+    /// The host's own revision before it.
+    pub base: u64,
+}
+
+/// Objects that are kept for a state to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandedOver {
+    /// Its name.
+    pub id: ObjectId,
+    /// Its body, which has that name.
+    pub body: Vec<u8>,
+}
+
+impl FleetRecord {
+    /// Nothing of a fleet is in force yet.
+    #[must_use]
+    pub fn new(fleet: &str) -> Self {
+        Self {
+            fleet: fleet.to_owned(),
+            is_member: true,
+            counters: BTreeMap::new(),
+            applied: None,
+            base: None,
+            base_override: None,
+            unconfirmed: false,
+            rolled_back: None,
+            local_override: None,
+        }
+    }
+
+    /// What it is once the unconfirmed revision is rolled back; the counters stay.
+    #[must_use]
+    pub fn rolled_back(&self, now: Timestamp) -> Self {
+        let revision = self.applied.as_ref().map(|applied| applied.revision);
+        Self {
+            applied: self.base.clone(),
+            local_override: self.base_override.clone(),
+            base: None,
+            base_override: None,
+            unconfirmed: false,
+            rolled_back: revision
+                .map(|revision| (revision, now))
+                .or(self.rolled_back),
+            ..self.clone()
+        }
+    }
+
+    /// What it is once the host is at an earlier revision of its own, of its fleet's the same.
+    #[must_use]
+    pub fn back_at(&self, own: u64) -> Self {
+        Self {
+            local_override: self.local_override.clone().filter(|made| made.base < own),
+            ..self.clone()
+        }
+    }
+
+    /// What it is once the revision in force is confirmed.
+    #[must_use]
+    pub fn confirmed(&self) -> Self {
+        Self {
+            base: None,
+            base_override: None,
+            unconfirmed: false,
+            ..self.clone()
+        }
+    }
+}
