@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{DatabaseHost, binary};
 
 /// Every unit of the packages.
-pub const UNITS: [&str; 8] = [
+pub const UNITS: [&str; 9] = [
     "netpolicy.service",
     "netpolicy-early.service",
     "netpolicy@.service",
@@ -17,6 +17,7 @@ pub const UNITS: [&str; 8] = [
     "netpolicy-exporter.service",
     "netpolicy-notify.service",
     "netpolicy-console.service",
+    "netpolicy-db@.service",
 ];
 
 /// A unit in the sources.

@@ -34,11 +34,13 @@ pub enum FaultKind {
     Memory,
     /// Rules whose end came and that could not be removed.
     Rules,
+    /// A database that does not enforce its users' policies.
+    Databases,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Interfaces,
         Self::Kernel,
         Self::Drift,
@@ -50,6 +52,7 @@ impl FaultKind {
         Self::Configuration,
         Self::Memory,
         Self::Rules,
+        Self::Databases,
     ];
 
     /// As JSON and metrics have it.
@@ -67,6 +70,7 @@ impl FaultKind {
             Self::Configuration => "configuration",
             Self::Memory => "memory",
             Self::Rules => "rules",
+            Self::Databases => "databases",
         }
     }
 }

@@ -41,6 +41,10 @@ pub struct ChangeQuery {
     /// opens something is refused without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<String>,
+    /// Make it also if a database does not answer that is to enforce policies of its users, where
+    /// nothing is open without it; the database follows when it answers.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub defer: bool,
     /// Refuse it unless the desired state has this revision, which another change may have
     /// replaced.
     /// Travels as the header `If-Match` (RFC 9110 section 13.1.1), not in the query.

@@ -18,6 +18,7 @@ mod console;
 mod context;
 mod counters;
 mod crowdsec;
+mod db;
 mod descriptors;
 mod diff;
 mod doctor;
@@ -164,15 +165,18 @@ enum ClientCommand {
     /// List, show, refresh and test feeds: lists whose content comes from a URL or file
     #[command(subcommand)]
     Feed(feed::FeedCommand),
+    /// Databases on this host, whose users can have policies
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Define services: named TCP ports with policies of their own
     #[command(subcommand)]
     Service(service::ServiceCommand),
     /// Show and change the host's settings
     #[command(subcommand)]
     Host(host::HostCommand),
-    /// Bind a policy to the host or a service
+    /// Bind a policy to the host, a service or a database's user
     Bind(bind::BindArgs),
-    /// Unbind a policy from the host or a service
+    /// Unbind a policy from the host, a service or a database's user
     Unbind(bind::BindArgs),
     /// Apply a policy file as the whole desired state
     Apply(apply::ApplyArgs),
@@ -267,7 +271,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 Exit::Done
             };
             // Where this fails, no stream is left to report it on.
-            let _ = match exit == Exit::Usage && wants_json(&args) {
+            let _ = match exit == Exit::Usage && usage::wants_json(&args) {
                 true => failure::report_usage(&error, &mut io::stderr().lock()),
                 false => error.print(),
             };
@@ -278,9 +282,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let given = args.get(1..).unwrap_or_default();
     let for_net = match &cli.command {
         Command::Client(ClientCommand::Feed(command)) => command.for_net(given, format),
-        Command::Client(ClientCommand::Crowdsec(_) | ClientCommand::Notify(_)) => {
-            Some(Ok(given.to_vec()))
-        }
+        Command::Client(
+            ClientCommand::Db(db::DbCommand::Run(_))
+            | ClientCommand::Crowdsec(_)
+            | ClientCommand::Notify(_),
+        ) => Some(Ok(given.to_vec())),
         _ => None,
     };
     let done = match for_net {
@@ -304,19 +310,6 @@ fn become_net(args: &[OsString], global: &Global) -> anyhow::Error {
         Ok((config, _)) => feed::become_net(args, &config.socket).into(),
         Err(error) => error.into(),
     }
-}
-
-/// Whether a command line that cannot be read requests JSON.
-fn wants_json(args: &[OsString]) -> bool {
-    let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-    let given = args.iter().take_while(|arg| *arg != "--");
-    let mut pairs = given.clone().zip(given.skip(1));
-    let is_whole = |arg: &std::borrow::Cow<'_, str>| {
-        ["-ojson", "-o=json", "--output=json"].contains(&arg.as_ref())
-    };
-    args.iter().any(is_whole)
-        || pairs
-            .any(|(option, value)| ["-o", "--output"].contains(&option.as_ref()) && value == "json")
 }
 
 /// The command line's description: for completion scripts and the reference.
@@ -404,6 +397,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Policy(command) => policy::run(command, cx).await,
         ClientCommand::List(command) => list::run(command, cx).await,
         ClientCommand::Feed(command) => feed::run(command, cx).await,
+        ClientCommand::Db(command) => db::run(command, cx).await,
         ClientCommand::Service(command) => service::run(command, cx).await,
         ClientCommand::Host(command) => host::run(command, cx).await,
         ClientCommand::Bind(args) => bind::bind(args, cx).await,

@@ -39,13 +39,15 @@ pub enum Privilege {
     Feed,
     /// Read metrics, and the notices that hooks are run for; nothing else.
     Metrics,
+    /// Carry policies of database users into a database, and see what they come to; nothing else.
+    Database,
     /// See everything, the audit log included.
     Read,
 }
 
 impl Privilege {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Admin,
         Self::Create,
         Self::Attach,
@@ -53,6 +55,7 @@ impl Privilege {
         Self::Ban,
         Self::Feed,
         Self::Metrics,
+        Self::Database,
         Self::Read,
     ];
 }
@@ -67,6 +70,7 @@ impl fmt::Display for Privilege {
             Self::Ban => "ban",
             Self::Feed => "feed",
             Self::Metrics => "metrics",
+            Self::Database => "database",
             Self::Read => "read",
         })
     }
@@ -250,7 +254,7 @@ impl Rights {
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {
         let mut granted = self.granted.iter();
-        let narrow = [Privilege::Feed, Privilege::Metrics];
+        let narrow = [Privilege::Feed, Privilege::Metrics, Privilege::Database];
         granted.any(|(privilege, _)| !narrow.contains(privilege))
             || state.policies.iter().any(|policy| self.owns(policy))
             || state.lists.iter().any(|list| self.owns_list(list))
@@ -277,9 +281,12 @@ impl Rights {
             return lacks;
         }
         let user = &self.user;
-        if settings(&old.host) != settings(&new.host) || old.services != new.services {
+        if settings(&old.host) != settings(&new.host)
+            || old.services != new.services
+            || old.databases != new.databases
+        {
             lacks.push(format!(
-                "{user} may not alter services or the host's settings: that requires the privilege admin"
+                "{user} may not alter services, databases or the host's settings: that requires the privilege admin"
             ));
         }
         let same = |(old, new): (&PolicyTest, &PolicyTest)| old.same_words(new);

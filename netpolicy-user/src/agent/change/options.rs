@@ -27,6 +27,8 @@ pub struct ChangeOptions {
     pub consent: Consent,
     /// Refuse it unless the desired state has this revision.
     pub if_revision: Option<u64>,
+    /// Make it also if a database does not answer, where nothing is open without it.
+    pub defer: bool,
     /// Whether it replaces lists by whole files.
     pub by_files: bool,
 }
@@ -53,6 +55,7 @@ impl ChangeOptions {
             confirm_within: within.map(Duration::from_secs),
             consent: Consent::of(query.opens.as_deref())?,
             if_revision: query.if_revision,
+            defer: query.defer,
             by_files: false,
         };
         Ok((options, requester))

@@ -85,6 +85,9 @@ pub async fn authorize(
             lacks: vec![format!(
                 "{who} may {} and nothing else: that requires another privilege",
                 match standing {
+                    Standing::Narrow(Narrow {
+                        databases: true, ..
+                    }) => "carry policies into databases",
                     Standing::Narrow(Narrow { feeds: false, .. }) => "read metrics and notices",
                     Standing::Narrow(Narrow { metrics: true, .. }) =>
                         "refresh feeds, read metrics and notices,",

@@ -8,6 +8,9 @@ use crate::model::{Privilege, Rights, State};
 /// What [`Narrow::feeds`] may use.
 const FEEDS: &str = "/v1/feeds";
 
+/// What [`Narrow::databases`] may use.
+const DATABASES: &str = "/v1/databases";
+
 /// What [`Narrow::metrics`] may use.
 const WATCHED: [&str; 2] = ["/metrics", "/v1/notices"];
 
@@ -27,6 +30,8 @@ pub struct Narrow {
     pub feeds: bool,
     /// May read metrics and notices.
     pub metrics: bool,
+    /// May carry orders into databases, and see which there are.
+    pub databases: bool,
 }
 
 /// What a caller's privileges amount to.
@@ -58,11 +63,13 @@ impl Standing {
         let narrow = Narrow {
             feeds: rights.has(Privilege::Feed),
             metrics: rights.has(Privilege::Metrics),
+            databases: rights.has(Privilege::Database),
         };
         if rights.has(Privilege::Admin) {
             Some(Self::Admin)
         } else if !rights.may_read(state) {
-            (narrow.feeds || narrow.metrics).then_some(Self::Narrow(narrow))
+            let any = narrow.feeds || narrow.metrics || narrow.databases;
+            any.then_some(Self::Narrow(narrow))
         } else if edits.into_iter().any(|privilege| rights.has_any(privilege))
             || state.policies.iter().any(|policy| rights.owns(policy))
             || state.lists.iter().any(|list| rights.owns_list(list))
@@ -77,9 +84,16 @@ impl Standing {
     #[must_use]
     pub fn may_use(self, path: &str) -> bool {
         match self {
-            Self::Narrow(Narrow { feeds, metrics }) => {
+            Self::Narrow(Narrow {
+                feeds,
+                metrics,
+                databases,
+            }) => {
+                let is_of_databases = path == DATABASES || path.starts_with("/v1/databases/");
                 let is_of_feeds = path == FEEDS || path.starts_with("/v1/feeds/");
-                (feeds && is_of_feeds) || (metrics && WATCHED.contains(&path))
+                (feeds && is_of_feeds)
+                    || (metrics && WATCHED.contains(&path))
+                    || (databases && is_of_databases)
             }
             Self::Reader | Self::Editor | Self::Admin => true,
         }
@@ -118,7 +132,11 @@ mod tests {
     #[test]
     fn narrow_privileges_add_up() {
         let may_use = |feeds, metrics| {
-            let standing = Standing::Narrow(Narrow { feeds, metrics });
+            let standing = Standing::Narrow(Narrow {
+                feeds,
+                metrics,
+                databases: false,
+            });
             ["/v1/feeds/drop", "/metrics", "/v1/status"].map(|path| standing.may_use(path))
         };
         assert_eq!(may_use(true, false), [true, false, false]);
@@ -127,6 +145,7 @@ mod tests {
         let both = Narrow {
             feeds: true,
             metrics: true,
+            databases: false,
         };
         assert_eq!(Standing::Narrow(both).body_limit(false), 32 * MIB);
     }

@@ -22,6 +22,7 @@ use crate::agent::bypasses::{Around, Bypasses};
 use crate::agent::change::Situation;
 use crate::agent::change::clients::{KernelSockets, Sockets};
 use crate::agent::confirm::Confirmation;
+use crate::agent::databases::Board;
 use crate::agent::error::AgentError;
 use crate::agent::faults::Faults;
 use crate::agent::feeds::Feeds;
@@ -75,6 +76,7 @@ pub struct Writer {
     pub(super) ban_queue: BanQueue,
     pub(super) grants: Grants,
     pub(super) feeds: Feeds,
+    pub(super) databases: Board,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) counted: CountedServices,
@@ -130,6 +132,7 @@ impl Writer {
             bypasses: Bypasses::new(stored.bypasses),
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
+            databases: Board::default(),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             counted,
@@ -173,6 +176,7 @@ impl Writer {
         self.take_over_bans();
         self.kernel.take_over_interfaces();
         self.record_unrecorded();
+        self.follow_databases(false);
         self.leave_guard();
         let past = self.store.past().ok();
         let newest = past.and_then(|past| past.revisions(&Window::newest(1)).ok());
@@ -349,6 +353,10 @@ impl Writer {
         let wall = self.settings.clock.wall();
         let feeds = self.feeds.faults(&now.state, wall);
         add(FaultKind::Feeds, &mut feeds.into_iter());
+        add(
+            FaultKind::Databases,
+            &mut self.databases.faults().into_iter(),
+        );
         let held = self.upkeep.held_store(now.revision);
         add(FaultKind::Store, &mut held.into_iter());
         snapshot.held = self.upkeep.held();

@@ -8,6 +8,7 @@ mod burst;
 mod change;
 pub mod core;
 mod counted;
+mod databases;
 mod ending;
 mod feeds;
 mod leftovers;

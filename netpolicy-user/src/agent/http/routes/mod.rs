@@ -11,6 +11,7 @@ mod caller;
 mod clients;
 mod condition;
 mod counters;
+mod databases;
 mod diff;
 #[cfg(feature = "openapi")]
 mod document;
@@ -104,6 +105,9 @@ operations! {
     put "/v1/feeds/{name}/content" feeds::put large;
     post "/v1/feeds/{name}/report" feeds::report;
     post "/v1/feeds/{name}/refresh" feeds::refresh;
+    get "/v1/databases" databases::list;
+    get "/v1/databases/{name}/order" databases::order;
+    post "/v1/databases/{name}/report" databases::report;
     get "/v1/services" services::list;
     get "/v1/host" host::show;
     post "/v1/changes" apply::change large;
