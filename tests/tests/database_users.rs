@@ -1,12 +1,14 @@
 //! Policies of database users, with a real PostgreSQL, its helper and log-ins from namespaces.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;
+use netpolicy_tests::debian;
 use netpolicy_tests::postgres::{self, PORT, as_postgres, psql};
 use netpolicy_tests::process::Process;
 use nix::sys::signal::Signal;
@@ -29,6 +31,11 @@ impl Orders {
     fn start(bin: &Path, hba: &str) -> Self {
         let host = DatabaseHost::start();
         postgres::make(bin, &host, hba);
+        // A server does not start without a directory that its file includes.
+        let included = host.file("pgdata/netpolicy.d");
+        let mut made = as_postgres(&host, Path::new("mkdir"));
+        let made = made.arg(included).status().expect("run mkdir");
+        assert!(made.success());
         let mut orders = Self {
             host,
             bin: bin.to_owned(),
@@ -63,7 +70,7 @@ impl Orders {
 
     /// Runs SQL on the server itself.
     fn sql(&self, text: &str) -> String {
-        let mut command = as_postgres(&self.host, &self.bin.join("psql"));
+        let mut command = as_postgres(&self.host, Path::new("psql"));
         command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
         command.arg("-h").arg(self.host.file("pgdata"));
         command.args(["-p", &PORT.to_string(), "-d", "postgres", "-c", text]);
@@ -95,6 +102,13 @@ impl Orders {
             !out.status.success() && said.contains("pg_hba.conf rejects connection"),
             "{user} from {source}: {said}"
         );
+    }
+
+    #[track_caller]
+    fn rejects_or_drops(&self, user: &str, source: &str) {
+        let out = self.log_in(user, source);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success(), "{user} from {source}: {said}");
     }
 
     /// The packet filter drops it.
@@ -186,9 +200,12 @@ fn policies_of_users_and_roles_narrow_what_the_service_allows() {
 
     orders.apply(&office);
     orders.start_helper();
-    std::thread::sleep(Duration::from_millis(300));
-    let log = orders.helper.as_ref().map(Process::log).unwrap_or_default();
-    assert!(log.contains("netpolicy grant database"), "{log}");
+    let begun = Instant::now();
+    let log = |orders: &Orders| orders.helper.as_ref().map(Process::log).unwrap_or_default();
+    while !log(&orders).contains("netpolicy grant database") {
+        assert!(begun.elapsed() < LIMIT, "{}", log(&orders));
+        std::thread::sleep(Duration::from_millis(50));
+    }
     orders.host.ok("grant database --to user:postgres");
     orders.wait("the helper reports", |database| {
         database["condition"] == "in-force"
@@ -221,7 +238,6 @@ fn policies_of_users_and_roles_narrow_what_the_service_allows() {
     let refused = orders.refused(&format!("{all}{wide}"));
     assert_has(&refused, &["policy 'vpn'", "version 16"]);
     assert_eq!(orders.hba(), before);
-    orders.drops("carol", "192.168.7.7");
 
     // A file that another process changed is put right.
     fs::write(orders.host.file("pgdata/pg_hba.conf"), HBA).expect("write a file");
@@ -264,4 +280,108 @@ fn policies_of_users_and_roles_narrow_what_the_service_allows() {
     orders.apply(&office);
     orders.wait("the lines are gone", |_| orders.hba() == HBA);
     orders.admits("alice", "10.9.0.1");
+}
+
+/// From PostgreSQL 16 on, of which Debian 12 has none.
+#[test]
+fn wider_policy_of_a_user_lets_that_user_alone_in() {
+    if !debian::is_long() {
+        return;
+    }
+    let scratch = tempfile::tempdir().expect("make a directory");
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(scratch.path(), open).expect("open a directory");
+    let bin = postgres::newer(scratch.path());
+    let hba = format!("include_dir netpolicy.d\n{HBA}");
+    let mut orders = Orders::start(&bin, &hba);
+    orders.host.ok("grant database --to user:postgres");
+    orders.start_helper();
+    let sql = |text: &str| {
+        let out = orders
+            .host
+            .netpolicy(&["sql", "--dialect", "snowflake", "--yes", "-e", text]);
+        out.ok().to_owned()
+    };
+    orders.apply("");
+    sql("CREATE NETWORK POLICY corp ALLOWED_IP_LIST=('10.0.0.0/8');
+         CREATE NETWORK POLICY vpn_only ALLOWED_IP_LIST=('192.168.7.0/24');
+         ALTER ACCOUNT SET NETWORK_POLICY = corp");
+    sql("ALTER USER alice SET NETWORK_POLICY = vpn_only");
+    orders.admits("alice", "192.168.7.7");
+    orders.rejects("alice", "10.1.0.1");
+    orders.rejects("carol", "192.168.7.7");
+    orders.admits("carol", "10.1.0.1");
+    orders.drops("carol", "192.168.9.9");
+    assert!(orders.hba() == hba, "the lines are in a file of their own");
+
+    // Both are asked: the loaded program, and the rules that the server was seen to have.
+    let explain = |user: &str| {
+        let asked = format!("explain 192.168.7.7 --service postgres --user {user}");
+        orders.host.json(&asked)
+    };
+    let (alice, carol) = (explain("alice"), explain("carol"));
+    for verdict in [&alice, &carol] {
+        assert_eq!(verdict["agrees"], true, "{verdict:#}");
+        assert_eq!(verdict["by_database"]["agrees"], true, "{verdict:#}");
+    }
+    assert_eq!(alice["by_database"]["line"], serde_json::Value::Null);
+    let line = carol["by_database"]["line"].as_str().unwrap_or_default();
+    assert!(line.contains("(?!(?:alice)$)"), "{carol:#}");
+
+    // A session that a statement of Snowflake's denies is ended.
+    let session = psql(&orders.host, "10.1.0.1", "carol")
+        .args(["-d", "postgres", "-c", "select pg_sleep(20)"])
+        .spawn();
+    let mut session = session.expect("run psql");
+    let count = "select count(*) from pg_stat_activity where usename = 'carol'";
+    let begun = Instant::now();
+    while orders.sql(count) != "1" {
+        assert!(begun.elapsed() < LIMIT, "carol has a session");
+    }
+    sql("CREATE NETWORK POLICY lab ALLOWED_IP_LIST=('10.4.0.0/16');
+         ALTER USER carol SET NETWORK_POLICY = lab");
+    let begun = Instant::now();
+    while orders.sql(count) != "0" {
+        assert!(begun.elapsed() < LIMIT, "carol's session lives on");
+    }
+    let ended = session.wait().expect("wait for psql");
+    assert!(!ended.success());
+
+    // Where the port would be open to all users, nothing is deferred.
+    orders.stop_server();
+    let out = orders
+        .host
+        .line("policy alter vpn_only --add-allow 192.168.9.0/24 --defer --yes");
+    assert_has(out.failed(1), &["does not answer"]);
+    orders.start_server();
+    orders.wait("the database answers", |database| {
+        database["condition"] == "in-force"
+    });
+
+    // An agent that is killed while a change waits for the database leaves the stricter side.
+    for pause in [0, 5, 20, 60] {
+        let mut command = orders.host.command();
+        command.args([
+            "policy",
+            "alter",
+            "vpn_only",
+            "--add-allow",
+            "192.168.9.0/24",
+            "--yes",
+        ]);
+        let change = command.stderr(std::process::Stdio::null()).spawn();
+        let mut change = change.expect("run a command");
+        std::thread::sleep(Duration::from_millis(pause));
+        orders.host.kill_agent();
+        let _ = change.wait();
+        orders.rejects_or_drops("carol", "192.168.9.9");
+        orders.host.start_agent();
+        orders.rejects_or_drops("carol", "192.168.9.9");
+        orders.rejects("carol", "192.168.7.7");
+        orders.wait("the helper is back", |database| {
+            database["condition"] == "in-force"
+        });
+        let undo = "policy alter vpn_only --remove-allow 192.168.9.0/24 --yes";
+        let _ = orders.host.line(undo);
+    }
 }

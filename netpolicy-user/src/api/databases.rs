@@ -1,5 +1,7 @@
 //! Databases: how they are, what a helper is to carry into one, and what came of it.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
@@ -125,6 +127,53 @@ pub struct DatabaseOrderQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 60))]
     pub wait: Option<u64>,
+}
+
+/// The query of `GET /v1/databases/{name}/explain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(IntoParams))]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+pub struct DatabaseExplainQuery {
+    /// The user.
+    pub user: String,
+    /// An address.
+    #[cfg_attr(feature = "openapi", param(value_type = String))]
+    pub source: IpAddr,
+}
+
+/// What a database makes of a user who comes from an address that the packet filter lets through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct DatabaseVerdict {
+    /// The database.
+    pub database: String,
+    /// The user.
+    pub user: String,
+    /// The address.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub source: IpAddr,
+    /// The policies that govern the user there: its own, or the service's.
+    pub policies: Vec<String>,
+    /// Whether the policies are the user's own.
+    pub own: bool,
+    /// Until when they do not hold, by a bypass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypassed_until: Option<Timestamp>,
+    /// Whether these policies allow it.
+    pub allowed: bool,
+    /// The line that rejects it; none: authentication decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// Roles whose members are rejected from there, the user among them or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Whether the database was seen to have the line; or, without a line, all its lines.
+    pub in_force: bool,
+    /// Whether policies and lines say the same, and the database has the lines.
+    pub agrees: bool,
+    /// The verdict in a sentence.
+    pub sentence: String,
 }
 
 /// What came of an order.

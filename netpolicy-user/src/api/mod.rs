@@ -39,8 +39,8 @@ pub use self::bans::{
 };
 pub use self::clients::{ClientsQuery, ConnectedClient, ConnectedView};
 pub use self::databases::{
-    DatabaseCondition, DatabaseOrder, DatabaseOrderQuery, DatabaseReport, DatabaseUserView,
-    DatabaseView,
+    DatabaseCondition, DatabaseExplainQuery, DatabaseOrder, DatabaseOrderQuery, DatabaseReport,
+    DatabaseUserView, DatabaseVerdict, DatabaseView,
 };
 pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;

@@ -1,7 +1,9 @@
 //! Databases whose users have policies.
 
-use super::{Client, ClientResult};
-use crate::api::DatabaseView;
+use std::net::IpAddr;
+
+use super::{Client, ClientResult, is_segment};
+use crate::api::{DatabaseVerdict, DatabaseView};
 
 impl Client {
     /// `GET /v1/databases`
@@ -10,5 +12,20 @@ impl Client {
     /// See [`super::ClientError`].
     pub async fn databases(&self) -> ClientResult<Vec<DatabaseView>> {
         self.get(&["databases"], &[]).await
+    }
+
+    /// `GET /v1/databases/{name}/explain`
+    ///
+    /// # Errors
+    /// See [`super::ClientError`].
+    pub async fn explain_user(
+        &self,
+        database: &str,
+        user: &str,
+        source: IpAddr,
+    ) -> ClientResult<DatabaseVerdict> {
+        is_segment("database", database)?;
+        let query = [("user", user.to_owned()), ("source", source.to_string())];
+        self.get(&["databases", database, "explain"], &query).await
     }
 }

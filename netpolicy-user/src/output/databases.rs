@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::{Render, RenderOptions, Tone, cell, line, number, plain, time, write_table};
-use crate::api::{DatabaseCondition, DatabaseView};
+use super::{
+    Render, RenderOptions, Tone, cell, line, number, plain, time, write_fields, write_table,
+};
+use crate::api::{DatabaseCondition, DatabaseVerdict, DatabaseView};
 
 impl Render for [DatabaseView] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
@@ -65,5 +67,38 @@ fn state(database: &DatabaseView) -> (Tone, &'static str) {
         DatabaseCondition::Unknown => (Tone::Bad, "no helper"),
         DatabaseCondition::Refused => (Tone::Bad, "refused"),
         DatabaseCondition::Unreachable => (Tone::Bad, "unreachable"),
+    }
+}
+
+impl Render for DatabaseVerdict {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
+        let (tone, verdict) = match &self.line {
+            Some(_) => (Tone::Bad, "rejects"),
+            None => (Tone::Good, "lets in, if authentication does"),
+        };
+        let agrees = match (self.agrees, self.in_force) {
+            (true, _) => cell(
+                Tone::Good,
+                "agrees: the database was seen to have these lines",
+            ),
+            (false, false) => cell(Tone::Bad, "the database was not seen to have these lines"),
+            (false, true) => cell(Tone::Bad, "disagrees: the lines say otherwise"),
+        };
+        let roles = self.roles.join(", ");
+        let roles = (!roles.is_empty())
+            .then(|| plain(line(&format!("members of {roles} are rejected from there"))));
+        write_fields(
+            options,
+            [
+                ("Database", Some(plain(line(&self.database)))),
+                ("User", Some(plain(line(&self.user)))),
+                ("Verdict", Some(cell(tone, verdict))),
+                ("Reason", Some(plain(line(&self.sentence)))),
+                ("Line", self.line.as_deref().map(|text| plain(line(text)))),
+                ("Roles", roles),
+                ("Rules", Some(agrees)),
+            ],
+            out,
+        )
     }
 }

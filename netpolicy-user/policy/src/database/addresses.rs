@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netpolicy_common::ScopeFlags;
+use netpolicy_common::{HOST_SCOPE, ScopeFlags, ScopeId};
 use netpolicy_prefixes::intervals::{self, Interval};
 use netpolicy_prefixes::{Address, Prefix, Prefixes};
 
-use crate::compiler::{ScopeRules, compile};
+use crate::compiler::{Ruleset, ScopeRules, compile};
 use crate::model::{Binding, Mode, Policy, State};
 
 /// A set of addresses.
@@ -65,22 +65,39 @@ impl AddressSet {
             policies: policies.collect(),
             ..State::empty()
         };
-        let ruleset = compile(&alone);
-        let host = ruleset.scopes.first();
-        host.map_or_else(Self::all, Self::passing)
+        Self::reaching(&compile(&alone), HOST_SCOPE)
     }
 
-    /// What a compiled scope lets through by its own lists.
+    /// What reaches a compiled scope's ports: what its own lists and the host's let through, as far
+    /// as they count there and drop. Of a scope that is not there: what reaches the host's.
     #[must_use]
-    pub fn passing(scope: &ScopeRules) -> Self {
-        let only = scope.config.flags.has(ScopeFlags::OWN_ONLY);
-        let all = Self::all();
+    pub fn reaching(ruleset: &Ruleset, id: ScopeId) -> Self {
+        let host = ruleset.scopes.first();
+        let scope = ruleset.scopes.iter().find(|scope| scope.id == id);
+        let Some(scope) = scope.or(host) else {
+            return Self::all();
+        };
+        let flags = scope.config.flags;
+        let mut reaching = Self::all();
+        if flags.has(ScopeFlags::OWN_LISTS) && flags.own_drops() {
+            reaching = Self::passing(scope, flags.has(ScopeFlags::OWN_ONLY));
+        }
+        if let Some(host) = host.filter(|_| flags.has(ScopeFlags::HOST_LISTS))
+            && flags.host_drops()
+        {
+            let by_host = Self::passing(host, flags.has(ScopeFlags::HOST_ONLY));
+            reaching = reaching.without(&Self::all().without(&by_host));
+        }
+        reaching
+    }
+
+    fn passing(scope: &ScopeRules, only: bool) -> Self {
         let passing = match only {
             true => Self {
                 v4: ranges(&scope.allow.v4),
                 v6: ranges(&scope.allow.v6),
             },
-            false => all,
+            false => Self::all(),
         };
         passing.without(&Self {
             v4: ranges(&scope.block.v4),

@@ -13,5 +13,7 @@ mod tests;
 
 pub use addresses::AddressSet;
 pub use hba::{HbaLine, HbaUser, RULES_WITHIN, ReadLine, read_lines, text};
-pub use lines::{DatabasePlan, LINES_OF_ALL, LINES_OF_USER, PlanProblem, plan, plans};
+pub use lines::{
+    DatabasePlan, LINES_OF_ALL, LINES_OF_OTHERS, LINES_OF_USER, PlanProblem, plan, plans,
+};
 pub use other::{Account, OtherKind, OtherPlan, lint_accounts, statements};

@@ -56,7 +56,7 @@ fn too_many(count: usize) -> Option<OtherPlan> {
 fn mariadb_notes() -> Vec<String> {
     vec![
         "A locked account that is more specific than 'USER'@'%' is chosen before it and denies \
-         (error 4151). It has no password and no grants. Remove it with DROP USER."
+         (error 1045, or 4151 without a password). It has no password and no grants. Remove it with DROP USER."
             .to_owned(),
         "It denies as long as no account of the user is more specific than it, as a literal address \
          or a longer netmask is: SELECT user, host FROM mysql.user shows them."
@@ -67,7 +67,10 @@ fn mariadb_notes() -> Vec<String> {
 fn mysql_notes() -> Vec<String> {
     let mut notes = mariadb_notes();
     if let Some(first) = notes.first_mut() {
-        *first = first.replace("(error 4151)", "(error 3118)");
+        *first = first.replace(
+            "(error 1045, or 4151 without a password)",
+            "(error 1045, or 3118 without a password)",
+        );
     }
     notes.push("CIDR notation in account names is from MySQL 8.0.23 on.".to_owned());
     notes
@@ -331,4 +334,90 @@ fn hosts(text: &str) -> Hosts {
 fn looks_like_ipv4(text: &str) -> bool {
     text.bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(nets: &[&str]) -> AddressSet {
+        let nets: Vec<IpNet> = nets.iter().map(|net| net.parse().unwrap()).collect();
+        AddressSet::of(&nets)
+    }
+
+    #[test]
+    fn mariadb_locks_accounts_from_what_is_denied_and_says_what_ipv6_does() {
+        let plan = statements(OtherKind::MariaDb, "o'neil", &set(&["0.0.0.0/1"]));
+        assert_eq!(
+            plan.statements,
+            ["CREATE USER IF NOT EXISTS 'o''neil'@'128.0.0.0/128.0.0.0' ACCOUNT LOCK;"]
+        );
+        assert!(plan.notes.iter().any(|note| note.contains("IPv6")));
+        // A /0 matches no source.
+        let plan = statements(OtherKind::MariaDb, "app", &set(&["2001:db8::/32"]));
+        assert_eq!(plan.statements.len(), 2);
+        let host = statements(OtherKind::MySql, "app", &set(&["10.0.0.1/32"]));
+        assert_eq!(host.statements.len(), 32);
+        assert!(host.statements[0].contains("'app'@'0.0.0.0/5'"), "{host:?}");
+        let many: Vec<_> = (0..250).map(|n| format!("{n}.1.2.3/32")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let plan = statements(OtherKind::MariaDb, "app", &set(&many));
+        assert!(plan.statements.is_empty() && plan.notes[0].contains("bind it to the service"));
+    }
+
+    #[test]
+    fn clickhouse_and_mongodb_list_what_is_allowed() {
+        let allowed = set(&["10.0.0.0/8", "2001:db8::/32"]);
+        let plan = statements(OtherKind::ClickHouse, "a`b", &allowed);
+        assert_eq!(
+            plan.statements,
+            ["ALTER USER `a``b` HOST IP '10.0.0.0/8', '2001:db8::/32';"]
+        );
+        let v4 = statements(OtherKind::ClickHouse, "app", &set(&["0.0.0.0/0"]));
+        assert_eq!(
+            v4.statements,
+            ["ALTER USER `app` HOST IP '0.0.0.0/1', '128.0.0.0/1';"]
+        );
+        let none = statements(OtherKind::ClickHouse, "app", &AddressSet::default());
+        assert_eq!(none.statements, ["ALTER USER `app` HOST NONE;"]);
+        let any = statements(OtherKind::ClickHouse, "app", &AddressSet::all());
+        assert_eq!(any.statements, ["ALTER USER `app` HOST ANY;"]);
+        let plan = statements(OtherKind::MongoDb, "a\"b", &allowed);
+        assert_eq!(
+            plan.statements,
+            [
+                "db.updateUser(\"a\\\"b\", { authenticationRestrictions: [ { clientSource: \
+              [\"10.0.0.0/8\", \"2001:db8::/32\"] } ] })"
+            ]
+        );
+        let none = statements(OtherKind::MongoDb, "app", &AddressSet::default());
+        assert!(none.statements.is_empty() && !none.notes.is_empty());
+    }
+
+    #[test]
+    fn accounts_from_anywhere_and_those_that_match_no_source_are_named() {
+        let text = "app\t%\napp\t10.1.0.0/255.255.0.0\nroot\tlocalhost\napp\t10.0.0.0/8\n\
+                    app\t10.0.0.1/255.0.0.0\napp\t2001:DB8::1\napp\t10.%\napp\t010.0.0.1\n\
+                    app\t10.2.0.1\napp\t192.0.2.1\n";
+        let accounts = Account::read(text).unwrap();
+        let findings = lint_accounts(&accounts, &set(&["10.0.0.0/8"]));
+        let has = |index: usize, what: &str| {
+            assert!(findings[index].contains(what), "{findings:?}");
+        };
+        has(
+            0,
+            "'app'@'%' may come from addresses that the policy denies",
+        );
+        has(
+            1,
+            "'10.0.0.0/8' matches no source: a netmask is written with dots",
+        );
+        has(2, "bits outside of its netmask");
+        has(3, "'2001:DB8::1' matches no source");
+        has(4, "'10.%' may come from any address that the pattern");
+        has(5, "'010.0.0.1' matches no source");
+        has(6, "'192.0.2.1' may come from addresses");
+        assert_eq!(findings.len(), 7);
+        assert_eq!(Account::read("app %\n"), Err(1));
+    }
 }

@@ -153,6 +153,20 @@ fn limits_are_refused_with_what_to_do() {
         "{refused}"
     );
 
+    // Each allowed host is one that all others are kept out of.
+    let hosts: Vec<_> = (0..101_u32).map(|n| format!("\"192.{n}.2.1\"")).collect();
+    let list = hosts.join(", ");
+    let among = format!(
+        "{DATABASE}[[policy]]\nname = \"office\"\nallow = [\"10.0.0.0/8\", {}]\nbind = [\"postgres\"]\n\
+         [[policy]]\nname = \"many\"\nallow = [{list}]\nbind = [\"user:alice@orders\"]\n",
+        list.replace(".2.1", ".2.2")
+    );
+    let refused = planned(&parsed(&among)).unwrap_err().to_string();
+    assert!(
+        refused.contains("regular expression, which costs"),
+        "{refused}"
+    );
+
     let widening = format!(
         "{DATABASE}{OFFICE}[[policy]]\nname = \"vpn\"\nallow = [\"192.0.2.0/24\"]\nbind = [\"role:staff@orders\"]\n"
     );
@@ -234,6 +248,9 @@ proptest! {
                 let id = service.map_or(0, |service| service.id);
                 let expected = evaluate(&state, service, source).reason;
                 prop_assert_eq!(ruleset.lookup(id, source), expected, "{} {}", id, source);
+                let drops = matches!(expected, Reason::Blocked | Reason::NotAllowed);
+                let reaching = AddressSet::reaching(&ruleset, id);
+                prop_assert_eq!(reaching.contains(source), !drops, "{} {}", id, source);
             }
         }
     }

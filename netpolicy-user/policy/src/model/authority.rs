@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+use super::database::{lacks_bypass, same_databases};
 use super::error::{Excerpt, ModelError, Problem};
 use super::plan::{renamed, renamed_lists};
 use super::{Host, ListKind, Mode, Name, NamedList, OnDeny, Policy, PolicyTest, PortSet, State};
@@ -283,12 +284,13 @@ impl Rights {
         let user = &self.user;
         if settings(&old.host) != settings(&new.host)
             || old.services != new.services
-            || old.databases != new.databases
+            || !same_databases(old, new)
         {
             lacks.push(format!(
                 "{user} may not alter services, databases or the host's settings: that requires the privilege admin"
             ));
         }
+        lacks.extend(lacks_bypass(self, old, new));
         let same = |(old, new): (&PolicyTest, &PolicyTest)| old.same_words(new);
         if old.tests.len() != new.tests.len() || !old.tests.iter().zip(&new.tests).all(same) {
             lacks.push(format!(

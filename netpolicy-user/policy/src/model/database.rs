@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{DatabaseProblem, Excerpt};
-use super::{Binding, Combine, Name, Policy, Service, State};
+use super::{Binding, Combine, Name, Policy, Privilege, Rights, Service, State};
 
 /// Bytes that a database user's name has at most: PostgreSQL cuts longer ones.
 const LONGEST_USER: usize = 63;
@@ -249,6 +249,37 @@ impl State {
         }
         problems
     }
+}
+
+/// Whether the databases are the same, whichever users bypass their policies.
+pub(super) fn same_databases(old: &State, new: &State) -> bool {
+    let settings = |state: &State| -> Vec<Database> {
+        let databases = state.databases.iter();
+        let plain = databases.map(|database| Database {
+            bypasses: Vec::new(),
+            ..database.clone()
+        });
+        plain.collect()
+    };
+    settings(old) == settings(new)
+}
+
+/// The bypasses of users of all databases.
+fn user_bypasses(state: &State) -> Vec<(&Name, &UserBypass)> {
+    let databases = state.databases.iter();
+    let bypasses = databases.flat_map(|one| one.bypasses.iter().map(|bypass| (&one.name, bypass)));
+    bypasses.collect()
+}
+
+/// What a caller lacks to change them.
+pub(super) fn lacks_bypass(rights: &Rights, old: &State, new: &State) -> Option<String> {
+    let may = user_bypasses(old) == user_bypasses(new) || rights.has(Privilege::Bypass);
+    (!may).then(|| {
+        format!(
+            "{} may not let a database user bypass its policies: that requires the privilege bypass",
+            rights.user
+        )
+    })
 }
 
 /// Why users of a database behind this service can have no policies.

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use self::post::{Post, view};
-use super::keeps_others_out;
 use crate::api::{DatabaseCondition, DatabaseOrder, DatabaseReport, DatabaseView};
 use crate::model::{Database, Name, State};
 
@@ -176,7 +175,7 @@ impl Board {
     }
 
     /// Waits until every line is in force that the orders of `needed` have, which were put up.
-    /// With `defer` the change may go on without them, where nothing would be open then.
+    /// With `defer` the change may go on where a database cannot be asked.
     ///
     /// # Errors
     /// They are not.
@@ -185,11 +184,7 @@ impl Board {
         for order in needed {
             match self.wait_for(order) {
                 Ok(()) => {}
-                Err(error)
-                    if defer && error.may_be_deferred() && !keeps_others_out(&order.lines) =>
-                {
-                    deferred.push(error.to_string());
-                }
+                Err(error) if defer && error.may_be_deferred() => deferred.push(error.to_string()),
                 Err(error) => return Err(error),
             }
         }
@@ -307,6 +302,13 @@ impl Board {
             if report.condition == DatabaseCondition::InForce {
                 post.confirmed = Some(post.order.lines.clone());
             }
+            // What was in force and is refused now was undone by another process.
+            let was_in_force = post.report.as_ref().is_some_and(|(_, last)| {
+                last.sequence == report.sequence && last.condition == DatabaseCondition::InForce
+            });
+            if report.condition == DatabaseCondition::Refused && was_in_force {
+                post.confirmed = None;
+            }
             if report.repaired {
                 let message = report.message.clone().unwrap_or_default();
                 post.repaired = Some((Instant::now(), message));
@@ -327,6 +329,17 @@ impl Board {
             .values()
             .filter_map(|post| post.order.until)
             .min()
+    }
+
+    /// Whether a database is known to have a line.
+    #[must_use]
+    pub fn has(&self, name: &Name, line: &str) -> bool {
+        let inner = self.lock();
+        let confirmed = inner
+            .posts
+            .get(name)
+            .and_then(|post| post.confirmed.as_ref());
+        confirmed.is_some_and(|lines| lines.contains(line))
     }
 
     /// All databases of a state.

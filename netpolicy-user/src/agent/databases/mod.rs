@@ -5,15 +5,15 @@
 //! force before the packet filter widens.
 
 mod board;
+mod explain;
 
-pub use board::{Board, Carried, NotCarried, Order};
-
-use std::collections::BTreeSet;
+pub use board::{Attendance, Board, Carried, NotCarried, Order};
+pub use explain::explain;
 
 use jiff::Timestamp;
 
 use crate::compiler::{Ruleset, compile};
-use crate::database::{PlanProblem, plans};
+use crate::database::{AddressSet, PlanProblem, plans};
 use crate::model::{State, UserKind};
 
 /// The orders of a state.
@@ -78,8 +78,14 @@ pub fn joined(old: &[Order], new: &[Order]) -> Vec<Order> {
     all
 }
 
-/// Whether any of the lines keeps out all but some: without it the packet filter would be open.
+/// Whether more reaches a database behind any service than before.
 #[must_use]
-pub fn keeps_others_out(lines: &BTreeSet<String>) -> bool {
-    lines.iter().any(|line| line.contains("\"/^(?!"))
+pub fn widens(state: &State, (old, new): (&Ruleset, &Ruleset)) -> bool {
+    let services = state.services.iter();
+    let mut behind = services.filter(|one| state.databases_of(&one.name).next().is_some());
+    behind.any(|service| {
+        let before = AddressSet::reaching(old, service.id);
+        let after = AddressSet::reaching(new, service.id);
+        !after.without(&before).is_empty()
+    })
 }

@@ -14,6 +14,7 @@ use crate::agent::change::candidate::millis;
 use crate::agent::change::clients::Side;
 use crate::agent::change::preflight::would_be;
 use crate::agent::change::{Candidate, ChangeOptions, Proposal};
+use crate::agent::databases;
 use crate::agent::error::AgentError;
 use crate::agent::kernel::Prepared;
 use crate::api::{Changed, Existing, Phase};
@@ -140,7 +141,9 @@ impl Writer {
             return Ok(changed);
         }
 
-        match self.carry_first(&orders, options.defer) {
+        let rulesets = (&*self.in_force.ruleset, &**compiled.ruleset());
+        let widens = databases::widens(&state, rulesets);
+        match self.carry_first(&orders, widens, options.defer) {
             Ok(deferred) => changed.warnings.extend(deferred),
             // What the operator may be kept out by goes whatever a database says: its lines were
             // kept while the change waited.

@@ -28,7 +28,9 @@ impl Writer {
             .map_err(|problem| AgentError::BadRequest(problem.to_string()))
     }
 
-    /// Carries in what a change adds, together with what there is. On an error the databases are
+    /// Carries in what a change adds, together with what there is. Without a database that answers
+    /// it goes on if `defer` says so and the packet filter does not widen (`widens`), since the port
+    /// would be open to all users until then. On an error the databases are
     /// to have what they had: see [`Self::follow_databases`].
     ///
     /// # Errors
@@ -36,13 +38,14 @@ impl Writer {
     pub(super) fn carry_first(
         &mut self,
         new: &[Order],
+        widens: bool,
         defer: bool,
     ) -> Result<Option<String>, AgentError> {
         if new.iter().all(|order| order.lines.is_empty()) {
             return Ok(None);
         }
         self.databases.order(databases::joined(&self.kept(), new));
-        match self.databases.wait(new, defer) {
+        match self.databases.wait(new, defer && !widens) {
             Ok(Carried::InForce) => Ok(None),
             Ok(Carried::Deferred(why)) => Ok(Some(format!(
                 "{why}; the policies of its users hold as soon as it is told (--defer)"

@@ -144,7 +144,7 @@ impl Writer {
                 })?;
         }
         let orders = self.orders_of(&candidate.state, candidate.compiled.ruleset())?;
-        self.carry_first(&orders, false)?;
+        self.carry_first(&orders, true, false)?;
         // The kernel is told the revision that there is, or the next agent would take the store
         // for an older one.
         let prepared = self.kernel.prepare(

@@ -12,12 +12,15 @@ use tokio::time::{Instant, timeout_at};
 #[cfg(feature = "openapi")]
 use super::document::{POLICIES, ProblemDetails};
 use crate::agent::access::{Caller, rights};
+use crate::agent::databases;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::{Body, Params};
 #[cfg(feature = "openapi")]
 use crate::api::DatabaseOrder;
-use crate::api::{DatabaseOrderQuery, DatabaseReport, DatabaseView};
+use crate::api::{
+    DatabaseExplainQuery, DatabaseOrderQuery, DatabaseReport, DatabaseVerdict, DatabaseView,
+};
 use crate::model::Privilege;
 
 /// How long an answer waits at most, seconds, and unless set.
@@ -31,6 +34,36 @@ const USUAL_WAIT: u64 = 30;
 pub(super) async fn list(State(app): State<App>) -> Json<Vec<DatabaseView>> {
     let snapshot = app.supervisor.snapshot();
     Json(app.supervisor.databases().views(&snapshot.state))
+}
+
+/// What a database makes of a user who comes from an address: by the policies, and by the lines
+/// that it was seen to have.
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/databases/{name}/explain", operation_id = "explainDatabaseUser", tag = POLICIES,
+    params(("name" = String, Path, description = "The database's name."), DatabaseExplainQuery),
+    responses(
+        (status = OK, body = DatabaseVerdict, description = "The verdict, and what it follows from."),
+        (status = NOT_FOUND, body = ProblemDetails, description = "There is no database of this name."),
+    )
+))]
+pub(super) async fn explain(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Params(query): Params<DatabaseExplainQuery>,
+) -> Result<Json<DatabaseVerdict>, AgentError> {
+    let snapshot = app.supervisor.snapshot();
+    let board = app.supervisor.databases().clone();
+    blocking(move || {
+        let database = snapshot
+            .state
+            .database(&name)
+            .ok_or_else(|| unknown(&name))?;
+        let ruleset = snapshot.ruleset.as_ref().ok_or(AgentError::Internal)?;
+        let asked = (&*query.user, query.source.to_canonical());
+        databases::explain(&snapshot.state, ruleset, database, &board, asked)
+            .map_err(|problem| AgentError::BadRequest(problem.to_string()))
+    })
+    .await
+    .map(Json)
 }
 
 /// What is to be carried into a database. Waits until it is another order than the one that was

@@ -106,6 +106,7 @@ operations! {
     post "/v1/feeds/{name}/report" feeds::report;
     post "/v1/feeds/{name}/refresh" feeds::refresh;
     get "/v1/databases" databases::list;
+    get "/v1/databases/{name}/explain" databases::explain;
     get "/v1/databases/{name}/order" databases::order;
     post "/v1/databases/{name}/report" databases::report;
     get "/v1/services" services::list;
