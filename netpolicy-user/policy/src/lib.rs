@@ -8,7 +8,9 @@
 //! | [`model`] | text to state, with every error and its place; changes, and what a state means | nothing |
 //! | [`sql`] | SQL in three dialects: text to statements and back | [`model`] |
 //! | [`compiler`] | state to ruleset: merged, aggregated, deny-first | [`model`] |
+//! | [`database`] | policies of database users to what a database enforces | [`model`], [`compiler`] |
 
 pub mod compiler;
+pub mod database;
 pub mod model;
 pub mod sql;

@@ -5,6 +5,7 @@ mod words;
 use std::net::IpAddr;
 
 pub use self::words::{chain, in_words};
+use super::databases::NotCarried;
 use super::held::StoreHold;
 use crate::api::{ClientsView, ErrorCode, ErrorPlace, Opens};
 use crate::model::{ErrorKind, FailedTest, ModelError, ModelErrors, Name, Place};
@@ -107,6 +108,9 @@ pub enum AgentError {
     /// Policy tests would fail by the change.
     #[error("{}", .0.iter().map(|failed| failed.message.as_str()).collect::<Vec<_>>().join("; "))]
     TestsFailed(Vec<FailedTest>),
+    /// A database does not have the lines that the change needs.
+    #[error(transparent)]
+    NotCarried(NotCarried),
     /// Another change waits for its confirmation.
     #[error(
         "revision {} waits for its confirmation until {}; nothing else is changed before",
@@ -288,6 +292,7 @@ impl AgentError {
             | Self::InFleet { .. }
             | Self::FleetRefused(_)
             | Self::FleetIncomplete(_)
+            | Self::NotCarried(_)
             | Self::AwaitsConfirmation(_) => FailureKind::Conflict,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
                 FailureKind::Exhausted
@@ -336,6 +341,7 @@ impl AgentError {
                  change anyway with --force"
                     .to_owned(),
             ),
+            Self::NotCarried(why) => Some(why.hint().to_owned()),
             Self::DeniesClients(_) => {
                 Some("without --strict the change is made, and they stay connected".to_owned())
             }
@@ -376,6 +382,7 @@ impl AgentError {
             Self::DeniesClients(_) => ErrorCode::DeniesClients,
             Self::Opens { .. } => ErrorCode::ConsentRequired,
             Self::TestsFailed(_) => ErrorCode::TestFailed,
+            Self::NotCarried(_) => ErrorCode::DatabaseRefused,
             Self::AwaitsConfirmation(_) => ErrorCode::AwaitsConfirmation,
             Self::InFleet { .. } => ErrorCode::Fleet,
             Self::FleetRefused(_) => ErrorCode::FleetRefused,

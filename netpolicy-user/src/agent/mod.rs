@@ -50,6 +50,7 @@ pub mod bypasses;
 pub mod change;
 pub mod confirm;
 pub mod connected;
+pub mod databases;
 pub mod error;
 pub mod events;
 pub mod faults;

@@ -6,6 +6,7 @@
 
 mod bans;
 mod clients;
+mod databases;
 mod devices;
 mod diff;
 mod doctor;
@@ -38,6 +39,10 @@ pub use self::bans::{
     BansStatus, NDJSON, OtherBanView, ReplaceBansQuery, UnbanRequest,
 };
 pub use self::clients::{ClientsQuery, ConnectedClient, ConnectedView};
+pub use self::databases::{
+    DatabaseCondition, DatabaseExplainQuery, DatabaseOrder, DatabaseOrderQuery, DatabaseReport,
+    DatabaseUserView, DatabaseVerdict, DatabaseView,
+};
 pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;
 pub use self::doctor::{DoctorLine, DoctorReport, Health};

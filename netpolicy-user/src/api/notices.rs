@@ -36,6 +36,8 @@ pub enum FaultKind {
     Rules,
     /// A local change over the fleet's revision, or a revision of it that was rolled back.
     Fleet,
+    /// A database that does not enforce its users' policies.
+    Databases,
 }
 
 impl FaultKind {
@@ -53,6 +55,7 @@ impl FaultKind {
         Self::Memory,
         Self::Rules,
         Self::Fleet,
+        Self::Databases,
     ];
 
     /// As JSON and metrics have it.
@@ -71,6 +74,7 @@ impl FaultKind {
             Self::Memory => "memory",
             Self::Rules => "rules",
             Self::Fleet => "fleet",
+            Self::Databases => "databases",
         }
     }
 }

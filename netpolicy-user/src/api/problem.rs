@@ -97,6 +97,8 @@ pub enum ErrorCode {
     ConsentRequired,
     /// A policy test would fail by the change.
     TestFailed,
+    /// A database does not take the lines that the change needs, or does not answer.
+    DatabaseRefused,
     /// Another change waits for its confirmation.
     AwaitsConfirmation,
     /// The change is of what the host's fleet decides; `local_override` makes it anyway.

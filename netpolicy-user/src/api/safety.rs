@@ -45,6 +45,10 @@ pub struct ChangeQuery {
     /// requires the privilege admin.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub local_override: bool,
+    /// Make it also if a database does not answer that is to enforce policies of its users, where
+    /// nothing is open without it; the database follows when it answers.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub defer: bool,
     /// Refuse it unless the desired state has this revision, which another change may have
     /// replaced.
     /// Travels as the header `If-Match` (RFC 9110 section 13.1.1), not in the query.

@@ -1,6 +1,7 @@
 //! Examples of each command, which its help and the reference show.
 
 mod bans;
+mod databases;
 mod feed;
 mod fleet;
 mod integrations;
@@ -162,6 +163,7 @@ fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
         .chain(&integrations::INTEGRATIONS)
         .chain(&list::LIST)
         .chain(&bans::BANS)
+        .chain(&databases::DATABASES)
         .chain(&policy::POLICY)
         .chain(&sources::SOURCES)
         .chain(&upkeep::UPKEEP)

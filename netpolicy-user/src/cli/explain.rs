@@ -1,6 +1,7 @@
 //! `netpolicy explain`.
 
 mod sought;
+mod user;
 
 use std::net::IpAddr;
 
@@ -18,8 +19,11 @@ pub(super) struct ExplainArgs {
     #[arg(value_name = "SRC", value_parser = Sought::read, required = true)]
     sources: Vec<Sought>,
     /// The destination port, or a service's name; without it, a port of no service
-    #[arg(long, value_name = "PORT", value_parser = PortName::read)]
+    #[arg(long, visible_alias = "service", value_name = "PORT", value_parser = PortName::read)]
     port: Option<PortName>,
+    /// What the database behind the service makes of this user, as in alice, or alice@orders
+    #[arg(long, value_name = "NAME", conflicts_with = "revision")]
+    user: Option<String>,
     /// Ask the policies of a past revision
     #[arg(long, value_name = "N")]
     revision: Option<u64>,
@@ -44,6 +48,27 @@ pub(super) async fn run(args: &ExplainArgs, cx: &mut Context<'_>) -> anyhow::Res
                 Explained::Agent(view) => {
                     if !view.agrees {
                         exit = Exit::Failed;
+                    }
+                    if let Some(user) = &args.user {
+                        let by_database = user::explain(user, source, port, cx).await?;
+                        if !by_database.agrees {
+                            exit = Exit::Failed;
+                        }
+                        match cx.options.format {
+                            Format::Table => {
+                                cx.print(&*view)?;
+                                cx.print(&by_database)?;
+                            }
+                            Format::Json => {
+                                let mut whole = serde_json::to_value(&*view)?;
+                                whole["by_database"] = serde_json::to_value(&by_database)?;
+                                match is_one {
+                                    true => write_json(&whole, cx.out)?,
+                                    false => all.push(whole),
+                                }
+                            }
+                        }
+                        continue;
                     }
                     match is_one || cx.options.format == Format::Table {
                         true => cx.print(&*view)?,

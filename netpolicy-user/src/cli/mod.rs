@@ -19,6 +19,7 @@ mod console;
 mod context;
 mod counters;
 mod crowdsec;
+mod db;
 mod descriptors;
 mod diff;
 mod doctor;
@@ -167,15 +168,18 @@ enum ClientCommand {
     /// List, show, refresh and test feeds: lists whose content comes from a URL or file
     #[command(subcommand)]
     Feed(feed::FeedCommand),
+    /// Databases on this host, whose users can have policies
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Define services: named TCP ports with policies of their own
     #[command(subcommand)]
     Service(service::ServiceCommand),
     /// Show and change the host's settings
     #[command(subcommand)]
     Host(host::HostCommand),
-    /// Bind a policy to the host or a service
+    /// Bind a policy to the host, a service or a database's user
     Bind(bind::BindArgs),
-    /// Unbind a policy from the host or a service
+    /// Unbind a policy from the host, a service or a database's user
     Unbind(bind::BindArgs),
     /// Apply a policy file as the whole desired state
     Apply(apply::ApplyArgs),
@@ -286,9 +290,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let given = args.get(1..).unwrap_or_default();
     let for_net = match &cli.command {
         Command::Client(ClientCommand::Feed(command)) => command.for_net(given, format),
-        Command::Client(ClientCommand::Crowdsec(_) | ClientCommand::Notify(_)) => {
-            Some(Ok(given.to_vec()))
-        }
+        Command::Client(
+            ClientCommand::Db(db::DbCommand::Run(_))
+            | ClientCommand::Crowdsec(_)
+            | ClientCommand::Notify(_),
+        ) => Some(Ok(given.to_vec())),
         Command::Client(ClientCommand::Fleet(command)) => command.for_net(given),
         _ => None,
     };
@@ -400,6 +406,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Policy(command) => policy::run(command, cx).await,
         ClientCommand::List(command) => list::run(command, cx).await,
         ClientCommand::Feed(command) => feed::run(command, cx).await,
+        ClientCommand::Db(command) => db::run(command, cx).await,
         ClientCommand::Service(command) => service::run(command, cx).await,
         ClientCommand::Host(command) => host::run(command, cx).await,
         ClientCommand::Bind(args) => bind::bind(args, cx).await,

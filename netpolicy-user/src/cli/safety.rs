@@ -32,6 +32,10 @@ pub(super) struct Safety {
         hide_env_values = true
     )]
     pub(super) from: Option<String>,
+    /// Apply it even if a database does not answer that is to enforce policies of its users; refused
+    /// where the port would be open to all users until then
+    #[arg(long)]
+    pub(super) defer: bool,
     /// Refuse it unless the desired state is at revision N, which another change may have replaced
     #[arg(long, value_name = "N")]
     pub(super) if_revision: Option<u64>,
@@ -51,6 +55,7 @@ impl Safety {
             confirm_within: self.confirm_within,
             from: self.from.clone(),
             opens: None,
+            defer: self.defer,
             if_revision: self.if_revision,
             local_override: self.local_override,
         }

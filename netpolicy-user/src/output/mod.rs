@@ -7,6 +7,7 @@ mod bypasses;
 mod changed;
 mod clients;
 mod counters;
+mod databases;
 mod diff;
 mod doctor;
 mod evaluate;

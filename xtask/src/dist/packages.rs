@@ -34,9 +34,10 @@ const UNITS: &str = "usr/lib/systemd/system/";
 const STARTED: [&str; 2] = ["netpolicy", "netpolicy-feed"];
 
 /// Units that the administrator enables: one listens on TCP, one runs hooks, one lets a reverse
-/// proxy in.
-const CHOSEN: [&str; 3] = [
+/// proxy in, one is for a database of a name.
+const CHOSEN: [&str; 4] = [
     "netpolicy-console",
+    "netpolicy-db",
     "netpolicy-exporter",
     "netpolicy-notify",
 ];

@@ -9,6 +9,7 @@ use super::index::Index;
 use super::reduced::ReducedBlocks;
 use super::scope::{self, CountedList, IsWorth, ListOwner, ScopeSources};
 use super::{Ruleset, ScopeRules};
+use crate::model::evaluate::governed;
 use crate::model::{
     AllowPart, Binding, Combine, Counted, ListKind, Mode, OnDeny, Policy, RuleList, State,
 };
@@ -217,23 +218,36 @@ fn plans(state: &State) -> Vec<Plan<'_>> {
     fn counted<'a>(state: &'a State, own: &[&'a Policy]) -> Vec<Counted<'a>> {
         own.iter().flat_map(|own| state.counted(own)).collect()
     }
+    fn allowed<'a>(state: &'a State, policy: &'a Policy) -> impl Iterator<Item = Counted<'a>> {
+        let counted = state.counted(policy).into_iter();
+        counted.filter(|one| one.kind == ListKind::Allow)
+    }
     let own = bound(&Binding::Host);
     let mut plans = vec![Plan {
         id: HOST_SCOPE,
         name: "host",
         counted: counted(state, &own),
         own,
+        of_users: Vec::new(),
+        is_open: false,
+        by_host: false,
         combine: Combine::Override,
         mode: state.host.mode,
         on_deny: state.host.on_deny,
     }];
     plans.extend(state.services.iter().map(|service| {
-        let own = bound(&Binding::Service(service.name.clone()));
+        let governed = governed(state, service);
+        let (own, of_users) = (governed.own(state), governed.users(state));
+        let mut counted = counted(state, &own);
+        counted.extend(of_users.iter().flat_map(|policy| allowed(state, policy)));
         Plan {
             id: service.id,
             name: service.name.as_str(),
-            counted: counted(state, &own),
+            counted,
             own,
+            of_users,
+            is_open: governed.is_open,
+            by_host: governed.by_host,
             combine: service.combine,
             mode: service.mode,
             on_deny: service.on_deny,
@@ -247,8 +261,15 @@ fn plans(state: &State) -> Vec<Plan<'_>> {
 struct Plan<'a> {
     id: ScopeId,
     name: &'a str,
-    /// The active policies that are bound to it.
+    /// The active policies that are bound to it; with policies of users and none of its own, the
+    /// host's.
     own: Vec<&'a Policy>,
+    /// Those of users, whose allow lists count.
+    of_users: Vec<&'a Policy>,
+    /// Whether no allow list counts, since a user's policy allows any.
+    is_open: bool,
+    /// Whether `own` are the host's.
+    by_host: bool,
     /// What counts in them.
     counted: Vec<Counted<'a>>,
     combine: Combine,
@@ -282,6 +303,11 @@ impl Plan<'_> {
                 left.extend(of_policy.map(ReducedBlocks::counted));
             }
         }
+        for policy in &self.of_users {
+            let counted = state.counted(policy).into_iter();
+            let allowed = counted.filter(|one| one.kind == ListKind::Allow);
+            own.extend(allowed.map(|one| ListOwner::of(&one)));
+        }
         let is_own = |listed: &&CountedList| own.contains(&listed.owner);
         listed.iter().filter(is_own).cloned().chain(left).collect()
     }
@@ -314,8 +340,9 @@ impl Plan<'_> {
         };
         let own = !self.own.is_empty();
         set(own, ScopeFlags::OWN_LISTS);
-        set(own && enforce, own_drops);
-        set(says_only(&self.own), ScopeFlags::OWN_ONLY);
+        let own_enforce = enforce && (!self.by_host || host_mode == Mode::Enforce);
+        set(own && own_enforce, own_drops);
+        set(says_only(&self.own) && !self.is_open, ScopeFlags::OWN_ONLY);
         set(!enforce, ScopeFlags::BANS_OBSERVED);
 
         let asks_host =

@@ -241,7 +241,7 @@ fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {
     )
 }
 
-fn service_name(number: usize) -> Name {
+pub(crate) fn service_name(number: usize) -> Name {
     Name::new(&format!("svc{number}")).unwrap()
 }
 
@@ -283,6 +283,7 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
                 services: services.collect(),
                 lists,
                 policies,
+                databases: Vec::new(),
                 tests: Vec::new(),
             }
         })

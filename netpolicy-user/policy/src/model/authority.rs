@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+use super::database::{lacks_bypass, same_databases};
 use super::error::{Excerpt, ModelError, Problem};
 use super::plan::{renamed, renamed_lists};
 use super::{Host, ListKind, Mode, Name, NamedList, OnDeny, Policy, PolicyTest, PortSet, State};
@@ -45,6 +46,8 @@ pub enum Privilege {
     /// Hand over what the host's fleet says, which is signed, and see what of it is in force;
     /// nothing else.
     Fleet,
+    /// Carry policies of database users into a database, and see what they come to; nothing else.
+    Database,
     /// See everything, the audit log included.
     Read,
 }
@@ -60,6 +63,7 @@ impl Privilege {
         Self::Feed,
         Self::Metrics,
         Self::Fleet,
+        Self::Database,
         Self::Read,
     ];
 }
@@ -75,6 +79,7 @@ impl fmt::Display for Privilege {
             Self::Feed => "feed",
             Self::Metrics => "metrics",
             Self::Fleet => "fleet",
+            Self::Database => "database",
             Self::Read => "read",
         })
     }
@@ -260,7 +265,12 @@ impl Rights {
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {
         let mut granted = self.granted.iter();
-        let narrow = [Privilege::Feed, Privilege::Metrics, Privilege::Fleet];
+        let narrow = [
+            Privilege::Feed,
+            Privilege::Metrics,
+            Privilege::Fleet,
+            Privilege::Database,
+        ];
         granted.any(|(privilege, _)| !narrow.contains(privilege))
             || state.policies.iter().any(|policy| self.owns(policy))
             || state.lists.iter().any(|list| self.owns_list(list))
@@ -287,11 +297,15 @@ impl Rights {
             return lacks;
         }
         let user = &self.user;
-        if settings(&old.host) != settings(&new.host) || old.services != new.services {
+        if settings(&old.host) != settings(&new.host)
+            || old.services != new.services
+            || !same_databases(old, new)
+        {
             lacks.push(format!(
-                "{user} may not alter services or the host's settings: that requires the privilege admin"
+                "{user} may not alter services, databases or the host's settings: that requires the privilege admin"
             ));
         }
+        lacks.extend(lacks_bypass(self, old, new));
         let same = |(old, new): (&PolicyTest, &PolicyTest)| old.same_words(new);
         if old.tests.len() != new.tests.len() || !old.tests.iter().zip(&new.tests).all(same) {
             lacks.push(format!(

@@ -225,7 +225,8 @@ pub enum Change {
     Bind {
         /// The policy's name.
         policy: String,
-        /// A service's name; `None`: the host.
+        /// A service's name, or a user or role of a database as in `user:alice@orders`; `None`: the
+        /// host.
         #[serde(default)]
         service: Option<String>,
     },
@@ -234,7 +235,8 @@ pub enum Change {
     Unbind {
         /// The policy's name.
         policy: String,
-        /// A service's name; `None`: the host.
+        /// A service's name, or a user or role of a database as in `user:alice@orders`; `None`: the
+        /// host.
         #[serde(default)]
         service: Option<String>,
     },
@@ -245,7 +247,8 @@ pub enum Change {
         /// The policy's name; `None`: none is to govern the scope.
         #[serde(default)]
         policy: Option<String>,
-        /// A service's name; `None`: the host.
+        /// A service's name, or a user or role of a database as in `user:alice@orders`; `None`: the
+        /// host.
         #[serde(default)]
         service: Option<String>,
     },
@@ -297,6 +300,43 @@ pub enum Change {
     /// Removes a service to which no policy is bound.
     #[cfg_attr(feature = "openapi", schema(title = "RemoveService"))]
     RemoveService {
+        /// Its name.
+        name: String,
+    },
+    /// Makes a database: a server behind a service, whose users can have policies.
+    #[cfg_attr(feature = "openapi", schema(title = "AddDatabase"))]
+    AddDatabase {
+        /// Its name.
+        name: String,
+        /// The service on whose port it listens.
+        service: String,
+        /// The directory of its unix socket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        socket: Option<String>,
+        /// The directory that its `pg_hba.conf` includes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hba_dir: Option<String>,
+        /// Its `pg_hba.conf`, where the lines are to stand in the file itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hba_conf: Option<String>,
+        /// Description.
+        #[serde(default)]
+        comment: Option<String>,
+        /// In place of the database of this name, if there is one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        replace: bool,
+    },
+    /// Lets the policies of a database's user or role not hold for a time.
+    #[cfg_attr(feature = "openapi", schema(title = "BypassUser"))]
+    BypassUser {
+        /// As in `user:alice@orders`.
+        user: String,
+        /// How long; 0: no longer.
+        minutes: u32,
+    },
+    /// Removes a database to whose users no policy is bound.
+    #[cfg_attr(feature = "openapi", schema(title = "RemoveDatabase"))]
+    RemoveDatabase {
         /// Its name.
         name: String,
     },

@@ -1,9 +1,11 @@
 //! Errors in users' input: typed, with their place, in one line.
 
+mod database;
 mod named;
 
 use std::fmt;
 
+pub use self::database::DatabaseProblem;
 pub use self::named::ListProblem;
 pub use super::address::AddressProblem;
 use super::evaluate::ListKind;
@@ -54,6 +56,12 @@ impl From<ListProblem> for ModelError {
     }
 }
 
+impl From<DatabaseProblem> for Problem {
+    fn from(problem: DatabaseProblem) -> Self {
+        Self::Database(Box::new(problem))
+    }
+}
+
 impl From<Problem> for ModelError {
     fn from(problem: Problem) -> Self {
         Self {
@@ -80,6 +88,8 @@ pub enum Noun {
     Service,
     /// A named list.
     List,
+    /// A database.
+    Database,
 }
 
 impl fmt::Display for Noun {
@@ -88,6 +98,7 @@ impl fmt::Display for Noun {
             Self::Policy => "policy",
             Self::Service => "service",
             Self::List => "list",
+            Self::Database => "database",
         })
     }
 }
@@ -181,6 +192,9 @@ pub enum Problem {
     /// What is wrong with a named list, or with a reference to one.
     #[error("{0}")]
     List(Box<ListProblem>),
+    /// What is wrong with a database, or with a binding to a user of one.
+    #[error("{0}")]
+    Database(Box<DatabaseProblem>),
     /// A whole family in a block list.
     #[error("a blocked {net} denies {}; if that is intended, use an empty allow list (allow = [], --only) or --force", if net.starts_with("::") { "every IPv6 source" } else { "every IPv4 source" })]
     BlocksAll {
@@ -340,7 +354,7 @@ pub enum Problem {
     },
     /// No such privilege.
     #[error(
-        "unknown privilege {text}; expected one of admin, create, attach, bypass, ban, feed, metrics, fleet, read"
+        "unknown privilege {text}; expected one of admin, create, attach, bypass, ban, feed, metrics, fleet, database, read"
     )]
     Privilege {
         /// What was written.
@@ -388,6 +402,7 @@ impl Problem {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::List(problem) => problem.kind(),
+            Self::Database(problem) => problem.kind(),
             Self::Unknown { .. } => ErrorKind::Unknown,
             Self::NameTaken { .. }
             | Self::NameRepeated { .. }

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{AllowPart, Binding, Combine, Mode, NamedList, Policy, Rule, RuleList, Service, State};
 
+mod governed;
 mod many;
 
+pub(crate) use governed::{Governed, governed};
 pub use many::{evaluate_all, governing_policies};
 
 /// Which list of a policy.
@@ -146,7 +148,7 @@ pub struct Verdict {
 /// meant by it.
 #[must_use]
 pub fn evaluate(state: &State, service: Option<&Service>, source: IpAddr) -> Verdict {
-    let host = governing(state, &Binding::Host);
+    let host = Governed::by(governing(state, &Binding::Host));
     let Some(service) = service else {
         let verdict = judge(state, &host, source);
         return verdict.observed_unless(state.host.mode == Mode::Enforce);
@@ -154,15 +156,16 @@ pub fn evaluate(state: &State, service: Option<&Service>, source: IpAddr) -> Ver
     let enforced = service.mode == Mode::Enforce;
     let host_enforced = enforced && state.host.mode == Mode::Enforce;
 
-    let own = governing(state, &Binding::Service(service.name.clone()));
-    if own.is_empty() {
+    let own = governed(state, service);
+    if own.policies.is_empty() {
         return judge(state, &host, source).observed_unless(host_enforced);
     }
+    let enforced = own.enforced(state, enforced);
     let verdict = judge(state, &own, source);
     if verdict.reason.is_denial() {
         return verdict.observed_unless(enforced);
     }
-    if service.combine == Combine::Override || host.is_empty() {
+    if service.combine == Combine::Override || host.policies.is_empty() {
         return verdict;
     }
     let host_verdict = judge(state, &host, source);
@@ -210,7 +213,8 @@ pub(super) fn governing(state: &State, scope: &Binding) -> Vec<usize> {
 
 /// Judges a source by some policies: any block match denies, unless the same policy excepts the
 /// source; else, once a policy says `only`, what is on none of those lists is denied.
-fn judge(state: &State, policies: &[usize], source: IpAddr) -> Verdict {
+fn judge(state: &State, governed: &Governed, source: IpAddr) -> Verdict {
+    let policies = &governed.policies;
     if policies.is_empty() {
         return Verdict {
             reason: Reason::NoPolicy,
@@ -231,14 +235,13 @@ fn judge(state: &State, policies: &[usize], source: IpAddr) -> Verdict {
             rule: Some(rule),
         };
     }
-    let says_only = |&index: &usize| state.policies[index].allow != AllowPart::Any;
-    if !policies.iter().any(says_only) {
+    if !governed.says_only(state) {
         return Verdict {
             reason: Reason::NotBlocked,
             rule: None,
         };
     }
-    match best_match(state, ListKind::Allow, policies, source) {
+    match best_match(state, ListKind::Allow, &governed.allowing(), source) {
         Some(rule) => Verdict {
             reason: Reason::Allowed,
             rule: Some(rule),

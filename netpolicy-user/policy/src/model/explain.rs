@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use netpolicy_common::{HOST_SCOPE, Reason, ScopeId};
 
-use super::evaluate::{evaluate, excepted, governing};
+use super::evaluate::{evaluate, excepted, governed, governing};
 use super::{AllowPart, Binding, Bypass, Combine, Policy, RuleRef, Service, State};
 
 /// Why an attempt passes or not.
@@ -44,7 +44,18 @@ pub fn explain(
     port: Option<u16>,
 ) -> Explanation {
     let mut explanation = judged(state, bypasses, now, source, port);
-    explanation.excepted = excepted(state, &explanation.consulted, explanation.source);
+    // Of a user's policy the allow list alone counts.
+    let blocks = |&index: &usize| {
+        let mut bindings = state.policies[index].bindings.iter();
+        bindings.any(|binding| binding.user().is_none())
+    };
+    let blocking: Vec<usize> = explanation
+        .consulted
+        .iter()
+        .copied()
+        .filter(blocks)
+        .collect();
+    explanation.excepted = excepted(state, &blocking, explanation.source);
     explanation
 }
 
@@ -92,8 +103,8 @@ fn judged(
     let Some(service) = service else {
         return explanation;
     };
-    let own = governing(state, &Binding::Service(service.name.clone()));
-    if own.is_empty() {
+    let own = governed(state, service);
+    if own.policies.is_empty() {
         return explanation;
     }
     let alone = Service {
@@ -103,12 +114,13 @@ fn judged(
     let passed = !evaluate(state, Some(&alone), source).reason.is_denial();
     if service.combine == Combine::And && passed {
         explanation.by_host = verdict.reason.is_denial();
-        explanation.consulted.extend(own);
+        explanation.consulted.extend(own.policies);
         explanation.consulted.sort_unstable();
         explanation.consulted.dedup();
     } else {
-        explanation.by_host = false;
-        explanation.consulted = own;
+        explanation.by_host = own.by_host;
+        explanation.consulted = own.allowing();
+        explanation.consulted.sort_unstable();
     }
     explanation
 }
@@ -185,6 +197,8 @@ impl Explanation {
         let decides = move |scope: &Binding| match scope {
             Binding::Host => self.by_host,
             Binding::Service(name) => !self.by_host && name.as_str() == self.scope_name,
+            // The database decides who it is.
+            Binding::User(_) => false,
         };
         policies
             .filter(|policy| matches!(policy.allow, AllowPart::Only(_)))

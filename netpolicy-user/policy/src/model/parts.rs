@@ -183,10 +183,12 @@ fn placed<'s>(state: &'s State, service: Option<&Service>, network: &IpNet) -> V
         let bound = |binding| policy.bindings.contains(binding);
         policy.is_enforced() && (bound(&Binding::Host) || own.as_ref().is_some_and(bound))
     };
+    let of_users = service.map(|service| state.policies_of_users(service));
+    let of_users = of_users.unwrap_or_default();
     let mut lists: Vec<(Owner, &RuleList)> = Vec::new();
     let mut named = vec![false; state.lists.len()];
     for (index, policy) in state.policies.iter().enumerate() {
-        if !governs(policy) {
+        if !governs(policy) && !of_users.contains(&index) {
             continue;
         }
         for kind in ListKind::ALL {

@@ -1,5 +1,6 @@
 //! The differences between two states, in words.
 
+mod database;
 mod named;
 mod renamed;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+use self::database::database_details;
 pub(super) use self::named::renamed_lists;
 use self::named::{LISTS, references};
 use self::renamed::Nameable;
@@ -69,6 +71,20 @@ pub fn plan(old: &State, new: &State) -> Vec<PlanItem> {
                 old,
                 new,
                 service_details,
+            );
+        },
+    );
+    for_each_name(
+        &old.databases,
+        &new.databases,
+        |database| &database.name,
+        |name, old, new| {
+            compare(
+                &mut items,
+                format!("database {name}"),
+                old,
+                new,
+                database_details,
             );
         },
     );

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use super::{HostCompat, ListKind, Name, NamedList, PolicyCompat, PolicyTest, PortSet, RuleList};
+use super::{
+    Database, DatabaseUser, HostCompat, ListKind, Name, NamedList, PolicyCompat, PolicyTest,
+    PortSet, RuleList,
+};
 
 /// Everything a host's operator wants enforced. Cloning is cheap: rule lists are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct State {
     pub lists: Vec<NamedList>,
     /// Sorted by name.
     pub policies: Vec<Policy>,
+    /// Sorted by name.
+    pub databases: Vec<Database>,
     /// What is expected of the policies, sorted by [`PolicyTest::attempt`].
     pub tests: Vec<PolicyTest>,
 }
@@ -150,6 +155,8 @@ pub enum Binding {
     Host,
     /// The service of this name.
     Service(Name),
+    /// A user of a database behind a service: the database enforces it.
+    User(DatabaseUser),
 }
 
 /// The most that a host may have.
@@ -182,6 +189,7 @@ impl State {
             services: Vec::new(),
             lists: Vec::new(),
             policies: Vec::new(),
+            databases: Vec::new(),
             tests: Vec::new(),
         }
     }
@@ -315,11 +323,12 @@ impl Default for Host {
 }
 
 impl fmt::Display for Binding {
-    /// "host" or the service's name.
+    /// "host", the service's name, or "user:alice@orders".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host => f.write_str("host"),
             Self::Service(name) => name.fmt(f),
+            Self::User(user) => user.fmt(f),
         }
     }
 }

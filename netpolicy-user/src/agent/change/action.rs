@@ -54,6 +54,11 @@ pub(super) fn describe(change: &Change) -> String {
         Change::AddService { name, .. } => with_name("service add", name),
         Change::AlterService { name, .. } => with_name("service alter", name),
         Change::RemoveService { name } => with_name("service remove", name),
+        Change::AddDatabase { name, .. } => with_name("db add", name),
+        Change::RemoveDatabase { name } => with_name("db remove", name),
+        Change::BypassUser { user, minutes } => {
+            format!("{} for {minutes} min", with_name("db bypass", user))
+        }
         Change::SetHost { .. } => "host set".to_owned(),
         Change::Apply { file, .. } => with_name("apply", &file.name),
     }
@@ -64,7 +69,11 @@ fn with_name(what: &str, name: &str) -> String {
 }
 
 fn scoped(what: &str, policy: &str, service: Option<&str>) -> String {
-    let scope = service.map_or_else(|| "host".to_owned(), |s| format!("service {}", shown(s)));
+    let scope = match service {
+        None => "host".to_owned(),
+        Some(user) if user.starts_with("user:") || user.starts_with("role:") => shown(user),
+        Some(service) => format!("service {}", shown(service)),
+    };
     format!("{what} {} ({scope})", shown(policy))
 }
 

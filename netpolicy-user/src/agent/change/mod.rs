@@ -5,8 +5,8 @@
 //! force is the writer's. Knows neither store nor kernel.
 
 mod action;
-mod at_end;
 mod admitted;
+mod at_end;
 pub(in crate::agent) mod candidate;
 pub mod clients;
 pub mod consent;

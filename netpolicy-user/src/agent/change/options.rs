@@ -29,6 +29,8 @@ pub struct ChangeOptions {
     pub if_revision: Option<u64>,
     /// Make it though it alters what the host's fleet decides.
     pub local_override: bool,
+    /// Make it also if a database does not answer, where nothing is open without it.
+    pub defer: bool,
     /// Whether it replaces lists by whole files.
     pub by_files: bool,
 }
@@ -56,6 +58,7 @@ impl ChangeOptions {
             consent: Consent::of(query.opens.as_deref())?,
             if_revision: query.if_revision,
             local_override: query.local_override,
+            defer: query.defer,
             by_files: false,
         };
         Ok((options, requester))

@@ -82,6 +82,8 @@ fn notes(
     let of_scope = |scope: &Binding| {
         let (id, port) = match scope {
             Binding::Host => (HOST_SCOPE, None),
+            // The database decides, not the scope.
+            Binding::User(_) => return None,
             Binding::Service(name) => {
                 let service = new.services.iter().find(|service| service.name == *name)?;
                 let failsafe = &new.host.failsafe_ports;

@@ -10,6 +10,8 @@ const FEEDS: &str = "/v1/feeds";
 
 /// What [`Narrow::fleet`] may use: its own changes alone are confirmed.
 const FLEET: [&str; 2] = ["/v1/fleet", "/v1/confirm"];
+/// What [`Narrow::databases`] may use.
+const DATABASES: &str = "/v1/databases";
 
 /// What [`Narrow::metrics`] may use.
 const WATCHED: [&str; 2] = ["/metrics", "/v1/notices"];
@@ -32,6 +34,8 @@ pub struct Narrow {
     pub metrics: bool,
     /// May hand over what the host's fleet says.
     pub fleet: bool,
+    /// May carry orders into databases, and see which there are.
+    pub databases: bool,
 }
 
 impl Narrow {
@@ -42,6 +46,7 @@ impl Narrow {
             (self.feeds, "refresh feeds"),
             (self.metrics, "read metrics and notices"),
             (self.fleet, "hand over what the fleet says"),
+            (self.databases, "carry policies into databases"),
         ];
         let all = all.into_iter().filter(|(may, _)| *may);
         all.map(|(_, what)| what).collect::<Vec<_>>().join(", ")
@@ -69,7 +74,7 @@ pub enum Standing {
 
 impl Standing {
     /// The standing that comes with rights; `None`: the caller may not even read. Who has other
-    /// rights than the privileges `feed`, `metrics` and `fleet` has the standing of those.
+    /// rights than the privileges `feed`, `metrics`, `fleet` and `database` has the standing of those.
     #[must_use]
     pub fn of(rights: &Rights, state: &State) -> Option<Self> {
         let edits = [
@@ -84,11 +89,12 @@ impl Standing {
             feeds: rights.has(Privilege::Feed),
             metrics: rights.has(Privilege::Metrics),
             fleet: rights.has(Privilege::Fleet),
+            databases: rights.has(Privilege::Database),
         };
         if rights.has(Privilege::Admin) {
             Some(Self::Admin)
         } else if !rights.may_read(state) {
-            let any = narrow.feeds || narrow.metrics || narrow.fleet;
+            let any = narrow.feeds || narrow.metrics || narrow.fleet || narrow.databases;
             any.then_some(Self::Narrow(narrow))
         } else if edits.into_iter().any(|privilege| rights.has_any(privilege))
             || state.policies.iter().any(|policy| rights.owns(policy))
@@ -108,12 +114,15 @@ impl Standing {
                 feeds,
                 metrics,
                 fleet,
+                databases,
             }) => {
                 let is_of_feeds = path == FEEDS || path.starts_with("/v1/feeds/");
                 let is_of_fleet = FLEET.contains(&path) || path.starts_with("/v1/fleet/");
+                let is_of_databases = path == DATABASES || path.starts_with("/v1/databases/");
                 (feeds && is_of_feeds)
                     || (metrics && WATCHED.contains(&path))
                     || (fleet && is_of_fleet)
+                    || (databases && is_of_databases)
             }
             Self::Reader | Self::Editor | Self::Admin => true,
         }
@@ -165,6 +174,7 @@ mod tests {
             feeds,
             metrics,
             fleet,
+            databases: false,
         };
         assert_eq!(
             may_use(of(true, false, false)),

@@ -229,6 +229,7 @@ fn binding(binding: &Binding) -> String {
     match binding {
         Binding::Host => "host".to_owned(),
         Binding::Service(name) => name.to_string(),
+        Binding::User(user) => user.to_string(),
     }
 }
 

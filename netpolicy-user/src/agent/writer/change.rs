@@ -15,9 +15,10 @@ use crate::agent::change::candidate::millis;
 use crate::agent::change::clients::Side;
 use crate::agent::change::preflight::would_be;
 use crate::agent::change::{Candidate, ChangeOptions, Proposal};
+use crate::agent::databases;
 use crate::agent::error::AgentError;
 use crate::agent::kernel::Prepared;
-use crate::api::{Changed, Phase};
+use crate::api::{Changed, Existing, Phase};
 use crate::model::{Applied, State};
 use crate::store::{Extras, Pending, PendingEdit, RevisionMeta, StoreError};
 
@@ -61,6 +62,9 @@ impl Writer {
         self.leftovers.text(proposal.text_len());
         let action = proposal.action();
         let result = self.try_change(proposal, &action, requester, options);
+        if result.is_err() && !options.dry_run {
+            self.follow_databases(false);
+        }
         self.rest();
         result
     }
@@ -121,6 +125,7 @@ impl Writer {
             mut changed,
             ..
         } = candidate;
+        let orders = self.orders_of(&state, compiled.ruleset())?;
         if options.dry_run {
             changed
                 .warnings
@@ -148,6 +153,17 @@ impl Writer {
             return Ok(changed);
         }
 
+        let rulesets = (&*self.in_force.ruleset, &**compiled.ruleset());
+        let widens = databases::widens(&state, rulesets);
+        match self.carry_first(&orders, widens, options.defer) {
+            Ok(deferred) => changed.warnings.extend(deferred),
+            // What the operator may be kept out by goes whatever a database says: its lines were
+            // kept while the change waited.
+            Err(error) if is_agent => {
+                tracing::error!(%error, action, "databases have to follow");
+            }
+            Err(error) => return Err(error),
+        }
         let started = Instant::now();
         let prepared = self.kernel.prepare(
             &self.in_force,
@@ -217,6 +233,8 @@ impl Writer {
             ..waiting
         });
         self.put_in_force(prepared, revision, waiting, &mut changed);
+        self.follow_databases(options.existing == Some(Existing::Cut));
+        self.publish();
         tracing::info!(
             actor,
             action,

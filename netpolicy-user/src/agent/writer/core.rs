@@ -23,6 +23,7 @@ use crate::agent::bypasses::{Around, Bypasses};
 use crate::agent::change::Situation;
 use crate::agent::change::clients::{KernelSockets, Sockets};
 use crate::agent::confirm::Confirmation;
+use crate::agent::databases::Board;
 use crate::agent::error::AgentError;
 use crate::agent::faults::Faults;
 use crate::agent::feeds::Feeds;
@@ -81,6 +82,7 @@ pub struct Writer {
     pub(super) grants: Grants,
     pub(super) feeds: Feeds,
     pub(super) fleets: Fleets,
+    pub(super) databases: Board,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) counted: CountedServices,
@@ -138,6 +140,7 @@ impl Writer {
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
             fleets: Fleets::new(stored.fleets),
+            databases: Board::default(),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             counted,
@@ -181,6 +184,7 @@ impl Writer {
         self.take_over_bans();
         self.kernel.take_over_interfaces();
         self.record_unrecorded();
+        self.follow_databases(false);
         self.leave_guard();
         let past = self.store.past().ok();
         let newest = past.and_then(|past| past.revisions(&Window::newest(1)).ok());
@@ -360,6 +364,10 @@ impl Writer {
         add(FaultKind::Feeds, &mut feeds.into_iter());
         let fleet = self.fleets.faults();
         add(FaultKind::Fleet, &mut fleet.into_iter());
+        add(
+            FaultKind::Databases,
+            &mut self.databases.faults().into_iter(),
+        );
         let held = self.upkeep.held_store(now.revision);
         add(FaultKind::Store, &mut held.into_iter());
         snapshot.held = self.upkeep.held();

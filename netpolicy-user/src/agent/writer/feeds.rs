@@ -35,6 +35,7 @@ impl Writer {
         let action = format!("feed {name}");
         self.may_feed(requester, &action, "hand over the content of a feed")?;
         let result = self.try_put_feed(name, content, query, own, requester);
+        self.follow_databases(false);
         if let Err(error) = &result {
             if let Ok((name, _)) = self.feed_of(name, Some(&query.version)) {
                 let now = self.settings.clock.wall();
@@ -142,6 +143,8 @@ impl Writer {
                     error => error,
                 })?;
         }
+        let orders = self.orders_of(&candidate.state, candidate.compiled.ruleset())?;
+        self.carry_first(&orders, true, false)?;
         // The kernel is told the revision that there is, or the next agent would take the store
         // for an older one.
         let prepared = self.kernel.prepare(

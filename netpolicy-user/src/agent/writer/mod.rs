@@ -8,10 +8,11 @@ mod burst;
 mod change;
 pub mod core;
 mod counted;
+mod databases;
 mod ending;
 mod feeds;
-mod gather;
 mod fleet;
+mod gather;
 mod in_fleet;
 mod leftovers;
 mod reads;
@@ -24,8 +25,8 @@ mod turns;
 mod verify;
 
 pub use self::core::{Settings, Writer};
+pub(in crate::agent) use fleet::MOST_OBJECTS;
 #[cfg(test)]
 pub(in crate::agent) use reads::revision_view;
-pub(in crate::agent) use fleet::MOST_OBJECTS;
 pub(in crate::agent) use reads::{aside, judge_aside};
 pub use supervisor::Supervisor;

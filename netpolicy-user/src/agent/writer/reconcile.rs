@@ -24,6 +24,7 @@ impl Writer {
         keeper::check(&mut *self.store, &mut self.faults);
         self.drop_expired_bypasses(self.now());
         self.roll_back_unconfirmed();
+        self.end_user_bypasses();
         self.upkeep.prune(&mut *self.store);
         self.publish();
     }

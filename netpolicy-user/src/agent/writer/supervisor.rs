@@ -15,6 +15,7 @@ use super::turns::{Turn, Turns};
 use crate::agent::access::notes::Notes;
 use crate::agent::access::{Caller, Requester};
 use crate::agent::bans::{BanJob, BanQueue, BanWork, JudgedBan};
+use crate::agent::databases::Board;
 use crate::agent::error::AgentError;
 use crate::agent::notices::Notices;
 use crate::agent::snapshot::Snapshot;
@@ -47,6 +48,7 @@ pub struct Supervisor {
     rule_ends_wait: Arc<AtomicBool>,
     notes: Arc<Notes>,
     notices: Notices,
+    databases: Board,
 }
 
 impl Supervisor {
@@ -71,6 +73,7 @@ impl Supervisor {
             rule_ends_wait: Arc::default(),
             notes: Arc::default(),
             notices: writer.notices(),
+            databases: writer.databases(),
         };
         let notes = supervisor.notes.clone();
         std::thread::Builder::new()
@@ -98,6 +101,17 @@ impl Supervisor {
     #[must_use]
     pub fn notices(&self) -> &Notices {
         &self.notices
+    }
+
+    /// The board on which helpers of databases find their orders.
+    #[must_use]
+    pub fn databases(&self) -> &Board {
+        &self.databases
+    }
+
+    /// Publishes what the writer has, after a helper's report.
+    pub fn look_again(&self) {
+        self.once(&self.reconcile_waits, Writer::reconcile);
     }
 
     /// What the writer is doing.

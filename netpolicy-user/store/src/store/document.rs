@@ -4,6 +4,7 @@
 //! model can change without old revisions becoming unreadable. A change of
 //! meaning is a new [`FORMAT`], and the old one is still read.
 
+mod database;
 mod format;
 mod hex_id;
 mod policy_test;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use netpolicy_common::ScopeId;
 use serde::{Deserialize, Serialize};
 
+use self::database::StoredDatabase;
 use self::format::{FORMAT, LATEST, format_of};
 use self::hex_id::HexId;
 use self::policy_test::StoredTest;
@@ -34,6 +36,8 @@ pub(super) struct Document {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lists: Vec<StoredNamedList>,
     policies: Vec<StoredPolicy>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    databases: Vec<StoredDatabase>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tests: Vec<StoredTest>,
 }
@@ -129,6 +133,9 @@ struct StoredPolicy {
     mode: Mode,
     on_host: bool,
     services: Vec<String>,
+    /// As in `user:alice@orders`, of databases of the same state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    users: Vec<String>,
 }
 
 impl Document {
@@ -221,10 +228,11 @@ impl Document {
                 services: bindings
                     .iter()
                     .filter_map(|binding| match binding {
-                        Binding::Host => None,
+                        Binding::Host | Binding::User(_) => None,
                         Binding::Service(name) => Some(name.to_string()),
                     })
                     .collect(),
+                users: database::users(bindings),
             })
         });
         let services = state.services.iter().map(|service| {
@@ -264,6 +272,7 @@ impl Document {
             services: services.collect(),
             lists,
             policies: policies.collect::<Result<_, _>>()?,
+            databases: state.databases.iter().map(StoredDatabase::of).collect(),
             tests: state.tests.iter().map(StoredTest::of).collect(),
         })
     }
@@ -355,11 +364,20 @@ impl Document {
             };
             texts.iter().map(known).collect()
         };
+        let databases = self
+            .databases
+            .into_iter()
+            .map(StoredDatabase::into_database);
+        let databases = databases.collect::<Result<Vec<_>, String>>()?;
         let policies = self.policies.into_iter().map(|stored| {
             let services = stored
                 .services
                 .iter()
                 .map(|text| Ok(Binding::Service(name(text)?)));
+            let users = stored
+                .users
+                .iter()
+                .map(|text| database::user(text, &databases));
             let host = stored.on_host.then_some(Ok(Binding::Host));
             Ok(Policy {
                 name: name(&stored.name)?,
@@ -379,6 +397,7 @@ impl Document {
                 bindings: host
                     .into_iter()
                     .chain(services)
+                    .chain(users)
                     .collect::<Result<_, String>>()?,
                 comment: stored.comment,
                 owner: stored.owner,
@@ -412,6 +431,7 @@ impl Document {
             services: services.collect::<Result<_, String>>()?,
             policies,
             lists,
+            databases,
             tests: tests.collect::<Result<_, String>>()?,
         })
     }

@@ -30,6 +30,7 @@ impl Worker<'_> {
             mut services,
             mut lists,
             mut policies,
+            databases,
             tests,
         } = read;
         host.compat = self.state.host.compat;
@@ -47,6 +48,7 @@ impl Worker<'_> {
             services: Vec::new(),
             lists: Vec::new(),
             policies: Vec::new(),
+            databases: Vec::new(),
             tests: Vec::new(),
         };
         self.number_services(&mut state, services, keep_others)?;
@@ -73,6 +75,7 @@ impl Worker<'_> {
         if keep_others {
             self.keep_policies(&mut state);
         }
+        state.databases = self.join_databases(databases, &state, keep_others);
         state.tests = self.join_tests(tests, &state, keep_others);
         if state.policies.is_empty() {
             self.report.warn(format!(
@@ -112,6 +115,7 @@ impl Worker<'_> {
                 .map(|binding| match binding {
                     Binding::Host => Binding::Host,
                     Binding::Service(name) => Binding::Service(known(&name)),
+                    Binding::User(user) => Binding::User(user),
                 })
                 .collect();
         }

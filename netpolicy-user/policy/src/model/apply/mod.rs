@@ -1,5 +1,6 @@
 //! Carries out a [`Change`] on a [`State`], or says everything that is wrong with it.
 
+mod database;
 mod edit;
 mod feed;
 mod file;
@@ -94,6 +95,7 @@ impl State {
             // A worker that stops early has reported why.
             let _: Option<()> = worker.change(change);
             worker.check_lists(&before);
+            worker.check_databases();
             warnings.append(&mut report.finish()?);
         }
         Ok(Applied { state, warnings })
@@ -184,6 +186,25 @@ impl Worker<'_> {
                 comment,
                 values,
             } => self.alter_list(name, entries, comment.as_deref(), values.as_deref()),
+            Change::AddDatabase {
+                name,
+                service,
+                socket,
+                hba_dir,
+                hba_conf,
+                comment,
+                replace,
+            } => self.add_database(&database::NewDatabase {
+                name,
+                service,
+                socket: socket.as_deref(),
+                hba_dir: hba_dir.as_deref(),
+                hba_conf: hba_conf.as_deref(),
+                comment: comment.as_deref(),
+                replace: *replace,
+            }),
+            Change::BypassUser { user, minutes } => self.bypass_user(user, *minutes),
+            Change::RemoveDatabase { name } => self.remove_database(name),
             Change::SetListOwner { list, owner } => self.set_list_owner(list, owner),
             Change::RenameList { name, to } => self.rename_list(name, to),
             Change::DropList { name } => self.drop_list(name),

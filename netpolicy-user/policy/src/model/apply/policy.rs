@@ -6,7 +6,7 @@ use super::{Noun, Problem, Worker, check_free};
 use crate::model::change::{Change, ListEdit, ListInput};
 use crate::model::evaluate::ListKind;
 use crate::model::reader::{ListReader, Reference};
-use crate::model::{AllowPart, Binding, Mode, Name, Policy, PolicyCompat, RuleList};
+use crate::model::{AllowPart, Binding, DatabaseUser, Mode, Name, Policy, PolicyCompat, RuleList};
 
 /// A policy to be made.
 pub(super) struct NewPolicy<'a> {
@@ -205,6 +205,7 @@ impl Worker<'_> {
             let scope = match &binding {
                 Binding::Host => "the host".to_owned(),
                 Binding::Service(name) => format!("service '{name}'"),
+                Binding::User(user) => user.to_string(),
             };
             self.report.unneeded(|| {
                 format!(
@@ -243,11 +244,18 @@ impl Worker<'_> {
         Some(())
     }
 
-    /// The scope that a service's name, or none, stands for.
+    /// The scope that a service's name, or none, stands for; `user:alice@orders` for a user of a
+    /// database.
     fn binding(&mut self, service: Option<&str>) -> Option<Binding> {
         match service {
             None => Some(Binding::Host),
             Some(name) => {
+                let databases = self.state.databases.iter().map(|one| &one.name);
+                if let Some(user) = DatabaseUser::parse(name, databases) {
+                    return self
+                        .take(user.map_err(|problem| Problem::from(problem).into()))
+                        .map(Binding::User);
+                }
                 let index = self.service(name)?;
                 Some(Binding::Service(self.state.services[index].name.clone()))
             }

@@ -8,26 +8,27 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netpolicy_common::Reason;
 
-use super::{ListKind, RuleRef, Verdict, governing};
-use crate::model::{AllowPart, Binding, Combine, Mode, Service, State};
+use super::{Governed, ListKind, RuleRef, Verdict, governed, governing};
+use crate::model::{Binding, Combine, Mode, Service, State};
 
 /// [`super::evaluate`] for each of the sources, in their order.
 #[must_use]
 pub fn evaluate_all(state: &State, service: Option<&Service>, sources: &[IpAddr]) -> Vec<Verdict> {
     let sorted = Sorted::new(sources);
-    let host = governing(state, &Binding::Host);
+    let host = Governed::by(governing(state, &Binding::Host));
     let is_host_enforced = state.host.mode == Mode::Enforce;
     let Some(service) = service else {
         return judge(state, &host, &sorted, is_host_enforced);
     };
     let enforced = service.mode == Mode::Enforce;
     let host_enforced = enforced && is_host_enforced;
-    let own = governing(state, &Binding::Service(service.name.clone()));
-    if own.is_empty() {
+    let own = governed(state, service);
+    if own.policies.is_empty() {
         return judge(state, &host, &sorted, host_enforced);
     }
+    let enforced = own.enforced(state, enforced);
     let verdicts = judge(state, &own, &sorted, enforced);
-    if service.combine == Combine::Override || host.is_empty() {
+    if service.combine == Combine::Override || host.policies.is_empty() {
         return verdicts;
     }
     let hosts = judge(state, &host, &sorted, host_enforced);
@@ -48,7 +49,8 @@ pub fn governing_policies(state: &State, service: Option<&Service>) -> Vec<usize
     let Some(service) = service else {
         return host();
     };
-    let mut found = governing(state, &Binding::Service(service.name.clone()));
+    let mut found = governed(state, service).allowing();
+    found.sort_unstable();
     if found.is_empty() || service.combine == Combine::And {
         found.extend(host());
         found.sort_unstable();
@@ -87,7 +89,8 @@ impl Sorted {
 /// The longest prefix that holds each source, and its rule.
 type Matches = Vec<Option<(u8, RuleRef)>>;
 
-fn judge(state: &State, policies: &[usize], sources: &Sorted, enforced: bool) -> Vec<Verdict> {
+fn judge(state: &State, governed: &Governed, sources: &Sorted, enforced: bool) -> Vec<Verdict> {
+    let policies = &governed.policies;
     let of = |reason, rule: Option<RuleRef>| Verdict { reason, rule }.observed_unless(enforced);
     if policies.is_empty() {
         return vec![of(Reason::NoPolicy, None); sources.len()];
@@ -116,11 +119,10 @@ fn judge(state: &State, policies: &[usize], sources: &Sorted, enforced: bool) ->
             counts,
         );
     }
-    let says_only = |policy: &usize| state.policies[*policy].allow != AllowPart::Any;
-    let is_only = policies.iter().any(says_only);
+    let is_only = governed.says_only(state);
     let mut allowed: Matches = vec![None; sources.len()];
     if is_only {
-        for &policy in policies {
+        for policy in governed.allowing() {
             matches(
                 state,
                 ListKind::Allow,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::databases;
 use super::feeds;
 use super::lists::NETWORK_RULE;
 use super::policy_tests;
@@ -34,6 +35,7 @@ pub fn export(state: &State) -> String {
 pub(in crate::model) enum SectionKey<'s> {
     Host,
     Service(&'s Name),
+    Database(&'s Name),
     List(&'s Name),
     Policy(&'s Name),
     Test(&'s TestedAttempt),
@@ -112,6 +114,13 @@ pub(in crate::model) fn sections(state: &State) -> Vec<Section<'_>> {
             parts: vec![SectionPart::Lines("head", head.0)],
         });
     }
+    sections.extend(state.databases.iter().map(|database| Section {
+        key: SectionKey::Database(&database.name),
+        parts: vec![SectionPart::Lines(
+            "head",
+            databases::lines(database, quoted),
+        )],
+    }));
     sections.extend(state.lists.iter().map(named_list));
     sections.extend(state.policies.iter().map(policy));
     sections.extend(state.tests.iter().map(|test| {
@@ -192,6 +201,7 @@ fn policy(policy: &Policy) -> Section<'_> {
     let bindings = policy.bindings.iter().map(|binding| match binding {
         Binding::Host => "host".into(),
         Binding::Service(name) => name.to_written_service(),
+        Binding::User(user) => user.to_string().into(),
     });
     let bindings: Vec<_> = bindings.collect();
     head.strings("bind", bindings.iter().map(AsRef::as_ref));

@@ -5,6 +5,7 @@
 //! that is there. [`export`] writes a state back.
 
 mod choices;
+mod databases;
 mod document;
 mod export;
 mod export_files;
@@ -30,6 +31,7 @@ use super::{
     NetworkRule, OnDeny, PolicyCompat, PortSet, RuleList, State,
 };
 
+pub(super) use databases::FileDatabase;
 pub use export::export;
 pub(super) use export::{Section, SectionPart, feed_lines, sections};
 pub use export_files::export_files;
@@ -45,6 +47,7 @@ pub(super) struct PolicyFile {
     pub(super) services: Vec<FileService>,
     pub(super) lists: Vec<FileList>,
     pub(super) policies: Vec<FilePolicy>,
+    pub(super) databases: Vec<FileDatabase>,
     pub(super) tests: Vec<FileTest>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::document::TomlTable;
 use super::rules::Inline;
 use super::text::{Text, TomlDocument};
-use super::{EarlierState, FilePolicy, FileService, PolicyFile};
+use super::{EarlierState, FileDatabase, FilePolicy, FileService, PolicyFile};
 use crate::model::change::SourceText;
 use crate::model::error::{Excerpt, ModelError, Noun, Place, Problem, closest};
 use crate::model::evaluate::ListKind;
@@ -22,7 +22,8 @@ const PORTS: &str = "ports, as in [\"5432\", \"7000-7010\"]";
 pub(super) const FILES: &str = "a file name or an array of file names";
 const RULES: &str =
     "an array of addresses, as in [\"10.0.0.0/8\", { address = \"10.9.0.1\", comment = \"…\" }]";
-const BIND: &str = "\"host\" and names of services, as in [\"host\"]";
+const BIND: &str =
+    "\"host\", names of services and users of databases, as in [\"host\", \"user:alice@orders\"]";
 
 /// See [`super::read`].
 pub(super) fn read(
@@ -48,7 +49,9 @@ pub(super) fn read_text(
 ) -> Option<PolicyFile> {
     let (document, root) = TomlDocument::parse(text, report)?;
     let root = TomlTable::root(&document, &root).with_keys(
-        &["host", "service", "list", "feed", "policy", "test"],
+        &[
+            "host", "service", "database", "list", "feed", "policy", "test",
+        ],
         report,
     );
     let mut reader = FileReader {
@@ -61,6 +64,7 @@ pub(super) fn read_text(
     };
     let host = reader.host(&root);
     let services = reader.services(&root);
+    let databases = reader.databases(&root);
     let lists = reader.lists(&root)?;
     let mut read = Policies {
         seen: Repeated::new(Noun::Policy),
@@ -68,7 +72,7 @@ pub(super) fn read_text(
     };
     for table in root.tables("policy", "[[policy]]", reader.report) {
         // What follows from a syntax error is not looked for.
-        reader.policy(&table, &services, &mut read)?;
+        reader.policy(&table, (&services, &databases), &mut read)?;
     }
     let policies = reader.policies(read);
     let tests = reader.tests(&root);
@@ -78,6 +82,7 @@ pub(super) fn read_text(
         services,
         lists,
         policies,
+        databases,
         tests,
     })
 }
@@ -193,7 +198,7 @@ impl FileReader<'_, '_> {
     fn policy(
         &mut self,
         table: &TomlTable<'_>,
-        services: &[FileService],
+        scopes: (&[FileService], &[FileDatabase]),
         read: &mut Policies,
     ) -> Option<()> {
         const KEYS: &[&str] = &[
@@ -237,7 +242,7 @@ impl FileReader<'_, '_> {
         let kind = Some(ListKind::Except);
         let except = self.rules(&table, kind, keys, tolerance, (of, before))?;
         let (except, except_lists) = except.unwrap_or_default();
-        let bindings = self.bindings(&table, services);
+        let bindings = self.bindings(&table, scopes);
         let active = table.boolean("active", self.report).unwrap_or(true);
         let mode = table.mode(self.report);
         let comment = self.comment(&table);
@@ -335,7 +340,11 @@ impl FileReader<'_, '_> {
         Some(Some((reader.finish(), references)))
     }
 
-    fn bindings(&mut self, table: &TomlTable<'_>, services: &[FileService]) -> BTreeSet<Binding> {
+    fn bindings(
+        &mut self,
+        table: &TomlTable<'_>,
+        (services, databases): (&[FileService], &[FileDatabase]),
+    ) -> BTreeSet<Binding> {
         let Some(names) = table.strings("bind", BIND, false, self.report) else {
             return BTreeSet::from([Binding::Host]);
         };
@@ -346,6 +355,8 @@ impl FileReader<'_, '_> {
                 bindings.insert(Binding::Host);
             } else if let Some(service) = service {
                 bindings.insert(Binding::Service(service.name.clone()));
+            } else if let Some(user) = self.database_user(&text, offset, databases) {
+                bindings.extend(user.map(Binding::User));
             } else {
                 let known = services.iter().map(|service| service.name.as_str());
                 let closest = closest(&text, known.chain(["host"])).map(ToOwned::to_owned);

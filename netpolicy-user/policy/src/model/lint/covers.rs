@@ -119,6 +119,7 @@ fn finding(state: &State, lists: &PolicyGroup, locals: &[Local], covered: &[usiz
         None => String::new(),
         Some(Binding::Host) => " on the host".to_owned(),
         Some(Binding::Service(name)) => format!(" on {name}"),
+        Some(Binding::User(user)) => format!(" for {user}"),
     };
     let policies = lists
         .members

@@ -224,6 +224,7 @@ impl GoverningPolicies<'_> {
         match self.scope {
             Some(Binding::Host) => "on the host".to_owned(),
             Some(Binding::Service(name)) => format!("on {name}"),
+            Some(Binding::User(user)) => format!("for {user}"),
             None => "once it governs alone".to_owned(),
         }
     }

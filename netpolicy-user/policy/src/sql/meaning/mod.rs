@@ -50,6 +50,7 @@ mod rule_show;
 mod session;
 mod setting;
 mod show;
+mod target;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -378,6 +379,7 @@ fn attached_to(policy: &Policy) -> String {
     let scopes = policy.bindings.iter().map(|binding| match binding {
         Binding::Host => "ACCOUNT".to_owned(),
         Binding::Service(name) => format!("USER {name}"),
+        Binding::User(user) => format!("USER \"{user}\""),
     });
     scopes.collect::<Vec<_>>().join(", ")
 }

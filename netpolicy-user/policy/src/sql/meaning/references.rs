@@ -26,11 +26,12 @@ impl Cx<'_, '_> {
         let bindings = policy.bindings.iter().filter(|_| policy.is_enforced());
         let row = |binding: &Binding| -> Vec<Option<String>> {
             let (entity, domain) = match binding {
-                Binding::Host => ("ACCOUNT", "ACCOUNT"),
-                Binding::Service(service) => (service.as_str(), "USER"),
+                Binding::Host => ("ACCOUNT".to_owned(), "ACCOUNT"),
+                Binding::Service(service) => (service.to_string(), "USER"),
+                Binding::User(user) => (user.to_string(), "USER"),
             };
             let kind = "NETWORK_POLICY";
-            [policy.name.as_str(), kind, entity, domain, "ACTIVE"]
+            [policy.name.as_str(), kind, &entity, domain, "ACTIVE"]
                 .map(some)
                 .into()
         };

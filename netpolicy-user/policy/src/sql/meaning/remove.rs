@@ -98,6 +98,7 @@ fn scopes(policy: &Policy) -> String {
     let scopes = policy.bindings.iter().map(|binding| match binding {
         Binding::Host => "the host".to_owned(),
         Binding::Service(name) => format!("service {name}"),
+        Binding::User(user) => user.to_string(),
     });
     scopes.collect::<Vec<_>>().join(", ")
 }

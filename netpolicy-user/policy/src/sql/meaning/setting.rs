@@ -6,8 +6,9 @@ use super::like::is_like;
 use super::list::MATERIALIZE_RULES;
 use super::name::{DEFAULT, PolicyOrDefault};
 use super::refusal::Errors;
+use super::target::Target;
 use super::{Action, Cx, Dialect, Refusal, ResultTable, Wrong};
-use crate::model::{Binding, Change, Combine, Policy, Service};
+use crate::model::{Binding, Change, Combine, Policy};
 use crate::sql::{AlterUser, Ident, Level, Literal, SystemParameter};
 
 impl<'s> Cx<'s, '_> {
@@ -57,6 +58,7 @@ impl<'s> Cx<'s, '_> {
         let scope = match scope {
             Binding::Host => "the host".to_owned(),
             Binding::Service(name) => format!("service {name}"),
+            Binding::User(user) => user.to_string(),
         };
         vec![match kept {
             Some(_) => format!("replaces {names} on {scope}"),
@@ -77,7 +79,7 @@ impl<'s> Cx<'s, '_> {
         &self,
         name: &Ident<'_>,
         found: PolicyOrDefault<'_>,
-        service: Option<&Service>,
+        target: Option<&Target<'_>>,
     ) -> Result<Action, Refusal> {
         let policy = match found {
             PolicyOrDefault::Default => None,
@@ -89,15 +91,13 @@ impl<'s> Cx<'s, '_> {
                 Some(policy.name.to_written().into_owned())
             }
         };
-        let scope = match service {
-            None => Binding::Host,
-            Some(service) => Binding::Service(service.name.clone()),
-        };
+        let scope = target.map_or(Binding::Host, Target::scope);
         let mut warnings = self.displaced(&scope, policy.as_deref());
         let change = Change::Govern {
             policy,
-            service: service.map(|service| service.name.to_written_service().into_owned()),
+            service: target.map(Target::written),
         };
+        let service = target.and_then(Target::service);
         let combined = service.filter(|service| service.combine == Combine::And);
         warnings.extend(combined.map(|service| {
             format!(
@@ -113,7 +113,7 @@ impl<'s> Cx<'s, '_> {
         Ok(self.changes(vec![change], self.set_status(), warnings))
     }
 
-    /// ALTER USER and ALTER POSTGRES INSTANCE: of a service.
+    /// ALTER USER and ALTER POSTGRES INSTANCE: of a service, or of a database's user.
     pub(super) fn alter_user(
         &self,
         name: &Ident<'_>,
@@ -121,36 +121,46 @@ impl<'s> Cx<'s, '_> {
         change: AlterUser<'_>,
     ) -> Result<Action, Refusal> {
         let mut errors = Errors::new(self.statement);
-        let service = match self.service(name) {
+        let target = match self.target(name) {
             Err(wrong) if if_exists && wrong.is_missing() => {
                 let name = name.folded(self.dialect());
                 return Ok(Action::Nothing {
                     status: format!("There is no user {name}; nothing was altered."),
                 });
             }
-            service => errors.take(name.spot(), service),
+            target => errors.take(name.spot(), target),
         };
         match change {
             AlterUser::SetPolicy(policy) => {
                 let found = errors.take(policy.spot(), self.policy(&policy));
-                let (service, found) = errors.finish(service.zip(found))?;
-                self.govern(&policy, PolicyOrDefault::Real(found), Some(service))
+                let (target, found) = errors.finish(target.zip(found))?;
+                self.govern(&policy, PolicyOrDefault::Real(found), Some(&target))
             }
             AlterUser::UnsetPolicy => {
-                let service = errors.finish(service)?;
-                let warnings = self.displaced(&Binding::Service(service.name.clone()), None);
+                let target = errors.finish(target)?;
+                let warnings = self.displaced(&target.scope(), None);
                 let change = Change::Govern {
                     policy: None,
-                    service: Some(service.name.to_written_service().into_owned()),
+                    service: Some(target.written()),
                 };
                 Ok(self.changes(vec![change], self.set_status(), warnings))
             }
             AlterUser::Bypass { minutes, .. } => {
-                let service = errors.finish(service)?;
-                Ok(Action::Bypass {
-                    service: service.name.clone(),
-                    minutes,
-                    status: self.set_status().to_owned(),
+                let target = errors.finish(target)?;
+                let status = self.set_status().to_owned();
+                Ok(match target {
+                    Target::Service(service) => Action::Bypass {
+                        service: service.name.clone(),
+                        minutes,
+                        status,
+                    },
+                    Target::User(user) => {
+                        let change = Change::BypassUser {
+                            user: user.to_string(),
+                            minutes,
+                        };
+                        self.changes(vec![change], self.set_status(), Vec::new())
+                    }
                 })
             }
         }
@@ -169,10 +179,9 @@ impl<'s> Cx<'s, '_> {
         let (value, level) = match level {
             Level::Account => (host, "ACCOUNT"),
             Level::User(name) => {
-                let service = errors.take(name.spot(), self.service(name));
-                let service = errors.finish(service)?;
-                let scope = Binding::Service(service.name.clone());
-                let own: Vec<_> = self.state().governing(&scope).collect();
+                let target = errors.take(name.spot(), self.target(name));
+                let target = errors.finish(target)?;
+                let own = self.governing(&target.scope());
                 match names(&own) {
                     own if own.is_empty() => (host, "ACCOUNT"),
                     own => (own, "USER"),

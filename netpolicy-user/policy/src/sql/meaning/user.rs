@@ -2,6 +2,7 @@
 
 use super::name::PolicyOrDefault;
 use super::refusal::Errors;
+use super::target::Target;
 use super::{Action, Cx, Refusal, ResultTable, Wrong};
 use crate::model::Binding;
 use crate::sql::Ident;
@@ -53,7 +54,11 @@ impl Cx<'_, '_> {
             }
             Some((policy, found)) => {
                 let found = errors.finish(found)?;
-                self.govern(policy, PolicyOrDefault::Real(found), Some(service))
+                self.govern(
+                    policy,
+                    PolicyOrDefault::Real(found),
+                    Some(&Target::Service(service)),
+                )
             }
         }
     }
@@ -81,10 +86,9 @@ impl Cx<'_, '_> {
     /// DESC USER
     pub(super) fn describe_user(&self, name: &Ident<'_>) -> Result<Action, Refusal> {
         let mut errors = Errors::new(self.statement);
-        let service = errors.take(name.spot(), self.service(name));
-        let service = errors.finish(service)?;
-        let scope = Binding::Service(service.name.clone());
-        let policies: Vec<_> = self.state().governing(&scope).collect();
+        let target = errors.take(name.spot(), self.target(name));
+        let target = errors.finish(target)?;
+        let policies = self.governing(&target.scope());
         let names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
         let row = |property: &str, value: &str, description: &str| {
             let value = match value {
@@ -94,18 +98,40 @@ impl Cx<'_, '_> {
             let text = |text: &str| Some(text.to_owned());
             vec![text(property), value, None, text(description)]
         };
-        let comment = service.comment.as_deref().unwrap_or_default();
+        let (name, comment, whose) = match &target {
+            Target::Service(service) => (
+                service.name.to_string(),
+                service.comment.clone(),
+                "Network policy of the service",
+            ),
+            Target::User(user) => (
+                user.name.clone(),
+                None,
+                "Network policy of the database's user",
+            ),
+        };
+        let mut rows = vec![
+            row("NAME", &name, "Name"),
+            row(
+                "COMMENT",
+                &comment.unwrap_or_default(),
+                "user comment associated to the user",
+            ),
+            row("NETWORK_POLICY", &names.join(", "), whose),
+        ];
+        if let Target::User(user) = &target {
+            let bypass = self.state().user_bypass(user);
+            let until = bypass.map(|until| until.to_string()).unwrap_or_default();
+            rows.push(row("DATABASE", user.database.as_str(), "Its database"));
+            rows.push(row(
+                "BYPASS_NETWORK_POLICY_UNTIL",
+                &until,
+                "Until when the policy does not hold",
+            ));
+        }
         Ok(Action::Table(ResultTable::of(
             &["property", "value", "default", "description"],
-            vec![
-                row("NAME", service.name.as_str(), "Name"),
-                row("COMMENT", comment, "user comment associated to the user"),
-                row(
-                    "NETWORK_POLICY",
-                    &names.join(", "),
-                    "Network policy of the service",
-                ),
-            ],
+            rows,
         )))
     }
 }

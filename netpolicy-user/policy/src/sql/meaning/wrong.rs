@@ -25,6 +25,22 @@ pub enum Wrong {
     /// Snowflake: no such user, which is a service here.
     #[error("User '{0}' does not exist or not authorized.")]
     NoUser(String),
+    /// A name that a service and a user of a database have.
+    #[error("'{service}' is a service, and {user} is a user of a database")]
+    ServiceOrUser {
+        /// The service.
+        service: String,
+        /// The user.
+        user: String,
+    },
+    /// A user, and several databases.
+    #[error("several databases could have the user {name}: write {written}")]
+    SeveralDatabases {
+        /// The user's name.
+        name: Excerpt,
+        /// How each of them is written.
+        written: String,
+    },
     /// Snowflake: ownership together with other privileges.
     #[error("OWNERSHIP is granted alone")]
     OwnershipAlone,
@@ -241,6 +257,8 @@ impl Wrong {
             | Self::RuleInUse { .. }
             | Self::RuleNotExpressible { .. }
             | Self::SeveralNames(_)
+            | Self::ServiceOrUser { .. }
+            | Self::SeveralDatabases { .. }
             | Self::NewUser(_)
             | Self::NewRole(_)
             | Self::GroupOfFleet { .. }
@@ -279,7 +297,13 @@ impl Wrong {
             Self::ObjectExists(_) | Self::PolicyExists(_) => {
                 "alter it, or choose another name; names may not differ by case alone"
             }
-            Self::NoUser(_) => "a user is a service here: `netpolicy service list`",
+            Self::ServiceOrUser { .. } => {
+                "write \"service:NAME\" or \"user:NAME@DATABASE\", in double quotes"
+            }
+            Self::NoUser(_) => {
+                "a user is a service (`netpolicy service list`) or, once `netpolicy db add` made \
+                 a database known, a user of that database"
+            }
             Self::NoRole(_) | Self::UnknownRole(_) => {
                 "a role is an OS user or group here: `getent passwd` and `getent group` list them"
             }

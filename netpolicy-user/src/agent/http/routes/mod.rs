@@ -11,6 +11,7 @@ mod caller;
 mod clients;
 mod condition;
 mod counters;
+mod databases;
 mod diff;
 #[cfg(feature = "openapi")]
 mod document;
@@ -124,6 +125,10 @@ operations! {
     post "/v1/fleet/objects" fleet::objects large;
     put "/v1/fleet/revision" fleet::revision;
     post "/v1/fleet/probe" fleet::probe;
+    get "/v1/databases" databases::list;
+    get "/v1/databases/{name}/explain" databases::explain;
+    get "/v1/databases/{name}/order" databases::order;
+    post "/v1/databases/{name}/report" databases::report;
     get "/v1/services" services::list;
     get "/v1/services/known" services::known;
     get "/v1/host" host::show;

@@ -21,6 +21,7 @@ mod network_rules;
 mod rewriting;
 mod rule_statements;
 mod snowflake;
+mod users;
 mod variables;
 
 /// The user alice, the group dba, and one that is both.

@@ -320,3 +320,40 @@ fn state_with_ends_of_rules_or_limits_of_lists_has_a_format_of_its_own_and_reads
     assert_eq!(format(&ending), Some(5));
     assert_eq!(format(&limited), Some(5));
 }
+
+#[test]
+fn state_with_databases_has_a_format_of_its_own_and_reads_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let mut state = blocking(0..3);
+    let name = |text: &str| crate::model::Name::exact(text).unwrap();
+    state.databases = vec![crate::model::Database {
+        name: name("orders"),
+        kind: crate::model::DatabaseKind::PostgreSql,
+        service: name("postgres"),
+        socket: Some("/run/pg".into()),
+        hba_dir: None,
+        hba_conf: Some("/etc/pg_hba.conf".into()),
+        comment: None,
+        bypasses: vec![crate::model::UserBypass {
+            kind: crate::model::UserKind::User,
+            name: "alice".into(),
+            until: "2030-01-31T12:00:00Z".parse().unwrap(),
+        }],
+    }];
+    let user = crate::model::DatabaseUser {
+        database: name("orders"),
+        kind: crate::model::UserKind::Role,
+        name: "sales team".into(),
+    };
+    state.policies[0]
+        .bindings
+        .insert(crate::model::Binding::User(user));
+    store.commit(&state, &by("apply")).unwrap();
+    assert_eq!(store.load().unwrap().state, state);
+    let sql = "SELECT CAST(body AS TEXT) FROM objects JOIN revisions ON state = hash
+               ORDER BY revision DESC LIMIT 1";
+    let body: String = store.conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["format"].as_u64(), Some(7));
+}

@@ -1,0 +1,163 @@
+//! The process: follows the agent's orders, and looks whether the database still has them.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::carry::{Carried, CarryError, carry};
+use super::order::{Condition, Order, Report};
+use crate::agent::{AgentClient, AgentError};
+
+/// Pauses after the agent did not answer.
+const AGAIN: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+
+/// What lets the helper ask.
+const GRANT: &str = "`netpolicy grant database --to user:postgres` allows it";
+
+/// See the module.
+pub(super) struct Helper {
+    client: AgentClient,
+    /// As a part of a path.
+    path: String,
+    every: Duration,
+    order: Option<Order>,
+    /// What was reported of the order last.
+    reported: Option<Condition>,
+}
+
+impl Helper {
+    /// One that knows nothing yet.
+    pub(super) fn new(socket: &Path, database: &str, every: Duration) -> Self {
+        Self {
+            client: AgentClient::new(socket),
+            path: format!("databases/{}", crate::agent::segment(database)),
+            every,
+            order: None,
+            reported: None,
+        }
+    }
+
+    /// Goes on until the process ends.
+    pub(super) fn run(mut self) -> ! {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        let mut failures = 0;
+        loop {
+            match self.follow() {
+                Ok(()) => {
+                    if failures > 0 {
+                        tracing::info!("the agent answers again");
+                    }
+                    failures = 0;
+                }
+                Err(error) => {
+                    if failures == 0 {
+                        tracing::warn!(%error, "the agent does not say what the database is to have");
+                        if error.is_denied() {
+                            tracing::warn!("hint: {GRANT}");
+                        }
+                    }
+                    // What the database has stays, and is looked after.
+                    self.keep();
+                    let pause = AGAIN.get(failures).or(AGAIN.last());
+                    thread::sleep(pause.copied().unwrap_or(self.every));
+                    failures += 1;
+                }
+            }
+        }
+    }
+
+    /// Waits for another order, and carries it in; or looks after the one that there is.
+    fn follow(&mut self) -> Result<(), AgentError> {
+        let mut url = format!("{}/order?wait={}", self.path, self.every.as_secs().max(1));
+        if let Some(order) = &self.order {
+            url.push_str(&format!("&seen={}", order.sequence));
+        }
+        let text = self.client.get(&url)?;
+        if text.is_empty() {
+            if let Some(report) = self.keep() {
+                self.report(&report)?;
+            }
+            return Ok(());
+        }
+        let order: Order =
+            serde_json::from_str(&text).map_err(|error| AgentError::Garbled(error.to_string()))?;
+        let carried = carry(&order, true);
+        match &carried {
+            Ok(carried) => tracing::info!(
+                lines = order.lines.len(),
+                file = %carried.place.file().display(),
+                ended = carried.ended,
+                "the database has its lines"
+            ),
+            Err(error) => tracing::warn!(%error, "the database does not take its lines"),
+        }
+        let report = report(&order, &carried, false);
+        self.reported = Some(report.condition);
+        self.order = Some(order);
+        self.report(&report)
+    }
+
+    /// Looks whether the database has what was ordered last, and puts it right; what is new about
+    /// that.
+    fn keep(&mut self) -> Option<Report> {
+        let order = self.order.as_ref()?;
+        // What was refused is asked for again, as roles may have come meanwhile.
+        let is_new = self.reported != Some(Condition::InForce);
+        let carried = carry(order, is_new);
+        let is_repaired = !is_new && carried.as_ref().is_ok_and(|carried| carried.wrote);
+        if is_repaired {
+            tracing::warn!("the file was changed by another process; repaired");
+        }
+        let report = report(order, &carried, is_repaired);
+        let is_news = is_repaired || self.reported != Some(report.condition);
+        if is_news && let Some(message) = &report.message {
+            tracing::warn!("{message}");
+        }
+        self.reported = Some(report.condition);
+        is_news.then_some(report)
+    }
+
+    fn report(&self, report: &Report) -> Result<(), AgentError> {
+        let body = serde_json::to_string(report)
+            .map_err(|error| AgentError::Garbled(error.to_string()))?;
+        let path = format!("{}/report", self.path);
+        self.client.post(&path, "application/json", &body).map(drop)
+    }
+}
+
+fn report(order: &Order, carried: &Result<Carried, CarryError>, repaired: bool) -> Report {
+    let none = Report {
+        sequence: order.sequence,
+        condition: Condition::InForce,
+        message: None,
+        version: None,
+        file: None,
+        repaired,
+        ended: 0,
+    };
+    match carried {
+        Ok(carried) => {
+            let file = carried.place.file().display().to_string();
+            Report {
+                message: repaired.then(|| format!("{file} had been changed by another process")),
+                version: Some(carried.version.clone()),
+                file: Some(file),
+                ended: carried.ended,
+                ..none
+            }
+        }
+        Err(error) => Report {
+            condition: match error.is_unreachable() {
+                true => Condition::Unreachable,
+                false => Condition::Refused,
+            },
+            message: Some(error.to_string()),
+            ..none
+        },
+    }
+}

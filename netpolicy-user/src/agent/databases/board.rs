@@ -1,0 +1,381 @@
+//! The board between the writer, which puts orders up, and the helpers, which wait for them and
+//! report.
+
+mod post;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use self::post::{Post, view};
+use crate::api::{DatabaseCondition, DatabaseOrder, DatabaseReport, DatabaseView};
+use crate::model::{Database, Name, State};
+
+/// How long a change waits for a helper that has it in hand.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Characters of a message that are kept.
+const MAX_MESSAGE: usize = 500;
+
+/// What a database is to enforce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The database.
+    pub database: Database,
+    /// The port that it listens on.
+    pub port: u16,
+    /// Its lines.
+    pub lines: BTreeSet<String>,
+    /// Users that have to exist.
+    pub users: Vec<String>,
+    /// Roles that have to exist.
+    pub roles: Vec<String>,
+    /// The policy for which all others are kept out.
+    pub widened_by: Option<String>,
+    /// When a bypass ends.
+    pub until: Option<Timestamp>,
+    /// Whether sessions that the lines reject are ended.
+    pub cut: bool,
+}
+
+/// What became of lines that a change needs first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// They are in force.
+    InForce,
+    /// They are not, and the change goes on without them: in words.
+    Deferred(String),
+}
+
+/// Why lines that a change needs are not in force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotCarried {
+    /// No helper carries them in.
+    #[error(
+        "no helper runs for database '{database}', so {lines} cannot be carried in; nothing changed"
+    )]
+    NoHelper {
+        /// The database.
+        database: String,
+        /// "3 lines".
+        lines: String,
+    },
+    /// The database does not take them.
+    #[error("database '{database}' refused: {message}; nothing changed")]
+    Refused {
+        /// The database.
+        database: String,
+        /// What it said.
+        message: String,
+    },
+    /// The database does not answer.
+    #[error("database '{database}' does not answer: {message}; nothing changed")]
+    Unreachable {
+        /// The database.
+        database: String,
+        /// What was tried.
+        message: String,
+    },
+    /// It takes too long.
+    #[error("the helper of database '{database}' did not report within {} s; nothing changed", PATIENCE.as_secs())]
+    Late {
+        /// The database.
+        database: String,
+    },
+}
+
+impl NotCarried {
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NoHelper { .. } => {
+                "start netpolicy-db@DATABASE.service, or `netpolicy db run DATABASE` as the \
+                 database's own user; --defer applies what denies more without it"
+            }
+            Self::Refused { .. } => "`netpolicy db list` shows what each database has",
+            Self::Unreachable { .. } | Self::Late { .. } => {
+                "start the database; --defer applies what denies more without it"
+            }
+        }
+    }
+
+    /// Whether it may be carried in later: the database was not asked.
+    fn may_be_deferred(&self) -> bool {
+        !matches!(self, Self::Refused { .. })
+    }
+}
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct Board(Arc<Shared>);
+
+struct Shared {
+    inner: Mutex<Inner>,
+    reported: Condvar,
+    ordered: watch::Sender<u64>,
+}
+
+struct Inner {
+    /// The last sequence that was given: none is given twice, by later agents either.
+    sequence: u64,
+    posts: BTreeMap<Name, Post>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        let now = Timestamp::now().as_millisecond();
+        Self(Arc::new(Shared {
+            inner: Mutex::new(Inner {
+                sequence: u64::try_from(now).unwrap_or_default(),
+                posts: BTreeMap::new(),
+            }),
+            reported: Condvar::new(),
+            ordered: watch::Sender::new(0),
+        }))
+    }
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts orders up, for all databases that there are.
+    pub fn order(&self, orders: Vec<Order>) {
+        let mut inner = self.lock();
+        inner
+            .posts
+            .retain(|name, _| orders.iter().any(|order| order.database.name == *name));
+        let mut sequence = inner.sequence;
+        for order in orders {
+            let name = order.database.name.clone();
+            let next = sequence + 1;
+            let post = inner.posts.entry(name).or_insert_with(|| Post {
+                order: order.clone(),
+                sequence: 0,
+                confirmed: None,
+                report: None,
+                repaired: None,
+                waiting: 0,
+                heard: None,
+            });
+            if post.sequence == 0 || post.order != order {
+                post.order = order;
+                post.sequence = next;
+                sequence = next;
+            }
+        }
+        inner.sequence = sequence;
+        drop(inner);
+        self.0.ordered.send_replace(sequence);
+    }
+
+    /// Waits until every line is in force that the orders of `needed` have, which were put up.
+    /// With `defer` the change may go on where a database cannot be asked.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn wait(&self, needed: &[Order], defer: bool) -> Result<Carried, NotCarried> {
+        let mut deferred = Vec::new();
+        for order in needed {
+            match self.wait_for(order) {
+                Ok(()) => {}
+                Err(error) if defer && error.may_be_deferred() => deferred.push(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(match deferred.is_empty() {
+            true => Carried::InForce,
+            false => Carried::Deferred(deferred.join("; ").replace("; nothing changed", "")),
+        })
+    }
+
+    fn wait_for(&self, order: &Order) -> Result<(), NotCarried> {
+        let deadline = Instant::now() + PATIENCE;
+        let name = order.database.name.to_string();
+        let mut inner = self.lock();
+        loop {
+            let Some(post) = inner.posts.get(&order.database.name) else {
+                return Ok(());
+            };
+            if post.has(&order.lines) {
+                return Ok(());
+            }
+            if let Some((_, report)) = &post.report
+                && report.sequence == post.sequence
+            {
+                let (database, message) = (name.clone(), report.words());
+                match report.condition {
+                    DatabaseCondition::Refused => {
+                        return Err(NotCarried::Refused { database, message });
+                    }
+                    DatabaseCondition::Unreachable => {
+                        return Err(NotCarried::Unreachable { database, message });
+                    }
+                    _ => {}
+                }
+            }
+            if !post.is_attended() {
+                let lines = crate::model::counted(order.lines.len(), "line", "lines");
+                return Err(NotCarried::NoHelper {
+                    database: name,
+                    lines,
+                });
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(NotCarried::Late { database: name });
+            }
+            let step = left.min(Duration::from_secs(1));
+            let waited = self.0.reported.wait_timeout(inner, step);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Changes of the orders.
+    #[must_use]
+    pub fn ordered(&self) -> watch::Receiver<u64> {
+        self.0.ordered.subscribe()
+    }
+
+    /// A helper waits for an order until what is returned is dropped.
+    #[must_use]
+    pub fn attend(&self, name: &str) -> Option<Attendance> {
+        let mut inner = self.lock();
+        let (name, post) = inner.posts.iter_mut().find(|(one, _)| one.matches(name))?;
+        post.waiting += 1;
+        post.heard = Some(Instant::now());
+        Some(Attendance {
+            board: self.clone(),
+            name: name.clone(),
+        })
+    }
+
+    /// The order for a database, unless it is the one that was seen.
+    #[must_use]
+    pub fn order_for(&self, name: &Name, seen: Option<u64>) -> Option<DatabaseOrder> {
+        let inner = self.lock();
+        let post = inner.posts.get(name)?;
+        let Order {
+            database,
+            port,
+            lines,
+            users,
+            roles,
+            widened_by,
+            until: _,
+            cut,
+        } = &post.order;
+        (seen != Some(post.sequence)).then(|| DatabaseOrder {
+            name: database.name.to_string(),
+            sequence: post.sequence,
+            port: *port,
+            socket: database.socket.clone(),
+            hba_dir: database.hba_dir.clone(),
+            hba_conf: database.hba_conf.clone(),
+            lines: lines.iter().cloned().collect(),
+            users: users.clone(),
+            roles: roles.clone(),
+            widened_by: widened_by.clone(),
+            cut: *cut,
+        })
+    }
+
+    /// A helper reports. Whether there is such a database.
+    #[must_use]
+    pub fn report(&self, name: &str, mut report: DatabaseReport, now: Timestamp) -> bool {
+        if let Some(message) = &mut report.message {
+            let kept = message.chars().filter(|c| !c.is_control());
+            *message = kept.take(MAX_MESSAGE).collect();
+        }
+        let mut inner = self.lock();
+        let mut posts = inner.posts.iter_mut();
+        let Some((_, post)) = posts.find(|(one, _)| one.matches(name)) else {
+            return false;
+        };
+        post.heard = Some(Instant::now());
+        if report.sequence == post.sequence {
+            if report.condition == DatabaseCondition::InForce {
+                post.confirmed = Some(post.order.lines.clone());
+            }
+            // What was in force and is refused now was undone by another process.
+            let was_in_force = post.report.as_ref().is_some_and(|(_, last)| {
+                last.sequence == report.sequence && last.condition == DatabaseCondition::InForce
+            });
+            if report.condition == DatabaseCondition::Refused && was_in_force {
+                post.confirmed = None;
+            }
+            if report.repaired {
+                let message = report.message.clone().unwrap_or_default();
+                post.repaired = Some((Instant::now(), message));
+            }
+            post.report = Some((now, report));
+        }
+        drop(inner);
+        self.0.reported.notify_all();
+        true
+    }
+
+    /// When a bypass of any user ends next.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let inner = self.lock();
+        inner
+            .posts
+            .values()
+            .filter_map(|post| post.order.until)
+            .min()
+    }
+
+    /// Whether a database is known to have a line.
+    #[must_use]
+    pub fn has(&self, name: &Name, line: &str) -> bool {
+        let inner = self.lock();
+        let confirmed = inner
+            .posts
+            .get(name)
+            .and_then(|post| post.confirmed.as_ref());
+        confirmed.is_some_and(|lines| lines.contains(line))
+    }
+
+    /// All databases of a state.
+    #[must_use]
+    pub fn views(&self, state: &State) -> Vec<DatabaseView> {
+        let inner = self.lock();
+        let databases = state.databases.iter();
+        databases
+            .map(|database| view(state, database, inner.posts.get(&database.name)))
+            .collect()
+    }
+
+    /// What is wrong, a sentence each: with databases whose users have policies.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let inner = self.lock();
+        let faults = inner
+            .posts
+            .iter()
+            .flat_map(|(name, post)| post.faults(name));
+        faults.collect()
+    }
+}
+
+/// A helper that waits for an order.
+pub struct Attendance {
+    board: Board,
+    /// The database.
+    pub name: Name,
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        if let Some(post) = self.board.lock().posts.get_mut(&self.name) {
+            post.waiting = post.waiting.saturating_sub(1);
+            post.heard = Some(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! One database on the board: what it is to enforce, what its helper said, and how both are shown.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::Order;
+use crate::api::{DatabaseCondition, DatabaseReport, DatabaseUserView, DatabaseView};
+use crate::model::{Database, Name, State, counted};
+
+/// How long a helper may be busy with a database before it counts as gone.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// How long a repair stays among the faults.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// One database.
+pub(super) struct Post {
+    pub(super) order: Order,
+    pub(super) sequence: u64,
+    /// The lines that it is known to have.
+    pub(super) confirmed: Option<BTreeSet<String>>,
+    pub(super) report: Option<(Timestamp, DatabaseReport)>,
+    /// When the file was last put right.
+    pub(super) repaired: Option<(Instant, String)>,
+    /// Helpers that wait for an order.
+    pub(super) waiting: usize,
+    /// When one last asked or reported.
+    pub(super) heard: Option<Instant>,
+}
+
+impl Post {
+    /// Whether all these lines are in force.
+    pub(super) fn has(&self, lines: &BTreeSet<String>) -> bool {
+        lines.is_empty()
+            || self
+                .confirmed
+                .as_ref()
+                .is_some_and(|confirmed| lines.is_subset(confirmed))
+    }
+
+    pub(super) fn is_attended(&self) -> bool {
+        self.waiting > 0 || self.heard.is_some_and(|heard| heard.elapsed() < BUSY)
+    }
+
+    pub(super) fn condition(&self) -> DatabaseCondition {
+        match &self.report {
+            Some((_, report)) if report.sequence == self.sequence => report.condition,
+            _ if self.is_attended() => DatabaseCondition::Waiting,
+            _ => DatabaseCondition::Unknown,
+        }
+    }
+
+    pub(super) fn faults(&self, name: &Name) -> Vec<String> {
+        let lines = counted(self.order.lines.len(), "line", "lines");
+        let mut faults = Vec::new();
+        let words = || {
+            let report = self.report.as_ref();
+            report.map(|(_, report)| report.words()).unwrap_or_default()
+        };
+        let has_lines = !self.order.lines.is_empty();
+        match self.condition() {
+            DatabaseCondition::Refused => {
+                faults.push(format!(
+                    "database '{name}' does not take its lines: {}",
+                    words()
+                ));
+            }
+            DatabaseCondition::Unreachable if has_lines => {
+                faults.push(format!("database '{name}' does not answer: {}", words()));
+            }
+            _ if has_lines && !self.is_attended() => faults.push(format!(
+                "no helper runs for database '{name}': its {lines} are not looked after; start \
+                 netpolicy-db@{name}.service"
+            )),
+            _ => {}
+        }
+        if let Some((at, message)) = &self.repaired
+            && at.elapsed() < REMEMBERED
+        {
+            faults.push(format!("drift of database '{name}' repaired: {message}"));
+        }
+        faults
+    }
+}
+
+impl DatabaseReport {
+    pub(super) fn words(&self) -> String {
+        let message = self.message.clone();
+        message.unwrap_or_else(|| "it does not say why".to_owned())
+    }
+}
+
+pub(super) fn view(state: &State, database: &Database, post: Option<&Post>) -> DatabaseView {
+    let mut users: Vec<DatabaseUserView> = Vec::new();
+    for (user, policy) in state.bound_users() {
+        if user.database != database.name {
+            continue;
+        }
+        let (text, policy) = (user.to_string(), policy.name.to_string());
+        match users.last_mut() {
+            Some(last) if last.user == text => last.policies.push(policy),
+            _ => users.push(DatabaseUserView {
+                user: text,
+                policies: vec![policy],
+                bypassed_until: state.user_bypass(user),
+            }),
+        }
+    }
+    let report = post.and_then(|post| post.report.as_ref());
+    DatabaseView {
+        name: database.name.to_string(),
+        kind: database.kind,
+        service: database.service.to_string(),
+        socket: database.socket.clone(),
+        hba_dir: database.hba_dir.clone(),
+        hba_conf: database.hba_conf.clone(),
+        comment: database.comment.clone(),
+        users,
+        lines: post.map_or(0, |post| post.order.lines.len()),
+        condition: post.map_or(DatabaseCondition::Unknown, Post::condition),
+        message: report.and_then(|(_, report)| report.message.clone()),
+        version: report.and_then(|(_, report)| report.version.clone()),
+        file: report.and_then(|(_, report)| report.file.clone()),
+        reported: report.map(|(at, _)| *at),
+    }
+}

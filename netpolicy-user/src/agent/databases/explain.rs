@@ -1,0 +1,127 @@
+//! What a database makes of a user: by policies, and by the lines that it was seen to have.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use super::Board;
+use crate::api::DatabaseVerdict;
+use crate::compiler::Ruleset;
+use crate::database::{AddressSet, HbaUser, PlanProblem, plan};
+use crate::model::{
+    Binding, Database, DatabaseUser, Policy, State, UserKind, evaluate, governing_policies,
+};
+
+/// What becomes of a user who comes from an address, if the packet filter lets it through.
+///
+/// # Errors
+/// The database cannot be told.
+pub fn explain(
+    state: &State,
+    ruleset: &Ruleset,
+    database: &Database,
+    board: &Board,
+    (user, source): (&str, IpAddr),
+) -> Result<DatabaseVerdict, PlanProblem> {
+    let now = Timestamp::now();
+    let plan = plan(state, ruleset, database, now)?;
+    let named = DatabaseUser {
+        database: database.name.clone(),
+        kind: UserKind::User,
+        name: user.to_owned(),
+    };
+    let bypassed_until = state.user_bypass(&named).filter(|until| *until > now);
+    let scope = Binding::User(named);
+    let policies: Vec<&Policy> = state.governing(&scope).collect();
+    let own = !policies.is_empty();
+    let names = |policies: &[&Policy]| -> Vec<String> {
+        policies
+            .iter()
+            .map(|policy| policy.name.to_string())
+            .collect()
+    };
+    let (names, by_policies) = match own {
+        true => {
+            let allowed = AddressSet::allowed_by(state, policies.iter().copied());
+            (names(&policies), allowed.contains(source))
+        }
+        false => of_service(state, database, source),
+    };
+    let allowed = by_policies || bypassed_until.is_some();
+
+    let mut rejecting = plan.lines.iter().filter(|line| line.net.contains(&source));
+    let is_of_user = |one: &HbaUser| match one {
+        HbaUser::User(name) => name == user,
+        HbaUser::AllBut(names) => names.iter().all(|name| name != user),
+        HbaUser::Role(_) => false,
+    };
+    let roles = rejecting.clone().flat_map(|line| &line.users);
+    let roles: Vec<String> = roles
+        .filter_map(|one| match one {
+            HbaUser::Role(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    let line = rejecting.find(|line| line.users.iter().any(is_of_user));
+    let has = |line: &dyn std::fmt::Display| board.has(&database.name, &line.to_string());
+    let in_force = match line {
+        Some(line) => has(line),
+        None => plan.lines.iter().all(|line| has(line)),
+    };
+    let agrees = in_force && allowed == line.is_none();
+    let line = line.map(ToString::to_string);
+    let whose = match own {
+        true => "the user's policy",
+        false => "the service's policies",
+    };
+    let listed = match names.is_empty() {
+        true => "no policy governs the user".to_owned(),
+        false => format!("{whose} {}", names.join(", ")),
+    };
+    let sentence = match (&line, bypassed_until) {
+        (_, Some(_)) => format!("{user} bypasses its policies; authentication decides"),
+        (Some(_), _) => format!("{listed} does not allow {source}: the database rejects {user}"),
+        (None, _) if names.is_empty() => format!("{listed}; authentication decides"),
+        (None, _) => format!("{listed} allows {source}; authentication decides"),
+    };
+    Ok(DatabaseVerdict {
+        database: database.name.to_string(),
+        user: user.to_owned(),
+        source,
+        policies: names,
+        own,
+        bypassed_until,
+        allowed,
+        line,
+        roles,
+        in_force,
+        agrees,
+        sentence,
+    })
+}
+
+/// What the service's policies say, without those of users. Loopback they do not govern.
+fn of_service(state: &State, database: &Database, source: IpAddr) -> (Vec<String>, bool) {
+    let policies = state.policies.iter().map(|policy| Policy {
+        bindings: policy
+            .bindings
+            .iter()
+            .filter(|one| one.user().is_none())
+            .cloned()
+            .collect(),
+        ..policy.clone()
+    });
+    let without = State {
+        policies: policies.collect(),
+        ..state.clone()
+    };
+    let mut services = without.services.iter();
+    let service = services.find(|one| one.name == database.service);
+    let policies = governing_policies(&without, service);
+    let names = policies
+        .iter()
+        .filter_map(|&index| without.policies.get(index));
+    let names = names.map(|policy| policy.name.to_string()).collect();
+    let denied = evaluate(&without, service, source).reason.is_denial();
+    (names, source.is_loopback() || !denied)
+}

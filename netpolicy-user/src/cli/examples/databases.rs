@@ -1,0 +1,58 @@
+//! Examples of `netpolicy db`.
+
+/// As [`EXAMPLES`](super::EXAMPLES).
+pub(super) static DATABASES: [(&str, [&str; 2]); 8] = [
+    (
+        "db",
+        [
+            "netpolicy db add orders --service postgres",
+            "netpolicy db list",
+        ],
+    ),
+    (
+        "db add",
+        [
+            "netpolicy db add orders --service postgres",
+            "netpolicy db add orders --service postgres --socket /run/pg --hba-dir /etc/pg/netpolicy.d",
+        ],
+    ),
+    (
+        "db remove",
+        [
+            "netpolicy db remove orders --dry-run",
+            "netpolicy db remove orders",
+        ],
+    ),
+    (
+        "db list",
+        ["netpolicy db list", "netpolicy db list -o json"],
+    ),
+    (
+        "db bypass",
+        [
+            "netpolicy db bypass user:alice@orders --minutes 30",
+            "netpolicy db bypass user:alice@orders --minutes 0",
+        ],
+    ),
+    (
+        "db plan",
+        [
+            "netpolicy db plan desk --kind mariadb --user app",
+            "netpolicy db plan desk --kind clickhouse --user app -o json",
+        ],
+    ),
+    (
+        "db lint",
+        [
+            "netpolicy db lint desk accounts.txt",
+            "mysql -N -e 'SELECT user, host FROM mysql.user' | netpolicy db lint desk",
+        ],
+    ),
+    (
+        "db run",
+        [
+            "sudo -u postgres netpolicy db run orders",
+            "sudo -u postgres netpolicy db run orders --check-every 60s",
+        ],
+    ),
+];
