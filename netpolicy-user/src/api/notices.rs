@@ -42,7 +42,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Interfaces,
         Self::Kernel,
         Self::Drift,

@@ -137,19 +137,6 @@ fn innermost<'c>(command: &'c mut Command, args: &[OsString]) -> &'c mut Command
     command
 }
 
-/// Whether a command line that cannot be read requests JSON.
-pub(super) fn wants_json(args: &[OsString]) -> bool {
-    let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-    let given = args.iter().take_while(|arg| *arg != "--");
-    let mut pairs = given.clone().zip(given.skip(1));
-    let is_whole = |arg: &std::borrow::Cow<'_, str>| {
-        ["-ojson", "-o=json", "--output=json"].contains(&arg.as_ref())
-    };
-    args.iter().any(is_whole)
-        || pairs
-            .any(|(option, value)| ["-o", "--output"].contains(&option.as_ref()) && value == "json")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,7 +54,7 @@ pub enum Privilege {
 
 impl Privilege {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Admin,
         Self::Create,
         Self::Attach,

@@ -1,7 +1,7 @@
 //! Makes a host's state what its fleet's state says, but for what stays the host's own.
 //!
 //! The fleet's: policies, named lists, services, tests, the host's mode and answer. The host's
-//! own: failsafe ports, the content of feeds, and its services where the fleet has none.
+//! own: failsafe ports, the content of feeds, databases, and its services where the fleet has none.
 
 use std::collections::BTreeSet;
 
@@ -43,6 +43,7 @@ impl State {
                 .map(|list| self.take_list(list))
                 .collect(),
             policies: fleet.policies.clone(),
+            databases: self.databases.clone(),
             tests: fleet.tests.clone(),
         };
         state.leave_out_unknown(&mut report);
@@ -54,6 +55,10 @@ impl State {
         state.policies.sort_by(|a, b| a.name.cmp(&b.name));
         state.tests.sort_by(|a, b| a.attempt.cmp(&b.attempt));
         state.must_fit(limits, &mut report);
+        // Without its service a database would enforce nothing, and nobody would be told.
+        for problem in state.database_problems() {
+            report.push(Problem::from(problem).into());
+        }
         let warnings = report.finish()?;
         Ok(Applied { state, warnings })
     }
@@ -64,6 +69,7 @@ impl State {
     pub fn alters_fleet(&self, new: &Self, with_services: bool) -> bool {
         let mut new = new.clone();
         new.host.failsafe_ports = self.host.failsafe_ports.clone();
+        new.databases.clone_from(&self.databases);
         if !with_services {
             new.services.clone_from(&self.services);
         }
@@ -135,6 +141,7 @@ impl State {
     /// Leaves out what is about services that this host lacks.
     fn leave_out_unknown(&mut self, report: &mut Report) {
         let known: BTreeSet<Name> = self.services.iter().map(|s| s.name.clone()).collect();
+        let databases: BTreeSet<Name> = self.databases.iter().map(|d| d.name.clone()).collect();
         for policy in &mut self.policies {
             let name = &policy.name;
             policy.bindings.retain(|binding| match binding {
@@ -142,6 +149,13 @@ impl State {
                     report.warn(format!(
                         "policy '{name}' of the fleet is not bound to service '{service}', which \
                          this host lacks"
+                    ));
+                    false
+                }
+                Binding::User(user) if !databases.contains(&user.database) => {
+                    report.warn(format!(
+                        "policy '{name}' of the fleet is not bound to {user}: this host lacks the \
+                         database"
                     ));
                     false
                 }
