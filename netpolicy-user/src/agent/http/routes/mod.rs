@@ -66,7 +66,7 @@ use crate::agent::http::standing::BODY_LIMIT;
 static OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 /// `GET /v1/openapi.json`.
-async fn openapi() -> Result<impl IntoResponse, AgentError> {
+async fn openapi_document() -> Result<impl IntoResponse, AgentError> {
     let mut document = Vec::new();
     let read = GzDecoder::new(OPENAPI).read_to_end(&mut document);
     // The build compressed it.
@@ -179,7 +179,7 @@ operations! {
 /// The whole API. Connections bring a [`Peer`](crate::agent::http::admission::Peer).
 pub fn router(app: App) -> Router {
     operations()
-        .route("/v1/openapi.json", get(openapi))
+        .route("/v1/openapi.json", get(openapi_document))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(app.clone(), authorize))
