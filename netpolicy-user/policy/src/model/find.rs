@@ -49,6 +49,23 @@ impl Containment {
     }
 }
 
+/// Whether two networks have an address in common.
+pub(super) fn overlap(one: &IpNet, other: &IpNet) -> bool {
+    match (one, other) {
+        (IpNet::V4(one), IpNet::V4(other)) => {
+            let length = u32::from(one.prefix_len().min(other.prefix_len()));
+            let differing = u32::from(one.addr()) ^ u32::from(other.addr());
+            differing.checked_shr(32 - length).unwrap_or(0) == 0
+        }
+        (IpNet::V6(one), IpNet::V6(other)) => {
+            let length = u32::from(one.prefix_len().min(other.prefix_len()));
+            let differing = u128::from(one.addr()) ^ u128::from(other.addr());
+            differing.checked_shr(128 - length).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
+}
+
 /// Where a rule was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoundIn<'s> {
@@ -98,13 +115,20 @@ pub fn find<'s>(state: &'s State, sought: &IpNet, most: usize) -> FoundRules<'s>
     let mut first = BinaryHeap::new();
     for (at, (_, list)) in lists.iter().enumerate() {
         for (index, rule) in list.iter().enumerate() {
+            if !overlap(&rule.net, sought) {
+                continue;
+            }
             let Some(relation) = Containment::of(&rule.net, sought) else {
                 continue;
             };
             total += 1;
-            first.push((relation.order(&rule.net), at, index));
-            if first.len() > most {
-                first.pop();
+            let found = (relation.order(&rule.net), at, index);
+            if first.len() < most {
+                first.push(found);
+            } else if let Some(mut last) = first.peek_mut()
+                && found < *last
+            {
+                *last = found;
             }
         }
     }
@@ -143,6 +167,28 @@ mod tests {
         assert_eq!(of("10.1.0.0/16", "10.0.0.0/8"), Some(Containment::Within));
         assert_eq!(of("11.0.0.0/8", "10.0.0.0/8"), None);
         assert_eq!(of("::/0", "10.0.0.0/8"), None);
+        for one in [
+            "0.0.0.0/0",
+            "10.0.0.0/8",
+            "10.1.2.3/32",
+            "11.0.0.0/8",
+            "::/0",
+            "2001:db8::/32",
+            "2001:db8::1/128",
+            "2001:db9::/32",
+        ] {
+            for other in [
+                "0.0.0.0/0",
+                "10.1.0.0/16",
+                "10.1.2.3/32",
+                "::/0",
+                "2001:db8::/64",
+                "2001:db8::1/128",
+            ] {
+                let expected = of(one, other).is_some();
+                assert_eq!(overlap(&net(one), &net(other)), expected, "{one} {other}");
+            }
+        }
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
+use super::find::overlap;
 use super::{AllowPart, Binding, ListKind, Policy, Rule, RuleList, Service, State};
 
 /// A network, divided.
@@ -212,7 +213,7 @@ fn placed<'s>(state: &'s State, service: Option<&Service>, network: &IpNet) -> V
     }
     let mut found = Vec::new();
     for (owner, list) in lists {
-        let shares = |rule: &&Rule| rule.net.contains(network) || network.contains(&rule.net);
+        let shares = |rule: &&Rule| overlap(&rule.net, network);
         let rules = list.iter().filter(shares);
         found.extend(rules.map(|rule| PlacedRule { owner, list, rule }));
     }

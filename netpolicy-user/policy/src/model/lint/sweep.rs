@@ -1,8 +1,11 @@
 //! All networks of one family, sorted: which rules lie inside which, and what lists
 //! cover together.
 
+mod together;
+
 use ipnet::IpNet;
 
+use self::together::JoinedBlocks;
 use super::exceptions;
 use crate::model::{ListKind, State};
 
@@ -245,31 +248,6 @@ pub(super) fn covered<A: Bits>(
             visit(entry, Covered::BlockedTogether);
         }
         around.push(entry);
-    }
-}
-
-/// What blocks cover together, for each policy; computed on first use.
-struct JoinedBlocks<A> {
-    by_rank: Vec<Option<Vec<(A, A)>>>,
-}
-
-impl<A: Bits> JoinedBlocks<A> {
-    fn new(policies: usize) -> Self {
-        Self {
-            by_rank: (0..policies).map(|_| None).collect(),
-        }
-    }
-
-    fn hold(&mut self, entry: &RuleEntry<A>, entries: &[RuleEntry<A>], ranks: &Ranks) -> bool {
-        let Some(known) = self.by_rank.get_mut(usize::from(entry.rank)) else {
-            return false;
-        };
-        let ranges = known.get_or_insert_with(|| {
-            let blocks = entries.iter();
-            let blocks = blocks.filter(|one| one.block && ranks.holds_for(one, entry));
-            joined(blocks.map(|block| (block.first, block.last())))
-        });
-        holds(ranges, (entry.first, entry.last()))
     }
 }
 
