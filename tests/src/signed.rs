@@ -7,7 +7,6 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -123,6 +122,8 @@ impl SignedState {
 pub struct Operator {
     key: KeyPair,
     counter: u64,
+    /// The host that is signed for.
+    pub host: &'static str,
     /// Sources and local ports that the host must admit.
     pub must_admit: Vec<String>,
     /// Seconds until an unconfirmed revision is rolled back.
@@ -139,24 +140,30 @@ impl Operator {
         let operator = Self {
             key: KeyPair::generate_unencrypted_keypair().expect("a key"),
             counter: 0,
+            host: HOST,
             must_admit: Vec::new(),
             within: 60,
         };
+        operator.trusted_by(host, HOST);
+        operator
+    }
+
+    /// Makes a host of this name trust the key.
+    ///
+    /// # Panics
+    /// Files cannot be written.
+    pub fn trusted_by(&self, host: &DatabaseHost, name: &str) {
         let keys = host.file("fleet.d");
         fs::create_dir_all(&keys).expect("make a directory");
-        let open = |path: &Path| {
-            let mode = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(path, mode).expect("set a mode");
-        };
-        open(&keys);
-        let text = operator.key.pk.to_box().expect("a key").into_string();
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&keys, open).expect("set a mode");
+        let text = self.key.pk.to_box().expect("a key").into_string();
         fs::write(keys.join("operator.pub"), text).expect("write a key");
         let text = format!(
-            "fleet = \"{FLEET}\"\nhost = \"{HOST}\"\nkeys = \"{}\"\n",
+            "fleet = \"{FLEET}\"\nhost = \"{name}\"\nkeys = \"{}\"\n",
             keys.display()
         );
         fs::write(host.file("fleet.toml"), text).expect("write settings");
-        operator
     }
 
     /// A record's text with its signature.
@@ -178,7 +185,7 @@ impl Operator {
         let root = state.root.to_string();
         let spec = HostSpec {
             fleet: FLEET.parse().expect("a name"),
-            host: HOST.parse().expect("a name"),
+            host: self.host.parse().expect("a name"),
             group: "db".parse().expect("a name"),
             counter: 1,
             labels: Labels::new(),

@@ -8,7 +8,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use netpolicy_tests::command::assert_has;
-use netpolicy_tests::host::Options;
 use netpolicy_tests::signed::{Operator, SignedState, exchange, give, put, try_exchange};
 use netpolicy_tests::{DatabaseHost, Outcome};
 use nix::sys::signal::{Signal, kill};
@@ -28,16 +27,20 @@ fn admitting(net: &str) -> SignedState {
 }
 
 fn host() -> (DatabaseHost, Operator) {
-    let mut host = DatabaseHost::with(&Options {
-        agent: false,
-        ..Options::default()
-    });
-    let config = fs::read_to_string(host.file("config.toml")).unwrap();
-    let file = host.file("fleet.toml").display().to_string();
-    host.write("config.toml", format!("fleet_file = \"{file}\"\n{config}"));
+    let mut host = prepared();
     let operator = Operator::of(&host);
     host.start_agent();
     (host, operator)
+}
+
+/// A host whose agent looks for its fleet in the host's own directory.
+fn prepared() -> DatabaseHost {
+    let host = DatabaseHost::without_agent();
+    let config = fs::read_to_string(host.file("config.toml")).unwrap();
+    let file = host.file("fleet.toml").display().to_string();
+    let config = format!("fleet_file = \"{file}\"\n{config}");
+    host.write("config.toml", config);
+    host
 }
 
 fn confirm(host: &DatabaseHost) {
@@ -210,6 +213,36 @@ fn forged_revisions_and_objects_of_another_digest_open_nothing() {
         &host.ok("audit"),
         &["fleet revision", "signature is refused"],
     );
+}
+
+#[test]
+fn each_of_two_hosts_takes_what_is_signed_for_it_alone() {
+    let (first, mut operator) = host();
+    let mut second = prepared();
+    operator.trusted_by(&second, "db-2");
+    second.start_agent();
+    let state = admitting("10.1.0.0/16");
+    let push = operator.push(1, &state);
+    give(&second, &state);
+    let (status, problem) = put(&second, &push);
+    assert_eq!((status, &problem["code"]), (409, &json!("fleet-refused")));
+    assert_has(
+        &problem["detail"].to_string(),
+        &["of another host: db-1, expected db-2"],
+    );
+    give(&first, &state);
+    assert_eq!(put(&first, &push).0, 200);
+    operator.host = "db-2";
+    assert_eq!(operator.hand_over(&second, 1, &state).0, 200);
+    for host in [&first, &second] {
+        confirm(host);
+        host.assert_connects(&[(OFFICE, PORT)]);
+        host.assert_times_out(&[(BRANCH, PORT)]);
+    }
+    // Each goes on by itself: the one that is overridden is no other's affair.
+    second.ok("policy deactivate office --local-override --yes");
+    second.assert_connects(&[(BRANCH, PORT)]);
+    first.assert_times_out(&[(BRANCH, PORT)]);
 }
 
 #[test]
