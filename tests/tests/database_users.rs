@@ -240,6 +240,9 @@ fn policies_of_users_and_roles_narrow_what_the_service_allows() {
     assert_eq!(orders.hba(), before);
 
     // A file that another process changed is put right.
+    orders.wait("the lines before are ordered again", |database| {
+        database["condition"] == "in-force"
+    });
     fs::write(orders.host.file("pgdata/pg_hba.conf"), HBA).expect("write a file");
     orders.wait("the file is repaired", |_| orders.hba() == before);
     let faults = |orders: &Orders| orders.host.json("status")["faults"].to_string();

@@ -129,6 +129,12 @@ impl AddressSet {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
+    /// Whether it has an IPv4 address.
+    #[must_use]
+    pub fn has_v4(&self) -> bool {
+        !self.v4.is_empty()
+    }
+
     /// Whether an address is in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

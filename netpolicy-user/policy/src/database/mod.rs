@@ -4,6 +4,7 @@
 //! ever rejects: an error in one can deny and never open, and authentication stays what the
 //! administrator wrote. Among lines that all reject, their order means nothing.
 
+mod accounts;
 mod addresses;
 mod hba;
 mod lines;
@@ -11,9 +12,10 @@ mod other;
 #[cfg(test)]
 mod tests;
 
+pub use accounts::{Account, lint_accounts};
 pub use addresses::AddressSet;
 pub use hba::{HbaLine, HbaUser, RULES_WITHIN, ReadLine, read_lines, text};
 pub use lines::{
     DatabasePlan, LINES_OF_ALL, LINES_OF_OTHERS, LINES_OF_USER, PlanProblem, plan, plans,
 };
-pub use other::{Account, OtherKind, OtherPlan, lint_accounts, statements};
+pub use other::{OtherKind, OtherPlan, statements};

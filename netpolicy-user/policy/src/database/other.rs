@@ -1,5 +1,5 @@
-//! Databases into which netpolicy carries nothing: the statements that would express a policy, what
-//! cannot be expressed, and accounts that a policy restricts and the database does not.
+//! Databases into which netpolicy carries nothing: the statements that would express a policy, and
+//! what cannot be expressed.
 
 use std::fmt::Write as _;
 
@@ -203,7 +203,7 @@ fn dotted(net: Ipv4Net) -> String {
 }
 
 /// A name in quotes, doubled where it holds them; backslashes too.
-fn quoted(name: &str, quote: char) -> String {
+pub(super) fn quoted(name: &str, quote: char) -> String {
     let mut out = String::from(quote);
     for c in name.chars() {
         if c == quote || c == '\\' {
@@ -229,111 +229,6 @@ fn json(text: &str) -> String {
     }
     out.push('"');
     out
-}
-
-/// An account of MariaDB or MySQL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// The user.
-    pub user: String,
-    /// From where, as the database has it.
-    pub host: String,
-}
-
-impl Account {
-    /// Accounts out of lines of a user and a host, with a tab between them, as
-    /// `mysql -N -e 'SELECT user, host FROM mysql.user'` prints them.
-    ///
-    /// # Errors
-    /// The first line that is none, by its number from 1.
-    pub fn read(text: &str) -> Result<Vec<Self>, usize> {
-        let lines = text
-            .lines()
-            .zip(1_usize..)
-            .filter(|(line, _)| !line.is_empty());
-        let read = lines.map(|(line, number)| {
-            let (user, host) = line.split_once('\t').ok_or(number)?;
-            Ok(Self {
-                user: user.to_owned(),
-                host: host.trim_end().to_owned(),
-            })
-        });
-        read.collect()
-    }
-}
-
-/// What is to be said of accounts where a policy allows only `allowed`: those that may come from
-/// elsewhere, and those that match no source though they look as if they did.
-#[must_use]
-pub fn lint_accounts(accounts: &[Account], allowed: &AddressSet) -> Vec<String> {
-    let mut findings = Vec::new();
-    for account in accounts {
-        let name = format!(
-            "{}@{}",
-            quoted(&account.user, '\''),
-            quoted(&account.host, '\'')
-        );
-        match hosts(&account.host) {
-            Hosts::Dead(why) => findings.push(format!("{name} matches no source: {why}")),
-            Hosts::Set(set) if !set.without(allowed).is_empty() => findings.push(format!(
-                "{name} may come from addresses that the policy denies"
-            )),
-            Hosts::Pattern if *allowed != AddressSet::all() => findings.push(format!(
-                "{name} may come from any address that the pattern or name fits; the policy allows \
-                 only some"
-            )),
-            _ => {}
-        }
-    }
-    findings
-}
-
-enum Hosts {
-    Set(AddressSet),
-    Pattern,
-    /// No TCP connection.
-    Local,
-    Dead(&'static str),
-}
-
-/// What MariaDB 10.11 makes of an account's host.
-fn hosts(text: &str) -> Hosts {
-    if matches!(text, "%" | "") {
-        return Hosts::Set(AddressSet::all());
-    }
-    if matches!(text, "localhost") {
-        return Hosts::Local;
-    }
-    if let Some((address, mask)) = text.split_once('/') {
-        let Ok(address) = address.parse::<std::net::Ipv4Addr>() else {
-            return Hosts::Dead("netmasks are for IPv4 addresses alone");
-        };
-        let Ok(mask) = mask.parse::<std::net::Ipv4Addr>() else {
-            return Hosts::Dead("a netmask is written with dots, as in 10.0.0.0/255.0.0.0");
-        };
-        if u32::from(address) & !u32::from(mask) != 0 {
-            return Hosts::Dead("its address has bits outside of its netmask");
-        }
-        return match Ipv4Net::with_netmask(address, mask) {
-            Ok(net) => Hosts::Set(AddressSet::of(&[IpNet::V4(net)])),
-            Err(_) => Hosts::Pattern,
-        };
-    }
-    match text.parse::<std::net::IpAddr>() {
-        Ok(address) if address.to_string() == text => {
-            Hosts::Set(AddressSet::of(&[IpNet::from(address)]))
-        }
-        Ok(_) => Hosts::Dead("an IPv6 address is compared as text, in its shortest form"),
-        Err(_) if text.contains(':') => Hosts::Dead("it is no IPv6 address"),
-        Err(_) if text.contains(['%', '_']) => Hosts::Pattern,
-        Err(_) if looks_like_ipv4(text) => Hosts::Dead("it is no IPv4 address"),
-        Err(_) => Hosts::Pattern,
-    }
-}
-
-fn looks_like_ipv4(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 #[cfg(test)]
@@ -392,32 +287,5 @@ mod tests {
         );
         let none = statements(OtherKind::MongoDb, "app", &AddressSet::default());
         assert!(none.statements.is_empty() && !none.notes.is_empty());
-    }
-
-    #[test]
-    fn accounts_from_anywhere_and_those_that_match_no_source_are_named() {
-        let text = "app\t%\napp\t10.1.0.0/255.255.0.0\nroot\tlocalhost\napp\t10.0.0.0/8\n\
-                    app\t10.0.0.1/255.0.0.0\napp\t2001:DB8::1\napp\t10.%\napp\t010.0.0.1\n\
-                    app\t10.2.0.1\napp\t192.0.2.1\n";
-        let accounts = Account::read(text).unwrap();
-        let findings = lint_accounts(&accounts, &set(&["10.0.0.0/8"]));
-        let has = |index: usize, what: &str| {
-            assert!(findings[index].contains(what), "{findings:?}");
-        };
-        has(
-            0,
-            "'app'@'%' may come from addresses that the policy denies",
-        );
-        has(
-            1,
-            "'10.0.0.0/8' matches no source: a netmask is written with dots",
-        );
-        has(2, "bits outside of its netmask");
-        has(3, "'2001:DB8::1' matches no source");
-        has(4, "'10.%' may come from any address that the pattern");
-        has(5, "'010.0.0.1' matches no source");
-        has(6, "'192.0.2.1' may come from addresses");
-        assert_eq!(findings.len(), 7);
-        assert_eq!(Account::read("app %\n"), Err(1));
     }
 }

@@ -74,15 +74,16 @@ pub fn explain(
         true => "the user's policy",
         false => "the service's policies",
     };
-    let listed = match names.is_empty() {
-        true => "no policy governs the user".to_owned(),
-        false => format!("{whose} {}", names.join(", ")),
-    };
+    let listed = format!("{whose} {}", names.join(", "));
     let sentence = match (&line, bypassed_until) {
         (_, Some(_)) => format!("{user} bypasses its policies; authentication decides"),
-        (Some(_), _) => format!("{listed} does not allow {source}: the database rejects {user}"),
-        (None, _) if names.is_empty() => format!("{listed}; authentication decides"),
-        (None, _) => format!("{listed} allows {source}; authentication decides"),
+        (Some(_), _) => {
+            format!("{source} is not allowed by {listed}: the database rejects {user}")
+        }
+        (None, _) if names.is_empty() => {
+            "no policy governs the user; authentication decides".to_owned()
+        }
+        (None, _) => format!("{source} is allowed by {listed}; authentication decides"),
     };
     Ok(DatabaseVerdict {
         database: database.name.to_string(),

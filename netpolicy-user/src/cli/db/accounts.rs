@@ -39,8 +39,8 @@ pub(in crate::cli) struct PlanArgs {
 pub(in crate::cli) struct LintArgs {
     /// The policy
     policy: String,
-    /// Accounts of MariaDB or MySQL, as `mysql -N -e 'SELECT user, host FROM mysql.user'` prints
-    /// them; without it, standard input
+    /// Accounts of MariaDB or MySQL, as `mysql -N -e 'SELECT user, host, account_locked FROM
+    /// mysql.user'` prints them; the third column may be missing. Without it, standard input
     #[arg(value_name = "FILE")]
     accounts: Option<PathBuf>,
 }
@@ -98,9 +98,9 @@ pub(super) async fn lint(args: &LintArgs, cx: &mut Context<'_>) -> anyhow::Resul
     }
     let accounts = Account::read(&text).map_err(|line| {
         Failure::new(format!(
-            "line {line} is no account; expected USER, a tab and HOST"
+            "line {line} is no account; expected USER, a tab, HOST, and perhaps a tab and Y or N"
         ))
-        .hint("mysql -N -e 'SELECT user, host FROM mysql.user' prints them so")
+        .hint("mysql -N -e 'SELECT user, host, account_locked FROM mysql.user' prints them so")
     })?;
     let findings = lint_accounts(&accounts, &allowed);
     match cx.options.format {
