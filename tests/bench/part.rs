@@ -2,7 +2,7 @@
 
 use clap::{ValueEnum, builder::PossibleValue};
 
-use crate::{bans, passing};
+use crate::{bans, passing, seeing};
 
 /// A part of one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,12 +11,15 @@ pub(crate) enum Part {
     Passing(passing::Part),
     /// Of `bans`.
     Bans(bans::Part),
+    /// Of `seeing`.
+    Seeing(seeing::Part),
 }
 
 impl ValueEnum for Part {
     fn value_variants<'a>() -> &'a [Self] {
         use bans::Part::{BannedFlood, Bulk, Churn, Clients};
         use passing::Part::{Bridge, Drops, Flood, Postgres, Stream, Tap, Tun, Veth};
+        use seeing::Part::{Exact, Idle, Kept, Program, SourceFlood};
 
         const {
             &[
@@ -32,6 +35,11 @@ impl ValueEnum for Part {
                 Self::Bans(Clients),
                 Self::Bans(Churn),
                 Self::Bans(BannedFlood),
+                Self::Seeing(Program),
+                Self::Seeing(Exact),
+                Self::Seeing(Idle),
+                Self::Seeing(Kept),
+                Self::Seeing(SourceFlood),
             ]
         }
     }
@@ -40,6 +48,7 @@ impl ValueEnum for Part {
         match self {
             Self::Passing(part) => part.to_possible_value(),
             Self::Bans(part) => part.to_possible_value(),
+            Self::Seeing(part) => part.to_possible_value(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The benchmarks that have headline figures.
-pub(crate) const NAMES: [&str; 4] = ["apply", "rate", "passing", "bans"];
+pub(crate) const NAMES: [&str; 5] = ["apply", "rate", "passing", "bans", "seeing"];
 
 /// What the quick run takes at most.
 const BUDGET: Duration = Duration::from_secs(45);

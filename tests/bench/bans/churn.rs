@@ -124,7 +124,7 @@ fn lines(nets: &[IpNet], seconds: impl Fn(usize) -> u64) -> Vec<u8> {
 }
 
 /// Seconds of a processor that a process has used.
-fn ticks(pid: u32) -> f64 {
+pub(crate) fn ticks(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("read a status");
     // The name, in brackets, may hold spaces.
     let (_, fields) = stat.rsplit_once(')').expect("a process's fields");

@@ -3,7 +3,7 @@
 
 mod api;
 mod bulk;
-mod churn;
+pub(crate) mod churn;
 mod clients;
 mod flood;
 

@@ -1,11 +1,11 @@
 //! Output of measurements: a table, or JSON lines.
 
-mod bans;
 mod bound;
+mod measured;
 mod passing;
 
-pub(crate) use bans::{BAN_TITLES, BanFigure};
 pub(crate) use bound::{Bound, TITLES};
+pub(crate) use measured::{BanFigure, MEASURED_TITLES, Measured};
 pub(crate) use passing::{Offloads, PASSING_TITLES, Passing, short, shown_target};
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -84,6 +84,7 @@ pub(crate) struct Report {
     pub(crate) passing: Vec<Passing>,
     pub(crate) offloads: Vec<Offloads>,
     pub(crate) bans: Vec<BanFigure>,
+    pub(crate) seeing: Vec<Measured>,
 }
 
 impl Report {
@@ -98,6 +99,7 @@ impl Report {
             passing: Vec::new(),
             offloads: Vec::new(),
             bans: Vec::new(),
+            seeing: Vec::new(),
         };
         if json {
             eprintln!("{}", report.machine.machine);
@@ -140,8 +142,21 @@ impl Report {
     }
 
     pub(crate) fn ban(&mut self, figure: BanFigure) {
+        let figure = Measured {
+            bench: "bans",
+            ..figure
+        };
         self.print_json(&figure);
         self.bans.push(figure);
+    }
+
+    pub(crate) fn seen(&mut self, figure: Measured) {
+        let figure = Measured {
+            bench: "seeing",
+            ..figure
+        };
+        self.print_json(&figure);
+        self.seeing.push(figure);
     }
 
     fn print_json(&self, value: &impl Serialize) {
@@ -211,9 +226,12 @@ impl Report {
             right_align(&mut table, &[3, 4, 5, 6]);
             println!("\n{table}");
         }
-        if !self.bans.is_empty() {
-            let mut table = table(&BAN_TITLES);
-            for row in &self.bans {
+        for rows in [&self.bans, &self.seeing] {
+            if rows.is_empty() {
+                continue;
+            }
+            let mut table = table(&MEASURED_TITLES);
+            for row in rows {
                 table.add_row(row.cells());
             }
             right_align(&mut table, &[3, 4, 5]);

@@ -1,6 +1,6 @@
 //! Results as files: JSON lines, a page, and plots.
 
-mod bans;
+mod measured;
 mod page;
 mod passing;
 mod plot;
@@ -13,10 +13,24 @@ use std::{
 
 use serde::Serialize;
 
-use crate::report::Report;
+use measured::Page;
+
+use crate::report::{Measured, Report};
+
+const BANS: Page = Page {
+    title: "Bans",
+    name: "bans",
+    section: "bans",
+};
+
+const SEEING: Page = Page {
+    title: "Memory of sources",
+    name: "seeing",
+    section: "memory-of-sources",
+};
 
 /// Writes all measurements into a directory, replacing its former content: figures of traffic
-/// that passes, and of bans, to files of their own.
+/// that passes, of bans and of the memory of sources to files of their own.
 pub(crate) fn save(dir: &Path, report: &Report) {
     fs::create_dir_all(dir).expect("make the directory for results");
     let plots = plot::all(&report.rates, &report.figures);
@@ -25,9 +39,12 @@ pub(crate) fn save(dir: &Path, report: &Report) {
         files.push(("passing.jsonl".to_owned(), passing_lines(report)));
         files.push(("passing.md".to_owned(), passing::page(report)));
     }
-    if !report.bans.is_empty() {
-        files.push(("bans.jsonl".to_owned(), ban_lines(report)));
-        files.push(("bans.md".to_owned(), bans::page(report)));
+    for (page, rows) in [(BANS, &report.bans), (SEEING, &report.seeing)] {
+        if !rows.is_empty() {
+            let text = measured::page(page, &report.machine, rows);
+            files.push((format!("{}.jsonl", page.name), lines(report, rows)));
+            files.push((format!("{}.md", page.name), text));
+        }
     }
     if !(report.rates.is_empty() && report.bounds.is_empty() && report.figures.is_empty()) {
         files.push(("results.jsonl".to_owned(), json_lines(report)));
@@ -65,9 +82,9 @@ fn passing_lines(report: &Report) -> String {
     lines.collect()
 }
 
-fn ban_lines(report: &Report) -> String {
+fn lines(report: &Report, rows: &[Measured]) -> String {
     let machine = line(&report.machine);
-    let rows = report.bans.iter().map(line);
+    let rows = rows.iter().map(line);
     std::iter::once(machine).chain(rows).collect()
 }
 
