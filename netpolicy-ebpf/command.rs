@@ -64,7 +64,6 @@ impl Objects<'_> {
     }
 
     /// Where the object of a binary is, once it is built.
-    #[allow(dead_code, reason = "`cargo xtask` only has them built")]
     pub(crate) fn built(&self, binary: &str) -> PathBuf {
         let release = self.directory().join(self.target).join("release");
         release.join(binary)

@@ -1,8 +1,10 @@
 //! What becomes of a verdict: counted, reported, and turned into an action.
 //!
-//! Denied attempts are reported, and those that pass by [`Reason::is_sampled`], each as long as the
-//! CPU's allowance for them lasts. What is no attempt comes through [`finish`] with a reason that
-//! is known when this is compiled, and meets none of it.
+//! Denied attempts are reported ([`finish`]), and those that pass by [`Reason::is_sampled`]
+//! ([`sampled`]), each as long as the CPU's allowance for them lasts. What is no attempt comes
+//! through [`finish`] with a reason that is known when this is compiled, and meets none of it.
+
+use core::hint::cold_path;
 
 use aya_ebpf::{
     bindings::xdp_action,
@@ -16,18 +18,28 @@ use crate::{hook::Packet, maps, whole::Whole};
 /// `BPF_RB_NO_WAKEUP` of `linux/bpf.h`.
 const NO_WAKEUP: u64 = 1;
 
+/// This CPU's number.
+#[inline(always)]
+fn cpu_number() -> u32 {
+    // SAFETY: takes nothing, returns a number.
+    (unsafe { bpf_get_smp_processor_id() }) as u32
+}
+
 /// This CPU's element.
 #[inline(always)]
 pub(crate) fn cpu() -> Option<*mut CpuState> {
-    // SAFETY: takes nothing, returns a number.
-    maps::CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() } as u32)
+    maps::CPUS.get_ptr_mut(cpu_number())
 }
 
 /// This CPU's element of the head.
 #[inline(always)]
 pub(crate) fn cpu_head() -> *mut CpuHead {
-    // SAFETY: takes nothing, returns a number.
-    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    head_of(cpu_number())
+}
+
+/// A CPU's element of the head.
+#[inline(always)]
+fn head_of(cpu: u32) -> *mut CpuHead {
     // SAFETY: the index is within the array.
     unsafe { &raw mut (*maps::head()).cpus[Head::cpu(cpu)] }
 }
@@ -51,11 +63,49 @@ pub(crate) fn judged<P: Packet>(
     match reason {
         // What most of a flood comes to, with all that follows from it known beforehand.
         Reason::Blocked => finish(packet, scope, Reason::Blocked, Some(generation), is_probe),
+        reason if reason.is_sampled() => sampled(packet, scope, reason, generation, is_probe),
         reason => {
-            let is_reported = reason.is_denial() || reason.is_sampled();
-            let reported = is_reported.then_some(generation);
-            finish(packet, scope, reason, reported, is_probe)
+            let denied = reason.is_denial().then_some(generation);
+            finish(packet, scope, reason, denied, is_probe)
         }
+    }
+}
+
+/// Counts an attempt that passes by [`Reason::is_sampled`], and reports it while the CPU has an
+/// allowance for that. Few have one where attempts are many, so the others need neither the packet
+/// nor the generation once this is known.
+#[inline(always)]
+fn sampled<P: Packet>(
+    packet: P,
+    scope: ScopeId,
+    reason: Reason,
+    generation: u64,
+    is_probe: bool,
+) -> u32 {
+    if is_probe {
+        return Probe::new(xdp_action::XDP_PASS, reason).0;
+    }
+    let number = cpu_number();
+    // SAFETY: as in `finish`.
+    let head = unsafe { &mut *head_of(number) };
+    if head.sampled != 0 {
+        cold_path();
+        // Counted first: what is counted and was not reported by then never will be.
+        count(number, scope, reason);
+        head.sampled -= 1;
+        packet.report(u32::from(scope) << 8 | reason as u32, generation);
+        return P::PASS;
+    }
+    count(number, scope, reason);
+    P::PASS
+}
+
+/// Counts a packet.
+#[inline(always)]
+fn count(cpu: u32, scope: ScopeId, reason: Reason) {
+    if let Some(cpu) = maps::CPUS.get_ptr_mut(cpu) {
+        // SAFETY: as in `finish`.
+        unsafe { (*cpu).packets[CpuState::row(scope, reason)] += 1 };
     }
 }
 
@@ -74,14 +124,14 @@ pub(crate) fn answered<P: Packet>(
     packet.answer(u32::from(scope) << 8 | reason as u32, generation)
 }
 
-/// Counts, reports a verdict of the generation `reported`, and turns the reason into the
+/// Counts, reports a denial by the generation `denied`, and turns the reason into the
 /// action. `is_probe`: it only says what it found.
 #[inline(always)]
 pub(crate) fn finish<P: Packet>(
     packet: P,
     scope: ScopeId,
     reason: Reason,
-    reported: Option<u64>,
+    denied: Option<u64>,
     is_probe: bool,
 ) -> u32 {
     if is_probe {
@@ -101,15 +151,9 @@ pub(crate) fn finish<P: Packet>(
     // SAFETY: this CPU's own elements, and neither hook preempts the other or itself on a CPU.
     unsafe {
         (*cpu).packets[CpuState::row(scope, reason)] += 1;
-        if let Some(generation) = reported {
+        if let Some(generation) = denied {
             let head = cpu_head();
-            if reason.is_sampled() {
-                // Not counted where there is no allowance: the packets are.
-                if (*head).sampled != 0 {
-                    (*head).sampled -= 1;
-                    packet.report(u32::from(scope) << 8 | reason as u32, generation);
-                }
-            } else if (*head).allowance == 0 {
+            if (*head).allowance == 0 {
                 (*cpu).events.limited += 1;
             } else {
                 (*head).allowance -= 1;

@@ -204,6 +204,7 @@ pub fn counters(bpffs_dir: &Path) -> anyhow::Result<Counters> {
         resets_sent: resets.sent,
         resets_limited: resets.limited,
         resets_withheld: resets.withheld,
+        recent: None,
     })
 }
 

@@ -40,6 +40,7 @@ mod random;
 mod rate;
 mod report;
 mod results;
+mod seeing;
 mod sources;
 mod sql;
 mod start;
@@ -76,27 +77,28 @@ struct Args {
     /// Write results.jsonl, results.md and plots, to docs/benchmarks unless told where
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
-    /// Of passing, bans or start, only this part; may be repeated
+    /// Of passing, bans, start or seeing, only this part; may be repeated
     #[arg(long = "part", value_name = "PART", value_enum, requires = "only")]
     parts: Vec<Part>,
     /// Of start: another `netpolicy` to measure next to this one
     #[arg(long, value_name = "BINARY", requires = "only")]
     against: Option<PathBuf>,
-    /// Only these benchmarks; of them `--quick` has apply, rate, passing, bans and start. The last
-    /// three are run only if they are named: passing takes 2 to 4 minutes, 15 without `--quick`;
-    /// bans 2, and 8; start 2, and 5
+    /// Only these benchmarks; of them `--quick` has apply, rate, passing, bans, start and seeing. The
+    /// last four are run only if they are named: passing takes 2 to 4 minutes, 15 without `--quick`;
+    /// bans 2, and 8; start 2, and 5; seeing 2, and 14
     #[arg(value_name = "NAME", value_parser = NAMES)]
     only: Vec<String>,
 }
 
 const NAMES: [&str; 12] = [
     "chase", "bound", "rate", "verdict", "answer", "write", "effect", "apply", "sql", PASSING,
-    BANS, START,
+    BANS, START, SEEING,
 ];
 /// Take as long as many of the others together: measured only where they are named.
 const PASSING: &str = "passing";
 const BANS: &str = "bans";
 const START: &str = "start";
+const SEEING: &str = "seeing";
 const SIZES: [usize; 5] = [1_000, 10_000, 100_000, 1_000_000, 4_000_000];
 const ENGINES: [EngineChoice; 2] = [EngineChoice::Flat, EngineChoice::Lpm];
 
@@ -127,7 +129,7 @@ fn main() -> ExitCode {
     if args.names(PASSING) {
         let part = |part: &Part| match part {
             Part::Passing(part) => Some(*part),
-            Part::Bans(_) | Part::Start(_) => None,
+            _ => None,
         };
         let parts: Vec<_> = args.parts.iter().filter_map(part).collect();
         passing::run(&mut report, args.quick, &parts);
@@ -135,7 +137,7 @@ fn main() -> ExitCode {
     if args.names(BANS) {
         let part = |part: &Part| match part {
             Part::Bans(part) => Some(*part),
-            Part::Passing(_) | Part::Start(_) => None,
+            _ => None,
         };
         let parts: Vec<_> = args.parts.iter().filter_map(part).collect();
         bans::run(&mut report, args.quick, &parts);
@@ -143,10 +145,18 @@ fn main() -> ExitCode {
     if args.names(START) {
         let part = |part: &Part| match part {
             Part::Start(part) => Some(*part),
-            Part::Passing(_) | Part::Bans(_) => None,
+            _ => None,
         };
         let parts: Vec<_> = args.parts.iter().filter_map(part).collect();
         start::run(&mut report, args.quick, &parts, args.against.as_deref());
+    }
+    if args.names(SEEING) {
+        let part = |part: &Part| match part {
+            Part::Seeing(part) => Some(*part),
+            _ => None,
+        };
+        let parts: Vec<_> = args.parts.iter().filter_map(part).collect();
+        seeing::run(&mut report, args.quick, &parts);
     }
     report.finish();
     report.progress(&format!("{:.0} s", begin.elapsed().as_secs_f64()));

@@ -2,7 +2,7 @@
 
 use clap::{ValueEnum, builder::PossibleValue};
 
-use crate::{bans, passing, start};
+use crate::{bans, passing, seeing, start};
 
 /// A part of one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +13,15 @@ pub(crate) enum Part {
     Bans(bans::Part),
     /// Of `start`.
     Start(start::Part),
+    /// Of `seeing`.
+    Seeing(seeing::Part),
 }
 
 impl ValueEnum for Part {
     fn value_variants<'a>() -> &'a [Self] {
         use bans::Part::{BannedFlood, Bulk, Churn, Clients};
         use passing::Part::{Bridge, Drops, Flood, Postgres, Stream, Tap, Tun, Veth};
+        use seeing::Part as Seen;
         use start::Part::{Early, Idle, TakeOver};
 
         const {
@@ -38,6 +41,11 @@ impl ValueEnum for Part {
                 Self::Start(Early),
                 Self::Start(TakeOver),
                 Self::Start(Idle),
+                Self::Seeing(Seen::Program),
+                Self::Seeing(Seen::Exact),
+                Self::Seeing(Seen::Idle),
+                Self::Seeing(Seen::Kept),
+                Self::Seeing(Seen::SourceFlood),
             ]
         }
     }
@@ -47,6 +55,7 @@ impl ValueEnum for Part {
             Self::Passing(part) => part.to_possible_value(),
             Self::Bans(part) => part.to_possible_value(),
             Self::Start(part) => part.to_possible_value(),
+            Self::Seeing(part) => part.to_possible_value(),
         }
     }
 }

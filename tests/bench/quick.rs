@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The benchmarks that have headline figures.
-pub(crate) const NAMES: [&str; 5] = ["apply", "rate", "passing", "bans", "start"];
+pub(crate) const NAMES: [&str; 6] = ["apply", "rate", "passing", "bans", "start", "seeing"];
 
 /// What the quick run takes at most.
 const BUDGET: Duration = Duration::from_secs(45);

@@ -244,6 +244,50 @@ fn memory_survives_stop_and_kill_and_says_what_is_missing() {
     );
 }
 
+/// Attempts a second while the agent is killed again and again.
+const STEADY: u64 = 200;
+
+/// The most that a kill may cost.
+const MOST_LOST: Duration = Duration::from_secs(10);
+
+/// Half a minute, so in long runs alone; the test before kills once.
+#[test]
+fn kill_9_loses_ten_seconds_of_the_memory_at_most_and_says_so() {
+    if std::env::var_os("NETPOLICY_TEST_LONG").is_none_or(|value| value == "0") {
+        return;
+    }
+    let mut host = DatabaseHost::start();
+    host.ok(OFFICE);
+    for seconds in [7_u64, 9, 11] {
+        let before = attempts_of(&host.json("sources"), BLOCKED);
+        let counted = host.counter("host", "blocked");
+        let rate = u32::try_from(STEADY).unwrap();
+        send(&host, BLOCKED, rate * u32::try_from(seconds).unwrap(), rate);
+        let killed = jiff::Timestamp::now();
+        host.kill_agent();
+        host.start_agent();
+        let sent = host.counter("host", "blocked") - counted;
+        assert_eq!(sent, STEADY * seconds);
+        let whole = before + sent;
+        let all = wait_for(&host, "sources", |all| {
+            attempts_of(all, BLOCKED) == whole || !all["lost_before"].is_null()
+        });
+        let kept = attempts_of(&all, BLOCKED);
+        let most = STEADY * MOST_LOST.as_secs();
+        assert!(kept <= whole && whole - kept <= most, "{kept} of {whole}");
+        if kept < whole {
+            let from: jiff::Timestamp = all["lost_from"].as_str().unwrap().parse().unwrap();
+            let lost = killed.duration_since(from).unsigned_abs();
+            assert!(lost <= MOST_LOST, "{lost:?}: {all}");
+            let said = host.line("sources").stderr;
+            assert!(
+                said.contains("are missing: no agent wrote them down"),
+                "{said}"
+            );
+        }
+    }
+}
+
 #[test]
 fn damaged_memory_is_made_again_and_the_state_is_untouched() {
     let mut host = DatabaseHost::start();

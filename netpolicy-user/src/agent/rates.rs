@@ -1,5 +1,5 @@
-//! How many packets each scope dropped in the last minute: the kernel's counters, read now and
-//! then.
+//! How many packets each scope dropped in the last minute, and the attempts of the last seconds:
+//! the kernel's counters, read now and then.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,22 +17,46 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Time between two looks; a look takes some hundred microseconds.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// The least time over which the last attempts are told.
+const RECENT: Duration = Duration::from_secs(5);
+
 /// Packets that each scope has dropped so far.
 type Dropped = BTreeMap<ScopeId, u64>;
 
+/// Attempts in a scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeAttempts {
+    /// Those that policies or bypasses let pass.
+    pub passed: u64,
+    /// Those that were denied, dropped or not.
+    pub denied: u64,
+}
+
+/// What was counted at one look.
+#[derive(Debug)]
+struct CounterLook {
+    time: Instant,
+    dropped: Dropped,
+    attempts: BTreeMap<ScopeId, ScopeAttempts>,
+}
+
 /// The looks of the last minute and the one before, the oldest first.
 #[derive(Debug, Default)]
-pub struct DropRates(Mutex<VecDeque<(Instant, Dropped)>>);
+pub struct DropRates(Mutex<VecDeque<CounterLook>>);
 
 impl DropRates {
     /// Takes what was counted at a moment.
     fn take(&self, now: Instant, counted: &CounterSnapshot) {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.push_back((now, dropped(counted)));
+        looks.push_back(CounterLook {
+            time: now,
+            dropped: dropped(counted),
+            attempts: attempts(counted),
+        });
         // One that is a minute old or older stays.
         while looks
             .get(1)
-            .is_some_and(|(time, _)| now.duration_since(*time) >= MINUTE)
+            .is_some_and(|look| now.duration_since(look.time) >= MINUTE)
         {
             looks.pop_front();
         }
@@ -43,8 +67,12 @@ impl DropRates {
     #[must_use]
     pub fn last_minute(&self, now: Instant, counted: &CounterSnapshot) -> Option<Dropped> {
         let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = |(time, _): &&(Instant, Dropped)| now.duration_since(*time) >= MINUTE;
-        let (time, before) = looks.iter().rev().find(old)?;
+        let old = |look: &&CounterLook| now.duration_since(look.time) >= MINUTE;
+        let CounterLook {
+            time,
+            dropped: before,
+            ..
+        } = looks.iter().rev().find(old)?;
         let over = now.duration_since(*time);
         let mut since = dropped(counted);
         for (scope, packets) in &mut since {
@@ -55,6 +83,28 @@ impl DropRates {
         }
         since.retain(|_, packets| *packets > 0);
         Some(since)
+    }
+
+    /// The attempts of the last seconds by what is counted `now`, and over how long; scopes without
+    /// any are left out. `None`: it was not counted for so long yet.
+    #[must_use]
+    pub fn recent(
+        &self,
+        now: Instant,
+        counted: &CounterSnapshot,
+    ) -> Option<(Duration, BTreeMap<ScopeId, ScopeAttempts>)> {
+        let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = |look: &&CounterLook| now.duration_since(look.time) >= RECENT;
+        let before = looks.iter().rev().find(old)?;
+        let mut recent = attempts(counted);
+        for (scope, now) in &mut recent {
+            let before = before.attempts.get(scope).copied().unwrap_or_default();
+            // As above: counters may have begun again.
+            now.passed = now.passed.checked_sub(before.passed).unwrap_or(now.passed);
+            now.denied = now.denied.checked_sub(before.denied).unwrap_or(now.denied);
+        }
+        recent.retain(|_, attempts| *attempts != ScopeAttempts::default());
+        Some((now.duration_since(before.time), recent))
     }
 }
 
@@ -72,6 +122,18 @@ fn dropped(counted: &CounterSnapshot) -> Dropped {
         }
     }
     dropped
+}
+
+fn attempts(counted: &CounterSnapshot) -> BTreeMap<ScopeId, ScopeAttempts> {
+    let mut attempts = BTreeMap::<ScopeId, ScopeAttempts>::new();
+    for (scope, reason, packets) in &counted.rows {
+        if reason.is_denial() {
+            attempts.entry(*scope).or_default().denied += packets;
+        } else if reason.is_sampled() {
+            attempts.entry(*scope).or_default().passed += packets;
+        }
+    }
+    attempts
 }
 
 /// Looks now and then, until the agent ends.
@@ -122,6 +184,29 @@ mod tests {
         rates.take(at(200), &counted(220, 90));
         let told = rates.last_minute(at(260), &counted(220, 90)).unwrap();
         assert!(told.is_empty());
+    }
+
+    #[test]
+    fn attempts_of_the_last_seconds_are_told_after_a_few() {
+        let rates = DropRates::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        rates.take(at(0), &counted(100, 5));
+        assert_eq!(rates.recent(at(4), &counted(150, 50)), None);
+        rates.take(at(10), &counted(150, 50));
+        let attempts =
+            |passed, denied| BTreeMap::from([(HOST_SCOPE, ScopeAttempts { passed, denied })]);
+        let (over, told) = rates.recent(at(12), &counted(150, 52)).unwrap();
+        assert_eq!((over.as_secs(), told), (12, attempts(47, 50)));
+        let (over, told) = rates.recent(at(16), &counted(151, 50)).unwrap();
+        assert_eq!((over.as_secs(), told), (6, attempts(0, 1)));
+        assert!(
+            rates
+                .recent(at(16), &counted(150, 50))
+                .unwrap()
+                .1
+                .is_empty()
+        );
     }
 
     #[test]

@@ -337,6 +337,32 @@ pub struct Counters {
     /// to an address of this host.
     #[serde(default)]
     pub resets_withheld: u64,
+    /// Attempts of the last seconds; `None`: the agent has counted for a few seconds only, or was
+    /// not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent: Option<RecentAttempts>,
+}
+
+/// Attempts of the last seconds, for rates without a second look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct RecentAttempts {
+    /// How long they were counted: 5 to 15 seconds.
+    pub milliseconds: u64,
+    /// Scopes with attempts.
+    pub scopes: Vec<RecentScope>,
+}
+
+/// Attempts in a scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct RecentScope {
+    /// "host" or the service's name.
+    pub scope: String,
+    /// Attempts that policies or bypasses let pass.
+    pub passed: u64,
+    /// Attempts that were denied, dropped or not.
+    pub denied: u64,
 }
 
 /// One counter.

@@ -84,6 +84,8 @@ families! {
         "Interfaces that are filtered, that should be and are not (unfiltered), and others that carry an address and are not filtered (open).";
     ATTEMPTS = "netpolicy_attempts", Counter, ["scope", "verdict", "reason"],
         "Connection attempts that were judged, by the host or service that governs them, verdict (pass or drop) and reason.";
+    POLICY_ATTEMPTS = "netpolicy_policy_attempts", Counter, ["scope", "policy", "verdict", "reason"],
+        "Connection attempts since the agent started, by the policy that decided, some seconds late and estimated in floods; no policy: none decided, or several together. Absent while the memory of sources is off.";
     PACKETS = "netpolicy_other_packets", Counter, ["reason"],
         "Packets that are no connection attempts, all of which pass, by reason.";
     EVENTS = "netpolicy_events", Counter, ["outcome"],

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     apply::resident,
-    report::{Report, TurnFigure},
+    report::{Measured, Report},
 };
 
 /// Bans that end in a second, and that come.
@@ -102,8 +102,8 @@ pub(super) fn run(report: &mut Report, plan: Plan) {
     let values = [cpu, after[0] - before[0], after[1] - before[1]];
     let targets = [Some(CPU), Some(MEMORY), None];
     for (at, unit) in ["of a core", "MiB", "MiB"].into_iter().enumerate() {
-        let figure = TurnFigure::of(FIGURE[at], "netpolicy", plan.many, unit, &[values[at]]);
-        report.ban(TurnFigure {
+        let figure = Measured::of(FIGURE[at], "netpolicy", plan.many, unit, &[values[at]]);
+        report.ban(Measured {
             target: targets[at],
             is_less_better: true,
             ..figure
@@ -124,7 +124,7 @@ fn lines(nets: &[IpNet], seconds: impl Fn(usize) -> u64) -> Vec<u8> {
 }
 
 /// Seconds of a processor that a process has used.
-fn ticks(pid: u32) -> f64 {
+pub(crate) fn ticks(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("read a status");
     // The name, in brackets, may hold spaces.
     let (_, fields) = stat.rsplit_once(')').expect("a process's fields");

@@ -17,7 +17,7 @@ use super::{
     api::{Connection, request},
     bulk::runtime,
 };
-use crate::report::{Report, TurnFigure, quantile};
+use crate::report::{Measured, Report, quantile};
 
 /// Clients, a connection each.
 const CLIENTS: u32 = 100;
@@ -67,8 +67,8 @@ pub(super) fn run(report: &mut Report, plan: Plan) {
     }
     .report(report);
     for ((name, _), values) in columns.iter().zip(&slowest) {
-        let figure = TurnFigure::of("single bans by 100 clients, p99", name, 1, "ms", values);
-        report.ban(TurnFigure {
+        let figure = Measured::of("single bans by 100 clients, p99", name, 1, "ms", values);
+        report.ban(Measured {
             target: (*name == BANS).then_some(SLOWEST),
             is_less_better: true,
             ..figure

@@ -3,7 +3,7 @@
 
 mod api;
 mod bulk;
-mod churn;
+pub(crate) mod churn;
 mod clients;
 mod flood;
 
@@ -16,7 +16,7 @@ use crate::{
     choice::Choice,
     lists::{self, Family, Kind},
     random::Random,
-    report::{Report, TurnFigure},
+    report::{Measured, Report},
 };
 
 /// What bans are compared with.
@@ -120,7 +120,7 @@ struct Ratio {
 impl Turns<'_> {
     fn report(&self, report: &mut Report) {
         for (name, values) in self.columns {
-            report.ban(TurnFigure::of(
+            report.ban(Measured::of(
                 self.figure,
                 name,
                 self.entries,
@@ -135,11 +135,11 @@ impl Turns<'_> {
                 continue;
             };
             let ratios: Vec<f64> = of.iter().zip(to).map(|(of, to)| of / to).collect();
-            report.ban(TurnFigure {
+            report.ban(Measured {
                 against: Some(ratio.to),
                 target: ratio.target,
                 is_less_better: self.is_less_better,
-                ..TurnFigure::of(self.figure, ratio.of, self.entries, "times", &ratios)
+                ..Measured::of(self.figure, ratio.of, self.entries, "times", &ratios)
             });
         }
     }

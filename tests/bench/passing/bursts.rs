@@ -11,12 +11,9 @@ use aya::{
     maps::Array,
     programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp},
 };
-use netpolicy_tests::{Packet, host::NIC};
+use netpolicy_tests::{NetNs, Packet, host::NIC};
 
-use super::{
-    cpu::{self, Cpu},
-    site::Site,
-};
+use super::cpu::{self, Cpu};
 use crate::generator::{self, Config};
 
 /// Frames of a burst: as many as one poll of a NIC's queue brings, or fewer.
@@ -32,7 +29,7 @@ const IDLE: Duration = Duration::from_millis(20);
 const PORT: u16 = 5432;
 
 /// A generator of bursts.
-pub(super) struct Bursts {
+pub(crate) struct Bursts {
     ebpf: Ebpf,
     frame: Vec<u8>,
     sources: u32,
@@ -42,7 +39,7 @@ pub(super) struct Bursts {
 }
 
 impl Bursts {
-    pub(super) fn new(sources: &[IpAddr]) -> Self {
+    pub(crate) fn new(sources: &[IpAddr]) -> Self {
         let frame = Packet::syn(&sources[0].to_string(), PORT).build();
         let mut ebpf = generator::load(&frame, sources);
         program(&mut ebpf).load().expect("load the generator");
@@ -65,11 +62,11 @@ impl Bursts {
         bursts
     }
 
-    /// Sends so many frames a second to the site for some time, from the first processor;
-    /// `None`: as many as it can.
-    pub(super) fn send(&mut self, site: &Site, rate: Option<f64>, time: Duration) {
+    /// Sends so many frames a second from the clients' namespace for some time, on the first
+    /// processor; `None`: as many as it can.
+    pub(crate) fn send(&mut self, clients: &NetNs, rate: Option<f64>, time: Duration) {
         let index = || nix::net::if_::if_nametoindex(NIC).expect("the clients' interface");
-        site.clients().run(|| {
+        clients.run(|| {
             cpu::pin(Cpu::First);
             let interval = rate.map_or(0.0, |rate| BURST as f64 / rate);
             // What is left when the time is over costs a little more of it.

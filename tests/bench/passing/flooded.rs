@@ -63,7 +63,7 @@ pub(super) fn run(report: &mut Report, sites: &[Site], blocked: &Blocked, plan: 
 /// Packets a second that the filter drops at most.
 fn limit(site: &Site, bursts: &mut Bursts) -> f64 {
     let before = Counts::of(site);
-    bursts.send(site, None, LIMIT);
+    bursts.send(site.clients(), None, LIMIT);
     let counts = Counts::of(site) - before;
     counts.dropped() as f64 / LIMIT.as_secs_f64()
 }
@@ -73,7 +73,7 @@ fn latency(site: &Site, bursts: &mut Bursts, rate: f64, time: Duration) -> [f64;
     let flood = time + MARGIN;
     let before = Counts::of(site);
     let [median, high] = thread::scope(|scope| {
-        scope.spawn(|| bursts.send(site, Some(rate), flood));
+        scope.spawn(|| bursts.send(site.clients(), Some(rate), flood));
         request::latency(site, Cpu::Last, time)
     });
     let counts = Counts::of(site) - before;

@@ -1,7 +1,7 @@
 //! `cargo xtask bench passing`: what filters cost the traffic that passes them.
 
 mod blocked;
-mod bursts;
+pub(crate) mod bursts;
 mod counts;
 mod cpu;
 mod device;

@@ -1,12 +1,12 @@
 //! Output of measurements: a table, or JSON lines.
 
 mod bound;
+mod measured;
 mod passing;
-mod turns;
 
 pub(crate) use bound::{Bound, TITLES};
+pub(crate) use measured::{BanFigure, MEASURED_TITLES, Measured};
 pub(crate) use passing::{Offloads, PASSING_TITLES, Passing, short, shown_target};
-pub(crate) use turns::{TURN_TITLES, TurnFigure};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -83,8 +83,9 @@ pub(crate) struct Report {
     pub(crate) bounds: Vec<Bound>,
     pub(crate) passing: Vec<Passing>,
     pub(crate) offloads: Vec<Offloads>,
-    pub(crate) bans: Vec<TurnFigure>,
-    pub(crate) start: Vec<TurnFigure>,
+    pub(crate) bans: Vec<BanFigure>,
+    pub(crate) start: Vec<Measured>,
+    pub(crate) seeing: Vec<Measured>,
 }
 
 impl Report {
@@ -100,6 +101,7 @@ impl Report {
             offloads: Vec::new(),
             bans: Vec::new(),
             start: Vec::new(),
+            seeing: Vec::new(),
         };
         if json {
             eprintln!("{}", report.machine.machine);
@@ -141,14 +143,32 @@ impl Report {
         self.offloads.push(offloads);
     }
 
-    pub(crate) fn ban(&mut self, figure: TurnFigure) {
+    pub(crate) fn ban(&mut self, figure: BanFigure) {
+        let figure = Measured {
+            bench: "bans",
+            ..figure
+        };
         self.print_json(&figure);
         self.bans.push(figure);
     }
 
-    pub(crate) fn start(&mut self, figure: TurnFigure) {
+    /// Takes a figure of starts.
+    pub(crate) fn start(&mut self, figure: Measured) {
+        let figure = Measured {
+            bench: "start",
+            ..figure
+        };
         self.print_json(&figure);
         self.start.push(figure);
+    }
+
+    pub(crate) fn seen(&mut self, figure: Measured) {
+        let figure = Measured {
+            bench: "seeing",
+            ..figure
+        };
+        self.print_json(&figure);
+        self.seeing.push(figure);
     }
 
     fn print_json(&self, value: &impl Serialize) {
@@ -218,11 +238,11 @@ impl Report {
             right_align(&mut table, &[3, 4, 5, 6]);
             println!("\n{table}");
         }
-        for rows in [&self.bans, &self.start] {
+        for rows in [&self.bans, &self.start, &self.seeing] {
             if rows.is_empty() {
                 continue;
             }
-            let mut table = table(&TURN_TITLES);
+            let mut table = table(&MEASURED_TITLES);
             for row in rows {
                 table.add_row(row.cells());
             }

@@ -1,9 +1,9 @@
 //! Results as files: JSON lines, a page, and plots.
 
+mod measured;
 mod page;
 mod passing;
 mod plot;
-mod turns;
 
 use std::{
     fs,
@@ -13,10 +13,30 @@ use std::{
 
 use serde::Serialize;
 
-use crate::report::{Report, TurnFigure};
+use measured::Page;
+
+use crate::report::{Measured, Report};
+
+const BANS: Page = Page {
+    title: "Bans",
+    name: "bans",
+    section: "bans",
+};
+
+const START: Page = Page {
+    title: "Start",
+    name: "start",
+    section: "start",
+};
+
+const SEEING: Page = Page {
+    title: "Memory of sources",
+    name: "seeing",
+    section: "memory-of-sources",
+};
 
 /// Writes all measurements into a directory, replacing its former content: figures of traffic
-/// that passes, of bans and of starts, to files of their own.
+/// that passes, of bans, of starts and of the memory of sources to files of their own.
 pub(crate) fn save(dir: &Path, report: &Report) {
     fs::create_dir_all(dir).expect("make the directory for results");
     let plots = plot::all(&report.rates, &report.figures);
@@ -25,14 +45,15 @@ pub(crate) fn save(dir: &Path, report: &Report) {
         files.push(("passing.jsonl".to_owned(), passing_lines(report)));
         files.push(("passing.md".to_owned(), passing::page(report)));
     }
-    for (title, name, rows) in [
-        ("Bans", "bans", &report.bans),
-        ("Start", "start", &report.start),
+    for (page, rows) in [
+        (BANS, &report.bans),
+        (START, &report.start),
+        (SEEING, &report.seeing),
     ] {
         if !rows.is_empty() {
-            files.push((format!("{name}.jsonl"), turn_lines(report, rows)));
-            let page = turns::page(title, name, &report.machine, rows);
-            files.push((format!("{name}.md"), page));
+            let text = measured::page(page, &report.machine, rows);
+            files.push((format!("{}.jsonl", page.name), lines(report, rows)));
+            files.push((format!("{}.md", page.name), text));
         }
     }
     if !(report.rates.is_empty() && report.bounds.is_empty() && report.figures.is_empty()) {
@@ -71,7 +92,7 @@ fn passing_lines(report: &Report) -> String {
     lines.collect()
 }
 
-fn turn_lines(report: &Report, rows: &[TurnFigure]) -> String {
+fn lines(report: &Report, rows: &[Measured]) -> String {
     let machine = line(&report.machine);
     let rows = rows.iter().map(line);
     std::iter::once(machine).chain(rows).collect()

@@ -8,7 +8,7 @@ use std::{
 use netpolicy_tests::{host::NIC, pins};
 use netpolicy_user::{datapath, netdev::Netdevs};
 
-use super::{Measured, Plan, Site};
+use super::{Plan, Site, Turns};
 use crate::report::Report;
 
 /// A snapshot is written within this after a change.
@@ -55,7 +55,7 @@ pub(super) fn run(report: &mut Report, plan: Plan, entries: usize) {
         ("early: the interface filters", filters, Some(target)),
         ("early: the command ends", ends, None),
     ] {
-        let measured = Measured {
+        let measured = Turns {
             figure,
             entries,
             unit: "ms",

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, thread, time::Duration};
 
-use super::{Measured, Plan, sites};
+use super::{Plan, Turns, sites};
 use crate::{apply::resident, report::Report};
 
 /// Of the other build's memory.
@@ -49,7 +49,7 @@ pub(super) fn run(report: &mut Report, plan: Plan, entries: usize, against: Opti
         "idle: resident memory after the change",
         "idle: resident memory after a start",
     ];
-    let measured = |figure, unit, target, ratio| Measured {
+    let measured = |figure, unit, target, ratio| Turns {
         figure,
         entries,
         unit,

@@ -10,7 +10,7 @@ use std::{path::Path, time::Duration};
 
 use site::Site;
 
-use crate::report::{Report, TurnFigure};
+use crate::report::{Measured, Report};
 
 /// A part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -20,6 +20,7 @@ pub(crate) enum Part {
     /// From the agent's start until it answers, with the same rules in force already
     TakeOver,
     /// Memory and processor time of an agent that has nothing to do
+    #[value(name = "resting")]
     Idle,
 }
 
@@ -73,7 +74,7 @@ fn sites(entries: usize, against: Option<&Path>) -> Vec<Site> {
 
 /// What is measured.
 #[derive(Clone, Copy)]
-struct Measured {
+struct Turns {
     figure: &'static str,
     entries: usize,
     unit: &'static str,
@@ -83,23 +84,23 @@ struct Measured {
     ratio: Option<f64>,
 }
 
-impl Measured {
+impl Turns {
     /// Reports values of builds, a round each; the less the better.
     fn report(self, report: &mut Report, columns: &[(&'static str, Vec<f64>)]) {
-        let of = |name, unit, values: &[f64]| TurnFigure {
+        let of = |name, unit, values: &[f64]| Measured {
             bench: "start",
             is_less_better: true,
-            ..TurnFigure::of(self.figure, name, self.entries, unit, values)
+            ..Measured::of(self.figure, name, self.entries, unit, values)
         };
         for (at, (name, values)) in columns.iter().enumerate() {
-            report.start(TurnFigure {
+            report.start(Measured {
                 target: self.target.filter(|_| at == 0),
                 ..of(name, self.unit, values)
             });
         }
         if let [(name, ours), (other, theirs)] = columns {
             let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a / b).collect();
-            report.start(TurnFigure {
+            report.start(Measured {
                 against: Some(other),
                 target: self.ratio,
                 ..of(name, "times", &ratios)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Measured, Plan, sites};
+use super::{Plan, Turns, sites};
 use crate::report::Report;
 
 /// Of the other build's time.
@@ -35,7 +35,7 @@ pub(super) fn run(report: &mut Report, plan: Plan, entries: usize, against: Opti
             }
         }
     }
-    let measured = Measured {
+    let measured = Turns {
         figure: "taking over: the agent answers",
         entries,
         unit: "ms",
@@ -43,7 +43,7 @@ pub(super) fn run(report: &mut Report, plan: Plan, entries: usize, against: Opti
         ratio: Some(TIMES),
     };
     measured.report(report, &taken);
-    let measured = Measured {
+    let measured = Turns {
         figure: "taking over: the status is answered",
         target: Some(STATUS),
         ratio: None,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::deciders::Deciders;
 use super::names::NameTable;
+use super::policy_attempts::PolicyAttempts;
 use super::rates::{BucketKey, Rates};
 use super::sources::SourceTable;
 
@@ -14,6 +15,7 @@ pub(super) struct SourceMemory {
     pub(super) deciders: Deciders,
     pub(super) sources: SourceTable,
     pub(super) rates: Rates,
+    pub(super) by_policy: PolicyAttempts,
     /// Since when.
     pub(super) since: Timestamp,
     /// What is missing from it.
@@ -38,6 +40,7 @@ impl SourceMemory {
             deciders: Deciders::default(),
             sources: SourceTable::default(),
             rates: Rates::default(),
+            by_policy: PolicyAttempts::default(),
             since: now,
             lost: None,
             expired: Vec::new(),

@@ -12,6 +12,7 @@ mod models;
 mod names;
 mod pending;
 mod period;
+mod policy_attempts;
 mod query;
 mod rates;
 mod records;
@@ -25,5 +26,5 @@ mod tests;
 mod trials;
 
 pub use self::keeper::{Keeper, start};
-pub use self::query::RememberedSource;
+pub use self::policy_attempts::CountedByPolicy;
 pub use self::shared::Observations;

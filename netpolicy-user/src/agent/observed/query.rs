@@ -1,5 +1,6 @@
 //! Sources, as the API asks for them.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use ipnet::IpNet;
@@ -9,7 +10,7 @@ use netpolicy_common::Reason;
 use super::deciders::{Decider, DeciderId};
 use super::memory::SourceMemory;
 use super::shared::Observations;
-use super::sources::{Judgement, SourceKey, SourceRecord};
+use super::sources::{SourceKey, SourceRecord};
 use crate::agent::error::AgentError;
 use crate::api::{Cause, SourceOrder, SourceVerdict, SourceView, SourcesPage, SourcesQuery};
 use crate::model::parse_source;
@@ -17,63 +18,43 @@ use crate::model::parse_source;
 /// What scopes are called whose name is not kept any more.
 const UNKNOWN: &str = "(unknown)";
 
-/// A source that is remembered, for what judges it once more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RememberedSource {
-    /// An address, or an IPv6 /64.
-    pub net: IpNet,
-    /// "host" or the service's name.
-    pub scope: String,
-    /// Whether its attempts passed, be it that what denies them is only observed.
-    pub got_in: bool,
-    /// Why, of the last one.
-    pub reason: Option<Reason>,
-    /// When the first one came.
-    pub first_seen: Timestamp,
-    /// When the last one came.
-    pub last_seen: Timestamp,
-    /// How many came.
-    pub attempts: u64,
-    /// Whether some of them are estimated.
-    pub sampled: bool,
-}
-
 /// A source, or some of a network, as they are listed.
 struct ListedSource {
-    net: IpNet,
     sources: u64,
     key: SourceKey,
     record: SourceRecord,
 }
 
+impl ListedSource {
+    fn row(&self) -> (&SourceKey, &SourceRecord) {
+        (&self.key, &self.record)
+    }
+}
+
+/// The order in which sources are listed.
+fn compare(
+    order: SourceOrder,
+    (key, record): (&SourceKey, &SourceRecord),
+    (other_key, other): (&SourceKey, &SourceRecord),
+) -> Ordering {
+    let by_value = match order {
+        SourceOrder::Last => other.last.cmp(&record.last),
+        SourceOrder::Attempts => other.attempts.cmp(&record.attempts),
+        SourceOrder::Source => Ordering::Equal,
+    };
+    by_value.then_with(|| key.cmp(other_key))
+}
+
+/// Leaves the first ones up to `end`, in order.
+fn first<T>(listed: &mut Vec<T>, end: usize, compare: impl Fn(&T, &T) -> Ordering) {
+    if end < listed.len() {
+        listed.select_nth_unstable_by(end, &compare);
+        listed.truncate(end);
+    }
+    listed.sort_unstable_by(compare);
+}
+
 impl Observations {
-    /// Since when sources are remembered.
-    #[must_use]
-    pub fn since(&self) -> Timestamp {
-        self.lock().since
-    }
-
-    /// All sources that came since a time.
-    #[must_use]
-    pub fn remembered(&self, since: Timestamp) -> Vec<RememberedSource> {
-        let memory = &*self.lock();
-        let oldest = since.as_millisecond();
-        let found = memory.sources.iter();
-        found
-            .filter(|(_, record)| record.last >= oldest)
-            .map(|(key, record)| RememberedSource {
-                net: key.net,
-                scope: memory.scope(key.scope),
-                got_in: key.judgement != Judgement::Denied,
-                reason: Reason::from_u8(record.reason),
-                first_seen: time(record.first),
-                last_seen: time(record.last),
-                attempts: record.attempts,
-                sampled: record.is_sampled,
-            })
-            .collect()
-    }
-
     /// Sources that came, page by page.
     ///
     /// # Errors
@@ -105,31 +86,35 @@ impl Observations {
         };
         let found = memory.sources.iter();
         let found = found.filter(|(key, record)| is_wanted(key, record));
-        let mut listed = match query.net {
-            Some(length) => together(found, length),
-            None => found
-                .map(|(key, record)| ListedSource {
-                    net: key.net,
+        let from = usize::try_from(query.after.unwrap_or(0)).unwrap_or(usize::MAX);
+        let end = from.saturating_add(limit);
+        let order = query.sort.unwrap_or_default();
+        let (total, shown) = match query.net {
+            Some(length) => {
+                let mut listed = together(found, length);
+                let total = listed.len();
+                first(&mut listed, end, |a, b| compare(order, a.row(), b.row()));
+                (total, listed)
+            }
+            // Without a copy of each: there may be hundreds of thousands.
+            None => {
+                let mut listed: Vec<_> = found.collect();
+                let total = listed.len();
+                first(&mut listed, end, |a, b| compare(order, *a, *b));
+                let listed = listed.into_iter();
+                let listed = listed.map(|(key, record)| ListedSource {
                     sources: 1,
                     key: *key,
                     record: *record,
-                })
-                .collect(),
+                });
+                (total, listed.collect())
+            }
         };
-        let by_place = |one: &ListedSource| (one.net, one.key.scope, one.key.judgement);
-        match query.sort.unwrap_or_default() {
-            SourceOrder::Last => listed
-                .sort_unstable_by_key(|one| (std::cmp::Reverse(one.record.last), by_place(one))),
-            SourceOrder::Attempts => listed.sort_unstable_by_key(|one| {
-                (std::cmp::Reverse(one.record.attempts), by_place(one))
-            }),
-            SourceOrder::Source => listed.sort_unstable_by_key(by_place),
-        }
-        let (from, next) = page(query.after, limit, listed.len());
-        let shown = listed.iter().skip(from).take(limit);
+        let (_, next) = page(query.after, limit, total);
+        let shown = shown.iter().skip(from);
         Ok(SourcesPage {
             sources: shown.map(|one| memory.source_view(one)).collect(),
-            total: listed.len() as u64,
+            total: total as u64,
             next,
             since: memory.since,
             lost_before: memory.lost.map(|lost| lost.before),
@@ -155,7 +140,7 @@ impl SourceMemory {
         let key = decided.map(|(decider, _)| decider.key);
         let reason = Reason::from_u8(record.reason);
         SourceView {
-            source: in_words(&one.net),
+            source: in_words(&one.key.net),
             sources: one.sources,
             scope: self.scope(one.key.scope),
             verdict: verdict(one.key.judgement.is_denial()),
@@ -191,7 +176,6 @@ fn together<'a>(
         match nets.entry(together) {
             std::collections::hash_map::Entry::Vacant(entry) => {
                 entry.insert(ListedSource {
-                    net,
                     sources: 1,
                     key: together,
                     record: *record,

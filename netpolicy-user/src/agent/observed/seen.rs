@@ -4,33 +4,43 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use netpolicy_common::Reason;
 
+use super::names::NameId;
+use super::query::time;
 use super::shared::Observations;
+use super::sources::Judgement;
 use super::trials::is_by_policies;
 use crate::agent::rehearsal::{SeenSource, SeenSources, SourcesSeen};
 
 impl SeenSources for Observations {
     fn seen_since(&self, since: Timestamp) -> SourcesSeen {
-        let remembered = self.remembered(since);
-        let mut scopes: HashMap<String, Arc<str>> = HashMap::new();
-        let sources = remembered.into_iter().map(|source| {
-            let scope = scopes
-                .entry(source.scope)
-                .or_insert_with_key(|scope| scope.as_str().into());
-            SeenSource {
-                net: source.net,
-                scope: Arc::clone(scope),
-                got_in: source.got_in,
-                by_policies: source.reason.is_none_or(is_by_policies),
-                attempts: source.attempts,
-                sampled: source.sampled,
-                first_seen: source.first_seen,
-                last_seen: source.last_seen,
-            }
-        });
+        let memory = &*self.lock();
+        let oldest = since.as_millisecond();
+        let mut scopes: HashMap<NameId, Arc<str>> = HashMap::new();
+        let found = memory.sources.iter();
+        let sources = found
+            .filter(|(_, record)| record.last >= oldest)
+            .map(|(key, record)| {
+                let scope = scopes
+                    .entry(key.scope)
+                    .or_insert_with(|| memory.scope(key.scope).into());
+                SeenSource {
+                    net: key.net,
+                    scope: Arc::clone(scope),
+                    // Also if what denies them is only observed.
+                    got_in: key.judgement != Judgement::Denied,
+                    by_policies: Reason::from_u8(record.reason).is_none_or(is_by_policies),
+                    attempts: record.attempts,
+                    sampled: record.is_sampled,
+                    first_seen: time(record.first),
+                    last_seen: time(record.last),
+                }
+            })
+            .collect();
         SourcesSeen {
-            sources: sources.collect(),
-            remembered_since: Some(self.since()),
+            sources,
+            remembered_since: Some(memory.since),
         }
     }
 }

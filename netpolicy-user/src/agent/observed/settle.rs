@@ -16,7 +16,7 @@ use super::deciders::{Decided, DeciderId, DeciderKey, NO_DECIDER};
 use super::ledger::CountedKind;
 use super::memory::SourceMemory;
 use super::models::{ModelId, Models, NO_MODEL, service};
-use super::names::NO_NAME;
+use super::names::{NO_NAME, NameId};
 use super::pending::{PendingAttempts, PendingKey, SeenAttempts};
 use super::rates::AttemptCount;
 use super::shared::Observations;
@@ -89,6 +89,7 @@ pub(super) fn settle(
                 .or_default();
             tally.attempts += attempts;
             tally.is_sampled |= is_sampled;
+            memory.count_by_policy(scope, decider, key.reason, attempts);
         }
         memory.count_trials(&trials, &attempts, &stand_for);
         for ((reason, decider, minute), tally) in rates {
@@ -110,6 +111,7 @@ pub(super) fn settle(
             is_sampled: true,
         };
         let none = (NO_DECIDER, NO_DECIDER);
+        memory.count_by_policy(scope, NO_DECIDER, reason, attempts);
         memory.rates.add(now, (scope, reason as u8), none, tally);
     }
 }
@@ -227,6 +229,19 @@ fn without_rule(reason: Reason, sole: Option<&str>) -> Decided {
 }
 
 impl SourceMemory {
+    /// Counts attempts for the policy that decided them.
+    fn count_by_policy(
+        &mut self,
+        scope: NameId,
+        decider: DeciderId,
+        reason: Reason,
+        attempts: u64,
+    ) {
+        let decider = self.deciders.get(decider);
+        let policy = decider.map_or(NO_NAME, |decider| decider.key.policy);
+        self.by_policy.add(scope, policy, reason as u8, attempts);
+    }
+
     /// The number of what decided, and that of the same without its rule.
     pub(super) fn decider(&mut self, decided: &Decided) -> (DeciderId, DeciderId) {
         let Some(policy) = &decided.policy else {

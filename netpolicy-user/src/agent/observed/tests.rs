@@ -116,6 +116,28 @@ fn rules_are_hit_by_the_model_of_the_generation_that_decided() {
 }
 
 #[test]
+fn attempts_are_counted_by_scope_policy_and_reason() {
+    let observations = remembered(HashMap::from([((HOST_SCOPE, Reason::NoPolicy), 5)]));
+    let counted = observations.by_policy().into_iter();
+    let counted: Vec<_> = counted
+        .map(|row| (row.scope, row.policy, row.reason, row.attempts))
+        .collect();
+    let row =
+        |policy: &str, reason, attempts| ("host".to_owned(), policy.to_owned(), reason, attempts);
+    for expected in [
+        row("office", Reason::Blocked, 4),
+        row("office", Reason::Allowed, 4),
+        row("office", Reason::NotAllowed, 9),
+        row("branch", Reason::Blocked, 2),
+        row("branch", Reason::NotBlocked, 1),
+        row("", Reason::NoPolicy, 5),
+    ] {
+        assert!(counted.contains(&expected), "{expected:?} in {counted:?}");
+    }
+    assert_eq!(counted.len(), 6, "{counted:?}");
+}
+
+#[test]
 fn sources_are_listed_with_their_last_verdict_and_selected() {
     let observations = remembered(HashMap::new());
     let list = |query: SourcesQuery| {

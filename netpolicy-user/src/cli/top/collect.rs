@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::api::{
-    Cause, Counters, HitOrder, HitView, HitsQuery, SourceOrder, SourceVerdict, SourceView,
-    SourcesQuery,
+    Cause, Counters, HitOrder, HitView, HitsQuery, RecentAttempts, RecentScope, SourceOrder,
+    SourceVerdict, SourceView, SourcesQuery,
 };
 use crate::client::{Client, ClientError};
 use crate::model::Mode;
@@ -16,6 +16,8 @@ use crate::output::{TopRule, TopScope, TopSource, TopView};
 
 /// Lines of each list that are asked for.
 const LINES: usize = 100;
+/// Time between two looks where the agent started only now.
+const SHORT: Duration = Duration::from_secs(1);
 /// What stands in a rule's place where none of the allow list matched.
 const UNMATCHED: &str = "(not allowed)";
 /// The length of IPv4 networks that are shown.
@@ -28,6 +30,8 @@ pub(super) struct TopCollector {
     service: Option<String>,
     /// The last counters, and when they were read.
     before: Option<(Instant, Totals)>,
+    /// Whether the last look had rates.
+    has_rates: bool,
 }
 
 /// Attempts that passed and were denied, by scope.
@@ -40,6 +44,7 @@ impl TopCollector {
             since,
             service,
             before: None,
+            has_rates: false,
         }
     }
 
@@ -79,7 +84,11 @@ impl TopCollector {
         let observed = policies.filter(|policy| policy.mode == Mode::Observe);
         let observed: Vec<_> = observed.map(|policy| policy.name).collect();
         let totals = totals(&counters, self.service.as_deref());
-        let scopes = scopes(&totals, self.before.as_ref(), read);
+        let scopes = match (&self.before, &counters.recent) {
+            (None, Some(recent)) => scopes_of(&totals, recent),
+            (before, _) => scopes(&totals, before.as_ref(), read),
+        };
+        self.has_rates = self.before.is_some() || counters.recent.is_some();
         self.before = Some((read, totals));
         Ok(TopView {
             time: now,
@@ -94,16 +103,20 @@ impl TopCollector {
     }
 }
 
-/// Two looks, with the rates between them.
+/// Two looks, with the rates between them; without an interval one, if the agent has counted for
+/// long enough to tell rates.
 ///
 /// # Errors
 /// The agent does not answer.
 pub(super) async fn once(
     mut collector: TopCollector,
-    interval: Duration,
+    interval: Option<Duration>,
 ) -> Result<TopView, ClientError> {
-    collector.look().await?;
-    tokio::time::sleep(interval).await;
+    let view = collector.look().await?;
+    if interval.is_none() && collector.has_rates {
+        return Ok(view);
+    }
+    tokio::time::sleep(interval.unwrap_or(SHORT)).await;
     collector.look().await
 }
 
@@ -162,6 +175,23 @@ fn scopes(totals: &Totals, before: Option<&(Instant, Totals)>, read: Instant) ->
         denied_per_second: rate(scope, |both| both.1, denied),
         passed,
         denied,
+    });
+    scopes.collect()
+}
+
+/// The same by what the agent counted in the last seconds.
+fn scopes_of(totals: &Totals, recent: &RecentAttempts) -> Vec<TopScope> {
+    let seconds = (recent.milliseconds.max(1) as f64) / 1000.0;
+    let scopes = totals.iter().map(|(scope, &(passed, denied))| {
+        let recent = recent.scopes.iter().find(|recent| recent.scope == *scope);
+        let rate = |of: fn(&RecentScope) -> u64| recent.map_or(0, of) as f64 / seconds;
+        TopScope {
+            scope: scope.clone(),
+            passed_per_second: rate(|recent| recent.passed),
+            denied_per_second: rate(|recent| recent.denied),
+            passed,
+            denied,
+        }
     });
     scopes.collect()
 }

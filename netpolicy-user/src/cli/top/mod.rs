@@ -15,6 +15,9 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::output::Format;
 
+/// Time between two looks, unless another is named.
+const INTERVAL: Duration = Duration::from_secs(2);
+
 /// What may be wrong with an interval.
 const EXPECTED: &str = "expected a time of 1s to 1h, as in 2s";
 
@@ -23,9 +26,10 @@ pub(super) struct TopArgs {
     /// Print one look at it and end
     #[arg(long)]
     once: bool,
-    /// Time between two looks
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
-    interval: Duration,
+    /// Time between two looks [default: 2s; with `--once` one look, with rates as the agent counted
+    /// them for some 10 s]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    interval: Option<Duration>,
     /// Sources and rules of attempts since then: how long ago, as in 1h
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
     since: Duration,
@@ -51,7 +55,7 @@ pub(super) async fn run(args: TopArgs, cx: &mut Context<'_>) -> anyhow::Result<E
             .hint("netpolicy top --once prints one look at it")
             .into());
     }
-    session::run(collector, args.interval, cx).await?;
+    session::run(collector, args.interval.unwrap_or(INTERVAL), cx).await?;
     Ok(Exit::Done)
 }
 

@@ -87,6 +87,7 @@ fn everything(text: &str) -> usize {
         resets_sent: 0,
         resets_limited: 0,
         resets_withheld: 0,
+        recent: None,
     };
     let mut status = status();
     status.faults = vec!["a".into()];

@@ -341,6 +341,7 @@ fn counters_are_listed_by_scope_and_reason() {
         resets_sent: 0,
         resets_limited: 0,
         resets_withheld: 0,
+        recent: None,
     };
     shows(
         &counters,

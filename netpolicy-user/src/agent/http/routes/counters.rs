@@ -1,5 +1,7 @@
 //! `/v1/counters`
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
@@ -8,7 +10,7 @@ use jiff::Timestamp;
 use super::document::ENFORCEMENT;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
-use crate::api::{CounterRow, Counters};
+use crate::api::{CounterRow, Counters, RecentAttempts, RecentScope};
 
 /// Packets by scope and reason, since the maps were made.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/counters", operation_id = "getCounters", tag = ENFORCEMENT,
@@ -24,6 +26,18 @@ pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, A
                 what: "the counters cannot be read",
                 source,
             })?;
+        let recent = app.rates.recent(Instant::now(), &counted);
+        let recent = recent.map(|(over, attempts)| RecentAttempts {
+            milliseconds: over.as_millis().try_into().unwrap_or(u64::MAX),
+            scopes: attempts
+                .into_iter()
+                .map(|(scope, attempts)| RecentScope {
+                    scope: snapshot.scope_name(scope),
+                    passed: attempts.passed,
+                    denied: attempts.denied,
+                })
+                .collect(),
+        });
         let mut rows = counted.rows;
         rows.retain(|(_, _, packets)| *packets > 0);
         rows.sort_unstable_by_key(|(scope, reason, _)| (*scope, *reason));
@@ -48,6 +62,7 @@ pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, A
             resets_sent: counted.resets.sent,
             resets_limited: counted.resets.limited,
             resets_withheld: counted.resets.withheld,
+            recent,
         }))
     })
     .await

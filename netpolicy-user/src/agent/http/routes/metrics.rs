@@ -48,6 +48,7 @@ fn exposed(app: &App, format: ExpositionFormat) -> String {
     if let Ok(counted) = app.inspector.counters() {
         counters(&mut out, &snapshot, counted);
     }
+    by_policy(&mut out, app);
     desired(&mut out, &snapshot);
     bans_and_feeds(&mut out, &snapshot, &status);
     fleet(&mut out, &snapshot);
@@ -137,6 +138,21 @@ fn counters(out: &mut Exposition, snapshot: &Snapshot, counted: CounterSnapshot)
             ("withheld", resets.withheld),
         ]),
     );
+}
+
+fn by_policy(out: &mut Exposition, app: &App) {
+    let counted = app.observations.by_policy().into_iter();
+    let counted = counted.map(|row| {
+        let verdict = crate::api::PacketAction::from(row.reason.action());
+        let labels = [
+            row.scope,
+            row.policy,
+            verdict.to_string(),
+            row.reason.name().to_owned(),
+        ];
+        (labels, row.attempts)
+    });
+    out.family(&metrics::POLICY_ATTEMPTS, counted);
 }
 
 /// Whether packets of a reason are connection attempts.

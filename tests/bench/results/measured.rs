@@ -1,34 +1,51 @@
-//! The pages with the figures of bans and of starts, in Markdown.
+//! A page with figures of bans or of the memory of sources, in Markdown.
 
 use std::fmt::Write as _;
 
-use crate::machine::Machine;
-use crate::report::{TurnFigure, short};
+use crate::{
+    machine::Machine,
+    report::{Measured, short},
+};
+
+/// What a page is about.
+#[derive(Clone, Copy)]
+pub(super) struct Page {
+    /// Its heading.
+    pub(super) title: &'static str,
+    /// The benchmark's name.
+    pub(super) name: &'static str,
+    /// The section of README.md that says what was measured.
+    pub(super) section: &'static str,
+}
 
 /// What was to be reached, then all that was measured.
-/// `name`: the benchmark's, "bans".
-pub(super) fn page(title: &str, name: &str, machine: &Machine, rows: &[TurnFigure]) -> String {
+pub(super) fn page(about: Page, machine: &Machine, rows: &[Measured]) -> String {
+    let Page {
+        title,
+        name,
+        section,
+    } = about;
     let mut text = String::new();
     let _ = writeln!(
         text,
         "# {title}: results\n\n\
-         Written by `cargo xtask bench {name} --save`; [README.md](README.md#{name}) says what was \
-         measured and how.\n\n\
+         Written by `cargo xtask bench {name} --save`; [README.md](README.md#{section}) says what \
+         was measured and how.\n\n\
          | | |\n|---|---|"
     );
     for (name, what) in machine.rows() {
         let _ = writeln!(text, "| {name} | {what} |");
     }
-    let has_target = |row: &&TurnFigure| row.target.is_some();
+    let has_target = |row: &&Measured| row.target.is_some();
     table(&mut text, "Targets", rows.iter().filter(has_target));
-    let is_ratio = |row: &&TurnFigure| row.against.is_some();
+    let is_ratio = |row: &&Measured| row.against.is_some();
     table(&mut text, "Ratios", rows.iter().filter(is_ratio));
     let values = rows.iter().filter(|row| !is_ratio(row));
     table(&mut text, "Values", values);
     text
 }
 
-fn table<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = &'a TurnFigure>) {
+fn table<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = &'a Measured>) {
     let _ = writeln!(
         text,
         "\n## {title}\n\n\

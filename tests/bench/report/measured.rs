@@ -1,4 +1,4 @@
-//! Figures of bans and of starts, measured by turns, and what they are compared with.
+//! Figures of bans and of the memory of sources, and what they are compared with.
 
 use serde::Serialize;
 
@@ -6,8 +6,8 @@ use super::{median, short, shown_target};
 
 /// One figure: a value, or with `against` a ratio.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct TurnFigure {
-    /// "bans", "start".
+pub(crate) struct Measured {
+    /// "bans", "seeing"; set as it is reported.
     pub(crate) bench: &'static str,
     /// "100,000 new bans".
     pub(crate) figure: &'static str,
@@ -16,7 +16,7 @@ pub(crate) struct TurnFigure {
     /// What the ratio is to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) against: Option<&'static str>,
-    /// Bans or rules that it is about.
+    /// Bans, rules or sources that it is about.
     pub(crate) entries: usize,
     /// Median of the rounds.
     pub(crate) value: f64,
@@ -31,13 +31,16 @@ pub(crate) struct TurnFigure {
     pub(crate) rounds: usize,
 }
 
-/// The columns of [`TurnFigure::cells`].
-pub(crate) const TURN_TITLES: [&str; 7] = [
+/// A figure of bans.
+pub(crate) type BanFigure = Measured;
+
+/// The columns of [`Measured::cells`].
+pub(crate) const MEASURED_TITLES: [&str; 7] = [
     "figure", "of", "against", "entries", "median", "rounds", "target",
 ];
 
-impl TurnFigure {
-    /// A value of each round, without a target; of bans.
+impl Measured {
+    /// A value of each round, without a target.
     pub(crate) fn of(
         figure: &'static str,
         of: &'static str,
@@ -48,7 +51,7 @@ impl TurnFigure {
         let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         Self {
-            bench: "bans",
+            bench: "",
             figure,
             of,
             against: None,

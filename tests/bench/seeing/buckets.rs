@@ -1,0 +1,91 @@
+//! Numbers of 400 days, written into the memory's file while no agent has it.
+//!
+//! No clock of this machine runs 400 days ahead. So what the agent wrote of one minute, hour and
+//! day is written once more for all others, in the agent's own format; the agent then reads it as
+//! its own, or says that it cannot.
+
+use std::{collections::BTreeSet, path::Path};
+
+use netpolicy_user::store::{ObservationRecord, open_observations};
+
+/// The kind of such records (`netpolicy-user/src/agent/observed/records.rs`).
+const BUCKET: u8 = 4;
+
+/// The most that the file may have.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// What is kept of each step: minutes of one, how many, and how many rules of each are counted
+/// apart (`netpolicy-user/src/agent/observed/rates.rs`).
+const STEPS: [(u32, u32, usize); 3] = [(1, 24 * 60, 32), (60, 30 * 24, 64), (24 * 60, 400, 128)];
+
+/// A bucket's key, as far as it is no time: scope, reason and what decided.
+type Counted = (u32, u32, u32);
+
+/// Fills all that is kept; returns how many days.
+pub(super) fn fill(dir: &Path) -> usize {
+    let mut store = open_observations(dir, MOST_BYTES).expect("open the memory");
+    let mut counted = BTreeSet::new();
+    let mut newest = 0;
+    store
+        .load(&mut |kind, key, _| {
+            if kind == BUCKET {
+                let [_, minute, scope, reason, decider] = read(key);
+                newest = newest.max(minute);
+                counted.insert((scope, reason, decider));
+            }
+        })
+        .expect("read the memory");
+    let counted: Vec<Counted> = counted.into_iter().collect();
+    assert!(
+        counted.len() >= STEPS[2].2,
+        "{} rules decided, too few to fill a day",
+        counted.len()
+    );
+    let mut records = Vec::new();
+    for (step, (minutes, times, most)) in (0..).zip(STEPS) {
+        let last = newest - newest % minutes;
+        // The last is the agent's own.
+        for time in 1..times {
+            let minute = last - time * minutes;
+            for (scope, reason, decider) in counted.iter().take(most) {
+                records.push(ObservationRecord {
+                    kind: BUCKET,
+                    key: write([step, minute, *scope, *reason, *decider]),
+                    // 12,345 attempts, none of them estimated.
+                    value: Some([write([12_345]), vec![0]].concat()),
+                });
+            }
+        }
+    }
+    store.write(&records).expect("write the memory");
+    STEPS[2].1 as usize
+}
+
+/// Numbers of 7 bits to a byte, the lowest first: as postcard writes all but single bytes, of which
+/// the values here have the same form.
+fn read<const N: usize>(bytes: &[u8]) -> [u32; N] {
+    let mut bytes = bytes.iter();
+    std::array::from_fn(|_| {
+        let (mut number, mut shift) = (0, 0);
+        for byte in bytes.by_ref() {
+            number |= u32::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        number
+    })
+}
+
+fn write<const N: usize>(numbers: [u32; N]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for mut number in numbers {
+        while number >= 0x80 {
+            bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+    }
+    bytes
+}
