@@ -34,7 +34,8 @@ pub(crate) fn build_or_say_why(binaries: &[&str]) -> bool {
 fn build(binaries: &[&str]) -> Result<()> {
     let manifest_dir = env::var("CARGO_MANIFEST_DIR").context("read CARGO_MANIFEST_DIR")?;
     let workspace = Path::new(&manifest_dir)
-        .parent()
+        .ancestors()
+        .find(|directory| directory.join("rust-toolchain.toml").exists())
         .context("find the workspace")?;
     let toolchain = tools::pinned_toolchain(workspace)?;
     let tools_dir = tools::tools_dir(&toolchain)?;

@@ -1,14 +1,15 @@
 //! netpolicy: named network policies for database hosts, enforced at the NIC.
 //!
-//! This is the crate's map, to be read first. The library holds everything; the binary
-//! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
-//! workspace describes the design, `netpolicy-common` is what kernel and userspace
-//! share, and `netpolicy-ebpf` the program that judges packets. [`model`], [`sql`], [`compiler`] and
-//! [`database`] are the crate `netpolicy-policy` in `netpolicy-user/policy/`, [`store`] and [`clock`]
-//! `netpolicy-store`, [`netdev`] and [`sockets`] `netpolicy-host`; all appear here as modules. Two
-//! crates stand below `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which
-//! [`compiler`] and [`datapath`] build; and `netpolicy-flat`, the flat engine, which only
-//! `datapath/flat.rs` imports.
+//! This is the crates' map, to be read first. The binary `netpolicy` (`main.rs`) hands its
+//! arguments to [`cli`]. `ARCHITECTURE.md` in the workspace describes the design,
+//! `netpolicy-common` is what kernel and userspace share, and `netpolicy-ebpf` the program that
+//! judges packets. This crate is the command line and what it starts; what it stands on are
+//! other crates, whose modules appear here: [`agent`] is `netpolicy-agent`; [`datapath`] and what
+//! decides where it is put is `netpolicy-datapath`; [`api`] and [`metrics`] are `netpolicy-api`;
+//! [`model`], [`sql`] and [`compiler`] `netpolicy-policy`; [`store`] and [`clock`]
+//! `netpolicy-store`; [`netdev`] and [`sockets`] `netpolicy-host`. Two crates stand below
+//! `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which [`compiler`] and
+//! [`datapath`] build; and `netpolicy-flat`, the flat engine, which only `datapath/flat.rs` imports.
 //!
 //! A change goes one way:
 //!
@@ -65,24 +66,19 @@ mod testing {
     }
 }
 
-pub mod agent;
-pub mod api;
-pub mod arrival;
 pub mod cli;
 pub mod client;
-pub mod config;
-pub mod datapath;
-pub mod detach_marker;
 pub mod doctor;
-pub mod early;
 pub mod exporter;
-pub mod exposure;
 pub mod local;
-pub mod metrics;
 pub mod output;
 pub mod recovery;
-pub mod selection;
 
+pub use netpolicy_agent::agent;
+pub use netpolicy_api::{api, metrics};
+pub use netpolicy_datapath::{
+    arrival, config, datapath, detach_marker, early, exposure, selection,
+};
 pub use netpolicy_host::{netdev, sockets};
 pub use netpolicy_policy::{compiler, database, model, sql};
 pub use netpolicy_store::{clock, store};

@@ -65,9 +65,10 @@ const ENGINE_TESTS: [(&str, &[&str]); 14] = [
 ];
 
 /// Test programs that take the longest, mostly waiting: started first.
-const LONGEST: [&str; 17] = [
+const LONGEST: [&str; 18] = [
     "feeds",
     "bypass",
+    "netpolicy_agent",
     "netpolicy_user",
     "netpolicy_policy",
     "netpolicy_store",

@@ -7,7 +7,7 @@
 //! | `memory` | lists to pages, changed without a write to what is in force, and read back; with the feature `user` |
 //!
 //! Pure. The program's side, maps and helpers, is `netpolicy-ebpf/src/flat.rs`; userspace's
-//! side, which copies pages into the kernel, is `netpolicy-user/src/datapath/flat.rs`. Nothing
+//! side, which copies pages into the kernel, is `netpolicy-user/datapath/src/datapath/flat.rs`. Nothing
 //! else knows this crate.
 #![cfg_attr(not(feature = "user"), no_std)]
 

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::context::wants_colour;
 use crate::output::{Escaped, Format};
 
-/// Which lines: `warn`, `debug`, `netpolicy_user=trace`.
+/// Which lines: `warn`, `debug`, `netpolicy_agent=trace`.
 const VARIABLE: &str = "NETPOLICY_LOG";
 
 /// Starts the log. Lines go to the journal if standard error leads there, with `identifier` as the

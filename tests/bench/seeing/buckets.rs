@@ -8,14 +8,14 @@ use std::{collections::BTreeSet, path::Path};
 
 use netpolicy_user::store::{ObservationRecord, open_observations};
 
-/// The kind of such records (`netpolicy-user/src/agent/observed/records.rs`).
+/// The kind of such records (`netpolicy-user/agent/src/agent/observed/records.rs`).
 const BUCKET: u8 = 4;
 
 /// The most that the file may have.
 const MOST_BYTES: u64 = 4 << 30;
 
 /// What is kept of each step: minutes of one, how many, and how many rules of each are counted
-/// apart (`netpolicy-user/src/agent/observed/rates.rs`).
+/// apart (`netpolicy-user/agent/src/agent/observed/rates.rs`).
 const STEPS: [(u32, u32, usize); 3] = [(1, 24 * 60, 32), (60, 30 * 24, 64), (24 * 60, 400, 128)];
 
 /// A bucket's key, as far as it is no time: scope, reason and what decided.

@@ -40,7 +40,7 @@ pub const BLOCKS: [&str; 9] = [
 ];
 
 /// The OpenAPI document that the agent serves, from the workspace's root.
-pub const OPENAPI: &str = "netpolicy-user/openapi.json";
+pub const OPENAPI: &str = "netpolicy-user/agent/openapi.json";
 
 /// What the file of [`OPENAPI`] holds: what the handlers' annotations say.
 ///

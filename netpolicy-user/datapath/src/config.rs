@@ -41,7 +41,7 @@ pub use pattern::InterfacePattern;
 /// Where the configuration file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/netpolicy/config.toml";
 /// A configuration file with every key, its default and what it means.
-pub(crate) const DEFAULT_TEXT: &str = include_str!("config/default.toml");
+pub const DEFAULT_TEXT: &str = include_str!("config/default.toml");
 /// The agent's unix socket.
 pub const DEFAULT_SOCKET: &str = "/run/netpolicy/agent.sock";
 /// The store's directory.

@@ -26,8 +26,7 @@ pub struct PreparedSlot {
 
 impl PreparedSlot {
     /// One for tests of those who only hand it on.
-    #[cfg(test)]
-    pub(crate) fn made_up(generation: u64, serial: u64) -> Self {
+    pub fn made_up(generation: u64, serial: u64) -> Self {
         Self { generation, serial }
     }
 

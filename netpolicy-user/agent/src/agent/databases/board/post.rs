@@ -57,7 +57,7 @@ impl Post {
         let mut faults = Vec::new();
         let words = || {
             let report = self.report.as_ref();
-            report.map(|(_, report)| report.words()).unwrap_or_default()
+            report.map(|(_, report)| words(report)).unwrap_or_default()
         };
         let has_lines = !self.order.lines.is_empty();
         match self.condition() {
@@ -85,11 +85,10 @@ impl Post {
     }
 }
 
-impl DatabaseReport {
-    pub(super) fn words(&self) -> String {
-        let message = self.message.clone();
-        message.unwrap_or_else(|| "it does not say why".to_owned())
-    }
+/// What a database's process says of it.
+pub(super) fn words(report: &DatabaseReport) -> String {
+    let message = report.message.clone();
+    message.unwrap_or_else(|| "it does not say why".to_owned())
 }
 
 pub(super) fn view(state: &State, database: &Database, post: Option<&Post>) -> DatabaseView {

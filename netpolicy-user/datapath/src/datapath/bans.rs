@@ -115,8 +115,7 @@ pub struct PreparedBans {
 
 impl PreparedBans {
     /// One for tests of those who only hand it on.
-    #[cfg(test)]
-    pub(crate) fn made_up(serial: u64) -> Self {
+    pub fn made_up(serial: u64) -> Self {
         Self { serial }
     }
 }

@@ -39,7 +39,7 @@ pub struct Origin {
 
 /// A network device, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ArrivalLink {
+pub struct ArrivalLink {
     /// Its index in its namespace.
     pub index: u32,
     /// Its name.
@@ -186,14 +186,14 @@ impl Origin {
     /// A source to which no route leads.
     #[doc(hidden)]
     #[must_use]
-    pub(crate) fn nowhere() -> Self {
+    pub fn nowhere() -> Self {
         Self::default()
     }
 
     /// A source that arrives on the first of some devices.
     #[doc(hidden)]
     #[must_use]
-    pub(crate) fn on(links: Vec<ArrivalLink>, is_named: bool) -> Self {
+    pub fn on(links: Vec<ArrivalLink>, is_named: bool) -> Self {
         Self {
             interface: links.first().map(|link| link.index),
             is_named,
@@ -221,7 +221,7 @@ impl ArrivalLink {
 
     #[doc(hidden)]
     #[must_use]
-    pub(crate) fn plain(index: u32, name: &str) -> Self {
+    pub fn plain(index: u32, name: &str) -> Self {
         Self {
             index,
             name: name.to_owned(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use self::post::{Post, view};
+use self::post::{Post, view, words};
 use crate::api::{DatabaseCondition, DatabaseOrder, DatabaseReport, DatabaseView};
 use crate::model::{Database, Name, State};
 
@@ -208,7 +208,7 @@ impl Board {
             if let Some((_, report)) = &post.report
                 && report.sequence == post.sequence
             {
-                let (database, message) = (name.clone(), report.words());
+                let (database, message) = (name.clone(), words(&report));
                 match report.condition {
                     DatabaseCondition::Refused => {
                         return Err(NotCarried::Refused { database, message });
