@@ -13,12 +13,29 @@ pub(in crate::agent) struct Texts {
     /// By number minus one, with how many have it.
     texts: Vec<Option<(Arc<str>, u32)>>,
     free: Vec<TextId>,
+    /// Two numbers that were taken last, and which of them was last found again: most lines of a
+    /// request have the same texts, and need no look at all of them.
+    recent: [TextId; 2],
+    found: usize,
 }
 
 impl Texts {
     /// The number of a text, which one more has now.
     pub(in crate::agent) fn take(&mut self, text: Option<&str>) -> TextId {
         let Some(text) = text else { return 0 };
+        let is_text = |number: &TextId| self.get(*number) == Some(text);
+        if let Some(found) = self.recent.iter().position(is_text) {
+            self.found = found;
+            let number = self.recent[found];
+            self.keep(number);
+            return number;
+        }
+        let number = self.take_known_or_new(text);
+        self.recent[1 - self.found] = number;
+        number
+    }
+
+    fn take_known_or_new(&mut self, text: &str) -> TextId {
         if let Some(number) = self.numbers.get(text).copied() {
             self.keep(number);
             return number;
@@ -107,6 +124,26 @@ mod tests {
         assert_eq!(texts.take(Some("by hand")), first, "its number is free");
         assert_eq!(texts.get(second), Some("crowdsec"));
         texts.release(0);
+    }
+
+    #[test]
+    fn texts_that_were_taken_last_are_counted_as_all_are() {
+        let mut texts = Texts::default();
+        let by = texts.take(Some("crowdsec"));
+        for at in 0..5 {
+            let reason = format!("reason {at}");
+            let number = texts.take(Some(&reason));
+            assert_eq!(texts.take(Some("crowdsec")), by);
+            texts.release(number);
+            assert_eq!(texts.find(&reason), None);
+            assert_ne!(texts.take(Some(&reason)), by);
+        }
+        for _ in 0..6 {
+            assert_eq!(texts.find("crowdsec"), Some(by));
+            texts.release(by);
+        }
+        assert_eq!(texts.find("crowdsec"), None);
+        assert_ne!(texts.take(Some("other")), 0);
     }
 
     #[test]
