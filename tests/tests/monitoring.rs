@@ -83,7 +83,7 @@ const QUESTIONS: [(&str, &[&str]); 18] = [
     ("Who will fail after this change?", &[CLIENT]),
     (
         "Where does a block come from, and until when?",
-        &["policy.toml:", "scanner"],
+        &["banned", "scanner"],
     ),
     ("How old is a list?", &["drop"]),
     ("What else filters this host?", &["nftables"]),
@@ -116,9 +116,7 @@ fn host() -> (DatabaseHost, std::net::TcpStream) {
     host.write("policy.toml", CANDIDATE);
     host.write("new.toml", CANDIDATE);
     host.ok("feed create drop https://www.spamhaus.org/drop/drop_v4.json");
-    host.ok("ban 203.0.113.66 --for 1h --reason scanner");
     let client = host.session(CLIENT, 5432);
-    host.ok("unban 203.0.113.66 --yes");
     let raw = host.raw();
     for (source, attempts) in [(BLOCKED, 5), (STRANGER, 3)] {
         let frame = Packet::syn(source, 5432).build();
@@ -129,6 +127,7 @@ fn host() -> (DatabaseHost, std::net::TcpStream) {
         assert!(begun.elapsed() < Duration::from_secs(15));
         std::thread::sleep(Duration::from_millis(100));
     }
+    host.ok("ban 203.0.113.66 --for 1h --reason scanner");
     (host, client)
 }
 

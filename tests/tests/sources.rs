@@ -1,11 +1,13 @@
 //! The memory of sources: what is counted of attempts and rules, and what of it survives.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::cast_precision_loss, reason = "small numbers")]
 
 use std::time::{Duration, Instant};
 
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
 use netpolicy_tests::DatabaseHost;
+use netpolicy_tests::metrics::{Scraped, promtool_findings};
 use netpolicy_tests::packet::Packet;
 use serde_json::Value;
 
@@ -148,6 +150,24 @@ fn each_attempt_is_remembered_with_its_source_and_rule() {
             host.counter(scope, reason),
             "{scope} {reason}: {rates}"
         );
+    }
+    let scraped = Scraped::over_socket(&host.socket(), "/metrics", "text/plain");
+    assert_eq!(promtool_findings(&scraped.text), "");
+    for (scope, policy, verdict, reason) in [
+        ("postgres", "clients", "pass", "allowed"),
+        ("postgres", "clients", "drop", "not-allowed"),
+        ("postgres", "clients", "drop", "blocked"),
+        ("host", "abuse", "pass", "not-blocked"),
+    ] {
+        let labels = [
+            ("scope", scope),
+            ("policy", policy),
+            ("verdict", verdict),
+            ("reason", reason),
+        ];
+        let counted = scraped.value("netpolicy_policy_attempts_total", &labels);
+        let expected = Some(host.counter(scope, reason) as f64);
+        assert_eq!(counted, expected, "{labels:?}: {}", scraped.text);
     }
     let table = host.ok("sources --denied --sort attempts");
     let first = table.lines().nth(1).unwrap();

@@ -55,6 +55,8 @@ fn write_denied(e: &DeniedEvent, options: &RenderOptions, out: &mut dyn Write) -
     )?;
     match &e.rule {
         Some(rule) => writeln!(out, "  {}", line(rule)),
+        // No rule denied it, but that their allow lists do not hold it.
+        None if !e.policies.is_empty() => writeln!(out, "  {}", line(&e.policies.join(", "))),
         None => writeln!(out),
     }
 }

@@ -21,7 +21,7 @@ pub struct TopView {
     pub scopes: Vec<TopScope>,
     /// Sources that were denied, those with most attempts first.
     pub denied: Vec<TopSource>,
-    /// The same by network: IPv4 /24, IPv6 /48.
+    /// The same by network: IPv4 /24, IPv6 /64.
     pub networks: Vec<TopSource>,
     /// What decided, most often first.
     pub rules: Vec<TopRule>,

@@ -43,7 +43,7 @@ struct Plan {
 
 /// About 2 minutes.
 const QUICK: Plan = Plan {
-    turns: 15,
+    turns: 41,
     loads: 1,
     exact: Duration::from_secs(3),
     idle: Duration::from_secs(15),
@@ -53,7 +53,7 @@ const QUICK: Plan = Plan {
 
 /// About 14 minutes, of which 10 are the flood.
 const FULL: Plan = Plan {
-    turns: 31,
+    turns: 101,
     loads: 3,
     exact: Duration::from_secs(10),
     idle: Duration::from_secs(60),

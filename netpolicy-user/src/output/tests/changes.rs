@@ -164,7 +164,7 @@ fn events_are_one_line_each() {
         String::from_utf8(out).unwrap(),
         "\
 12:00:00.125  drop  blocked           203.0.113.9:51515 -> 192.0.2.10:5432        eth0  postgres  office block 203.0.113.0/24
-12:00:00.125  drop  not-allowed             2001:db8::1 -> [2001:db8::2]:5432     eth0  postgres
+12:00:00.125  drop  not-allowed             2001:db8::1 -> [2001:db8::2]:5432     eth0  postgres  office
 -- 3 events not reported
 "
     );

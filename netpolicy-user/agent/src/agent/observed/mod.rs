@@ -26,5 +26,5 @@ mod tests;
 mod trials;
 
 pub use self::keeper::{Keeper, start};
-pub use self::policy_attempts::CountedByPolicy;
 pub use self::shared::Observations;
+pub use self::tallies::CountedByPolicy;

@@ -2,17 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use netpolicy_common::Reason;
-
 use super::names::{NO_NAME, NameId};
-use super::shared::Observations;
 
 /// Of more scopes, policies and reasons the policy is left out: each becomes a series in every
 /// scrape.
 const MOST: usize = 1000;
-
-/// What stands for the policies that were left out.
-const OTHERS: &str = "(others)";
 
 /// Sums that only rise.
 #[derive(Debug, Default)]
@@ -49,45 +43,32 @@ impl PolicyAttempts {
         }
         *self.counts.entry(key).or_default() += attempts;
     }
-}
 
-/// A sum, as metrics show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CountedByPolicy {
-    /// "host" or the service's name.
-    pub scope: String,
-    /// The policy; nothing: no policy decided, or several together.
-    pub policy: String,
-    /// Why.
-    pub reason: Reason,
-    /// How many since the agent started.
-    pub attempts: u64,
-}
-
-impl Observations {
-    /// Attempts by scope, policy and reason since the agent started, each once.
-    #[must_use]
-    pub fn by_policy(&self) -> Vec<CountedByPolicy> {
-        let memory = &*self.lock();
-        let counts = memory.by_policy.counts.iter();
-        let counted = counts.filter_map(|(key, attempts)| {
+    /// All sums, with their scope, policy and number of the reason.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (NameId, CountedPolicy, u8, u64)> {
+        self.counts.iter().map(|(key, attempts)| {
             let policy = match key.is_others {
-                true => OTHERS,
-                false => memory.names.text(key.policy).unwrap_or_default(),
+                true => CountedPolicy::Others,
+                false => CountedPolicy::Name(key.policy),
             };
-            Some(CountedByPolicy {
-                scope: memory.scope(key.scope),
-                policy: policy.to_owned(),
-                reason: Reason::from_u8(key.reason)?,
-                attempts: *attempts,
-            })
-        });
-        counted.collect()
+            (key.scope, policy, key.reason, *attempts)
+        })
     }
+}
+
+/// What a sum stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CountedPolicy {
+    /// The policy of this name; [`NO_NAME`]: none decided, or several together.
+    Name(NameId),
+    /// Policies beyond the most that are counted apart.
+    Others,
 }
 
 #[cfg(test)]
 mod tests {
+    use netpolicy_common::Reason;
+
     use super::*;
 
     #[test]

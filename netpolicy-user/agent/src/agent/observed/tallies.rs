@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use netpolicy_common::Reason;
 
 use super::deciders::Decider;
+use super::names::{NO_NAME, NameId};
+use super::policy_attempts::CountedPolicy;
 use super::query::{covered, limit, page, since, time, verdict};
 use super::rates;
 use super::shared::Observations;
@@ -91,7 +93,7 @@ impl Observations {
     pub fn rates(&self, query: &RatesQuery, now: Timestamp) -> Result<RatesView, AgentError> {
         const HOUR: Duration = Duration::from_secs(3600);
         /// By time, scope, policy and reason: attempts, and whether they are estimated.
-        type Sums = BTreeMap<(u32, String, Option<String>, u8), (u64, bool)>;
+        type Sums = BTreeMap<(u32, NameId, NameId, u8), (u64, bool)>;
         let step = query.step.unwrap_or_default();
         let usual = match step {
             RateStep::Minute => HOUR,
@@ -117,34 +119,77 @@ impl Observations {
                     .reason
                     .is_none_or(|wanted| Some(wanted) == reason.map(Cause::from));
             if is_wanted {
-                let scope = memory.scope(key.scope);
-                let policy = policy.map(str::to_owned);
+                let policy = decider.map_or(NO_NAME, |decider| decider.key.policy);
                 let sum = sums
-                    .entry((key.minute, scope, policy, key.reason))
+                    .entry((key.minute, key.scope, policy, key.reason))
                     .or_default();
                 sum.0 += tally.attempts;
                 sum.1 |= tally.is_sampled;
             }
         }
+        // Names only for sums: of a day there may be a hundred buckets.
         let buckets = sums.into_iter();
-        let buckets = buckets.map(|((minute, scope, policy, reason), (attempts, sampled))| {
-            let reason = Reason::from_u8(reason);
-            RateBucket {
-                time: rates::time(minute),
-                scope,
-                policy,
-                reason: reason.map_or(Cause::Unknown, Cause::from),
-                verdict: verdict(reason.is_some_and(Reason::is_denial)),
-                attempts,
-                sampled,
-            }
-        });
+        let mut buckets: Vec<_> = buckets
+            .map(|((minute, scope, policy, reason), (attempts, sampled))| {
+                let reason = Reason::from_u8(reason);
+                RateBucket {
+                    time: rates::time(minute),
+                    scope: memory.scope(scope),
+                    policy: memory.names.text(policy).map(str::to_owned),
+                    reason: reason.map_or(Cause::Unknown, Cause::from),
+                    verdict: verdict(reason.is_some_and(Reason::is_denial)),
+                    attempts,
+                    sampled,
+                }
+            })
+            .collect();
+        let order =
+            |bucket: &RateBucket| (bucket.time, bucket.scope.clone(), bucket.policy.clone());
+        buckets.sort_by_cached_key(order);
         Ok(RatesView {
             step,
             since: from,
             remembered_since: memory.since,
-            buckets: buckets.collect(),
+            buckets,
         })
+    }
+}
+
+/// What stands for policies beyond the most that are counted apart.
+const OTHERS: &str = "(others)";
+
+/// Attempts by policy, as metrics show them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedByPolicy {
+    /// "host" or the service's name.
+    pub scope: String,
+    /// The policy; nothing: no policy decided, or several together.
+    pub policy: String,
+    /// Why.
+    pub reason: Reason,
+    /// How many since the agent started.
+    pub attempts: u64,
+}
+
+impl Observations {
+    /// Attempts by scope, policy and reason since the agent started, each once.
+    #[must_use]
+    pub fn by_policy(&self) -> Vec<CountedByPolicy> {
+        let memory = &*self.lock();
+        let sums = memory.by_policy.sums();
+        let counted = sums.filter_map(|(scope, policy, reason, attempts)| {
+            let policy = match policy {
+                CountedPolicy::Others => OTHERS,
+                CountedPolicy::Name(name) => memory.names.text(name).unwrap_or_default(),
+            };
+            Some(CountedByPolicy {
+                scope: memory.scope(scope),
+                policy: policy.to_owned(),
+                reason: Reason::from_u8(reason)?,
+                attempts,
+            })
+        });
+        counted.collect()
     }
 }
 
