@@ -62,9 +62,10 @@ const USER: [&str; 7] = [
 ];
 
 /// Crates as pure as `model` and `compiler` are.
-const PURE_CRATES: [&str; 3] = [
+const PURE_CRATES: [&str; 4] = [
     "netpolicy-common/flat",
     "netpolicy-common/prefixes",
+    "netpolicy-user/fleet",
     "netpolicy-user/formats",
 ];
 

@@ -341,6 +341,11 @@ fn command_line_links_no_tls() {
         "native-tls",
         "aws-lc-rs",
         "netpolicy-net",
+        "etcd-client",
+        "tonic",
+        "prost",
+        "minisign",
+        "zstd-sys",
     ];
     let own = tree("netpolicy-user");
     assert!(links(&own, "rusqlite"), "{own}");
@@ -349,10 +354,11 @@ fn command_line_links_no_tls() {
     }
     let net = tree("netpolicy-net");
     assert!(
-        links(&net, "rustls") && links(&net, "netpolicy-policy"),
+        links(&net, "rustls") && links(&net, "netpolicy-policy") && links(&net, "etcd-client"),
         "{net}"
     );
-    for name in ["netpolicy-user", "rusqlite", "axum", "tokio", "openssl-sys"] {
+    // tonic, below the client of etcd, brings axum.
+    for name in ["netpolicy-user", "rusqlite", "openssl-sys"] {
         assert!(!links(&net, name), "netpolicy-net links {name}");
     }
 }

@@ -56,6 +56,31 @@ const PROGRAMS: &[RequiredProgram] = &[
         purpose: Purpose::Run,
         optional: false,
     },
+    // The client of etcd, which netpolicy-net links, is compiled from protocol files.
+    RequiredProgram {
+        probe: Probe::Command("protoc"),
+        package: "protobuf-compiler",
+        purpose: Purpose::Test,
+        optional: false,
+    },
+    RequiredProgram {
+        probe: Probe::Command("protoc"),
+        package: "protobuf-compiler",
+        purpose: Purpose::Lint,
+        optional: false,
+    },
+    RequiredProgram {
+        probe: Probe::Command("etcd"),
+        package: "etcd-server",
+        purpose: Purpose::Test,
+        optional: false,
+    },
+    RequiredProgram {
+        probe: Probe::Command("etcdctl"),
+        package: "etcd-client",
+        purpose: Purpose::Test,
+        optional: false,
+    },
     RequiredProgram {
         probe: POSTGRES,
         package: "postgresql",
