@@ -4,7 +4,7 @@ mod words;
 
 use std::net::IpAddr;
 
-pub use self::words::{chain, in_words};
+pub use self::words::{chain, code_of, in_words};
 use super::held::StoreHold;
 use crate::api::{ClientsView, ErrorCode, ErrorPlace, Opens};
 use crate::model::{ErrorKind, FailedTest, ModelError, ModelErrors, Name, Place};
@@ -447,15 +447,5 @@ impl AgentError {
             Self::RevisionMismatch { found, .. } => Some(*found),
             _ => None,
         }
-    }
-}
-
-/// How programs are told of the model's errors.
-#[must_use]
-pub fn code_of(kind: ErrorKind) -> ErrorCode {
-    match kind {
-        ErrorKind::Invalid => ErrorCode::InvalidInput,
-        ErrorKind::Unknown => ErrorCode::NotFound,
-        ErrorKind::Conflict => ErrorCode::Conflict,
     }
 }
