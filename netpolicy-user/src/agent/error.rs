@@ -345,8 +345,7 @@ impl AgentError {
                 pending.base
             )),
             Self::InFleet { .. } => Some(
-                "change it in the fleet (`netpolicy fleet push`), or here alone with \
-                 --local-override, until the fleet's next revision"
+                "push it to the fleet, or make it here alone, for now, with --local-override"
                     .to_owned(),
             ),
             Self::RevisionMismatch { expected, .. } => Some(format!(
