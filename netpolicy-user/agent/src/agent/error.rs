@@ -4,7 +4,7 @@ mod words;
 
 use std::net::IpAddr;
 
-pub use self::words::{chain, in_words};
+pub use self::words::{chain, code_of, in_words};
 use super::databases::NotCarried;
 use super::held::StoreHold;
 use crate::api::{ClientsView, ErrorCode, ErrorPlace, Opens};
@@ -351,8 +351,7 @@ impl AgentError {
                 pending.base
             )),
             Self::InFleet { .. } => Some(
-                "change it in the fleet (`netpolicy fleet push`), or here alone with \
-                 --local-override, until the fleet's next revision"
+                "push it to the fleet, or make it here alone, for now, with --local-override"
                     .to_owned(),
             ),
             Self::RevisionMismatch { expected, .. } => Some(format!(
@@ -454,15 +453,5 @@ impl AgentError {
             Self::RevisionMismatch { found, .. } => Some(*found),
             _ => None,
         }
-    }
-}
-
-/// How programs are told of the model's errors.
-#[must_use]
-pub fn code_of(kind: ErrorKind) -> ErrorCode {
-    match kind {
-        ErrorKind::Invalid => ErrorCode::InvalidInput,
-        ErrorKind::Unknown => ErrorCode::NotFound,
-        ErrorKind::Conflict => ErrorCode::Conflict,
     }
 }

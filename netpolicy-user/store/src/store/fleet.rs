@@ -60,7 +60,7 @@ pub struct AppliedFleetRevision {
     pub left_out: Vec<String>,
 }
 
-/// A local change of what is the fleet's.
+/// A local change over the fleet's revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalOverride {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::ClientsView;
+use crate::api::{ClientsView, ErrorCode};
+use crate::model::ErrorKind;
 
 /// "3 of 41 connected clients: 10.0.0.1 on postgres, …".
 #[must_use]
@@ -38,4 +39,14 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// How programs are told of the model's errors.
+#[must_use]
+pub fn code_of(kind: ErrorKind) -> ErrorCode {
+    match kind {
+        ErrorKind::Invalid => ErrorCode::InvalidInput,
+        ErrorKind::Unknown => ErrorCode::NotFound,
+        ErrorKind::Conflict => ErrorCode::Conflict,
+    }
 }

@@ -51,19 +51,6 @@ fn snowflake() {
                 "DROP NETWORK POLICY IF EXISTS n",
             ),
             ("DESCRIBE NETWORK POLICY n;", "DESC NETWORK POLICY n"),
-            ("SHOW FAILOVER GROUPS;", "SHOW FAILOVER GROUPS"),
-            (
-                "CREATE REPLICATION GROUP IF NOT EXISTS g AS REPLICA OF org.acc.g",
-                "CREATE REPLICATION GROUP IF NOT EXISTS g AS REPLICA OF org.acc.g",
-            ),
-            (
-                "ALTER FAILOVER GROUP g PRIMARY",
-                "ALTER FAILOVER GROUP g PRIMARY",
-            ),
-            (
-                "DROP FAILOVER GROUP IF EXISTS g",
-                "DROP FAILOVER GROUP IF EXISTS g",
-            ),
             ("SHOW NETWORK POLICIES", "SHOW NETWORK POLICIES"),
             (
                 "show network policies like 'p%'",

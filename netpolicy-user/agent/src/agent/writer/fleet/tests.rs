@@ -1,185 +1,25 @@
 //! Revisions of a fleet that operators signed, and what is refused of them.
 
+mod operator;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use minisign::KeyPair;
-use netpolicy_fleet::{
-    Evidence, Group, Head, HostSpec, Labels, Pin, Record, Revision, seal, unsigned,
-};
-
-use crate::agent::access::Caller;
-use crate::agent::change::ChangeOptions;
-use crate::agent::change::Proposal;
+use self::operator::{SigningOperator, objects, state};
+use crate::agent::access::{Caller, Requester};
+use crate::agent::change::{ChangeOptions, Proposal};
 use crate::agent::error::AgentError;
-use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, apply, create};
+use crate::agent::fleet;
+use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, create};
 use crate::api::{Changed, ErrorCode, FleetView, PutRevision};
-use crate::model::{Change, ChangeContext, Limits, State};
-use crate::store::{
-    HandedOver, ObjectId, ObjectKind, Objects, StoreError, references, write_state,
-};
+use crate::model::{Change, State};
+use crate::store::{HandedOver, ObjectId, ObjectKind, references};
 
 const OFFICE: &str = "[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n\
                       [[policy]]\nname = \"office\"\nallow = [\"10.0.0.0/8\"]\nbind = [\"postgres\"]\n";
 const BRANCH: &str = "[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n\
                       [[policy]]\nname = \"branch\"\nallow = [\"10.0.0.0/8\", \"192.0.2.0/24\"]\n\
                       bind = [\"postgres\"]\n";
-
-#[derive(Default)]
-struct Memory(std::cell::RefCell<std::collections::BTreeMap<ObjectId, Vec<u8>>>);
-
-impl Objects for Memory {
-    fn read(&self, id: &ObjectId, read: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
-        let bodies = self.0.borrow();
-        let body = bodies.get(id);
-        body.inspect(|body| read(body));
-        Ok(body.is_some())
-    }
-
-    fn write(&self, id: &ObjectId, body: &[u8]) -> Result<(), StoreError> {
-        self.0.borrow_mut().insert(*id, body.to_vec());
-        Ok(())
-    }
-
-    fn corrupt(&self, detail: String) -> StoreError {
-        let path = "memory".into();
-        StoreError::Corrupt { path, detail }
-    }
-}
-
-/// An operator, whose key the host trusts.
-struct Operator {
-    key: KeyPair,
-    counter: u64,
-}
-
-fn state(text: &str) -> State {
-    let cx = ChangeContext {
-        now: Timestamp::UNIX_EPOCH,
-        actor: "operator",
-        limits: Limits::default(),
-        force: false,
-    };
-    State::empty().apply(&apply(text), &cx).unwrap().state
-}
-
-fn objects(of: &State) -> (ObjectId, Vec<HandedOver>) {
-    let memory = Memory::default();
-    let root = write_state(&memory, of).unwrap();
-    let all = memory.0.into_inner().into_iter();
-    (
-        root,
-        all.map(|(id, body)| HandedOver { id, body }).collect(),
-    )
-}
-
-impl Operator {
-    fn new(bench: &Bench) -> Self {
-        let key = KeyPair::generate_unencrypted_keypair().unwrap();
-        let operator = Self { key, counter: 0 };
-        operator.trust(bench.dir.path());
-        operator
-    }
-
-    fn trust(&self, dir: &Path) {
-        let keys = dir.join("fleet.d");
-        fs::create_dir_all(&keys).unwrap();
-        fs::set_permissions(&keys, fs::Permissions::from_mode(0o755)).unwrap();
-        let text = self.key.pk.to_box().unwrap().into_string();
-        fs::write(keys.join("operator.pub"), text).unwrap();
-        let member = format!(
-            "fleet = \"prod\"\nhost = \"db-1\"\nkeys = \"{}\"\n",
-            keys.display()
-        );
-        fs::write(dir.join("fleet.toml"), member).unwrap();
-    }
-
-    fn sign(&self, record: &impl Record) -> String {
-        let text = unsigned(record).unwrap();
-        let signature = minisign::sign(None, &self.key.sk, text.as_bytes(), None, None).unwrap();
-        seal(text, signature.into_string()).unwrap()
-    }
-
-    /// Signs a revision as the newest one.
-    fn push(&mut self, number: u64, root: &ObjectId) -> PutRevision {
-        self.push_with(number, root, &[], &[])
-    }
-
-    fn push_with(
-        &mut self,
-        number: u64,
-        root: &ObjectId,
-        must_admit: &[&str],
-        host: &[&str],
-    ) -> PutRevision {
-        self.counter += 1;
-        let (fleet, time, author) = (
-            "prod".parse().unwrap(),
-            Timestamp::UNIX_EPOCH,
-            "alice".to_owned(),
-        );
-        let root = root.to_string();
-        let pin = Pin {
-            revision: number,
-            root: root.clone(),
-        };
-        let group = Group {
-            fleet,
-            group: "db".parse().unwrap(),
-            counter: self.counter,
-            selector: Labels::new(),
-            pinned: None,
-            must_admit: must_admit
-                .iter()
-                .map(|text| text.parse().unwrap())
-                .collect(),
-            confirm_within: 60,
-            author,
-            time,
-        };
-        let (fleet, author) = (group.fleet.clone(), group.author.clone());
-        let spec = HostSpec {
-            fleet: fleet.clone(),
-            host: host.first().unwrap_or(&"db-1").parse().unwrap(),
-            group: group.group.clone(),
-            counter: 1,
-            labels: Labels::new(),
-            author: author.clone(),
-            time,
-        };
-        let head = Head {
-            fleet: fleet.clone(),
-            counter: self.counter,
-            newest: pin,
-            staged: false,
-            author: author.clone(),
-            time,
-        };
-        let revision = Revision {
-            fleet,
-            revision: number,
-            root,
-            staged: false,
-            parent: None,
-            author,
-            time,
-            message: "tighten".to_owned(),
-        };
-        PutRevision {
-            evidence: Evidence {
-                spec: self.sign(&spec),
-                head: self.sign(&head),
-                group: self.sign(&group),
-                rollout: None,
-                revision: Some(self.sign(&revision)),
-            },
-            confirm_within: None,
-        }
-    }
-}
 
 impl Bench {
     fn hand_over(&mut self, of: &State) -> ObjectId {
@@ -201,7 +41,7 @@ impl Bench {
 
     fn fleet(&self) -> FleetView {
         let snapshot = self.snapshot();
-        let member = crate::agent::fleet::read(&self.dir.path().join("fleet.toml"));
+        let member = fleet::read(&self.dir.path().join("fleet.toml"));
         let pending = snapshot.pending.as_ref();
         snapshot
             .fleets
@@ -229,7 +69,7 @@ fn overriding() -> ChangeOptions {
 #[test]
 fn signed_revision_is_in_force_once_and_stays_when_it_is_confirmed() {
     let mut bench = Bench::new();
-    let mut operator = Operator::new(&bench);
+    let mut operator = SigningOperator::new(&bench);
     let (root, all) = objects(&state(OFFICE));
     let ids: Vec<_> = all.iter().map(|object| object.id).collect();
     let missing = bench.writer.missing_objects(&ids, ROOT).unwrap();
@@ -281,14 +121,11 @@ fn signed_revision_is_in_force_once_and_stays_when_it_is_confirmed() {
 #[test]
 fn forged_replayed_and_foreign_records_and_objects_are_refused() {
     let mut bench = Bench::new();
-    let mut operator = Operator::new(&bench);
+    let mut operator = SigningOperator::new(&bench);
     let root = bench.hand_over(&state(OFFICE));
     let other = bench.hand_over(&state(BRANCH));
     let good = operator.push(7, &root);
-    let mut stranger = Operator {
-        key: KeyPair::generate_unencrypted_keypair().unwrap(),
-        counter: 0,
-    };
+    let mut stranger = SigningOperator::stranger();
     let told = bench.refused(&stranger.push(8, &root));
     assert!(told.contains("signature is refused"), "{told}");
     // What one operator signed of a host is not for another.
@@ -346,7 +183,7 @@ fn forged_replayed_and_foreign_records_and_objects_are_refused() {
 #[test]
 fn unconfirmed_revision_is_rolled_back_also_by_the_next_agent() {
     let mut bench = Bench::new();
-    let mut operator = Operator::new(&bench);
+    let mut operator = SigningOperator::new(&bench);
     let root = bench.hand_over(&state(OFFICE));
     bench.put(&operator.push(1, &root)).unwrap();
     bench.writer.confirm(ROOT).unwrap();
@@ -387,7 +224,7 @@ fn unconfirmed_revision_is_rolled_back_also_by_the_next_agent() {
 #[test]
 fn local_change_is_refused_unless_it_overrides_and_that_is_reported() {
     let mut bench = Bench::new();
-    let mut operator = Operator::new(&bench);
+    let mut operator = SigningOperator::new(&bench);
     let root = bench.hand_over(&state(OFFICE));
     bench.put(&operator.push(1, &root)).unwrap();
     // The operator at the host may undo what waits.
@@ -455,7 +292,7 @@ fn local_change_is_refused_unless_it_overrides_and_that_is_reported() {
 #[test]
 fn what_the_group_must_admit_is_judged_before_anything_changes() {
     let mut bench = Bench::new();
-    let mut operator = Operator::new(&bench);
+    let mut operator = SigningOperator::new(&bench);
     let root = bench.hand_over(&state(OFFICE));
     let told = bench.refused(&operator.push_with(1, &root, &["192.0.2.7:5432"], &[]));
     assert!(told.contains("would deny 192.0.2.7 on port 5432"), "{told}");
@@ -468,8 +305,8 @@ fn what_the_group_must_admit_is_judged_before_anything_changes() {
 #[test]
 fn only_who_may_hands_over_and_only_an_admin_leaves() {
     let mut bench = Bench::new();
-    let mut operator = Operator::new(&bench);
-    let stranger = crate::agent::access::Requester {
+    let mut operator = SigningOperator::new(&bench);
+    let stranger = Requester {
         caller: Caller {
             uid: 3_999_999_999,
             gid: 3_999_999_999,
@@ -504,7 +341,7 @@ fn only_who_may_hands_over_and_only_an_admin_leaves() {
 #[test]
 fn what_store_or_kernel_do_not_take_changes_nothing() {
     let mut bench = Bench::new();
-    let mut operator = Operator::new(&bench);
+    let mut operator = SigningOperator::new(&bench);
     let root = bench.hand_over(&state(OFFICE));
     let push = operator.push(1, &root);
     bench.kernel.lock().fail_commit = true;

@@ -85,6 +85,8 @@ fn what_is_to_become_of_a_group_is_refused_with_the_command_that_does_it() {
             "`netpolicy fleet leave`",
         ),
     ] {
+        let statement = Statements::new(text, Some(Snowflake)).unwrap().next();
+        assert_eq!(statement.unwrap().unwrap().to_string(), text);
         let refusal = world.run(Snowflake, text).unwrap_err();
         let told = refusal.messages().join("; ");
         assert!(told.contains("group 'G' cannot be"), "{told}");
