@@ -22,7 +22,7 @@ use crate::agent::bypasses::{Around, Bypasses};
 use crate::agent::change::Situation;
 use crate::agent::change::clients::{KernelSockets, Sockets};
 use crate::agent::confirm::Confirmation;
-use crate::agent::databases::Board;
+use crate::agent::databases::OrderBoard;
 use crate::agent::error::AgentError;
 use crate::agent::faults::Faults;
 use crate::agent::feeds::Feeds;
@@ -76,7 +76,7 @@ pub struct Writer {
     pub(super) ban_queue: BanQueue,
     pub(super) grants: Grants,
     pub(super) feeds: Feeds,
-    pub(super) databases: Board,
+    pub(super) databases: OrderBoard,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) counted: CountedServices,
@@ -132,7 +132,7 @@ impl Writer {
             bypasses: Bypasses::new(stored.bypasses),
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
-            databases: Board::default(),
+            databases: OrderBoard::default(),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             counted,
