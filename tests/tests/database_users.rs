@@ -245,7 +245,7 @@ fn policies_of_users_and_roles_narrow_what_the_service_allows() {
     });
     fs::write(orders.host.file("pgdata/pg_hba.conf"), HBA).expect("write a file");
     orders.wait("the file is repaired", |_| orders.hba() == before);
-    let faults = |orders: &Orders| orders.host.json("status")["faults"].to_string();
+    let faults = |orders: &Orders| orders.host.status()["faults"].to_string();
     let begun = Instant::now();
     while !faults(&orders).contains("drift of database 'orders'") {
         assert!(begun.elapsed() < LIMIT, "{}", faults(&orders));

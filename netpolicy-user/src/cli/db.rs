@@ -28,7 +28,7 @@ pub(super) enum DbCommand {
     /// applies nothing
     Plan(accounts::PlanArgs),
     /// Name accounts of MariaDB or MySQL that a policy restricts and the database does not
-    Lint(accounts::LintArgs),
+    Lint(accounts::LintAccountsArgs),
     /// Carry the policies of a database's users into it, until stopped;
     /// netpolicy-db@NAME.service runs this as the database's own user
     Run(RunArgs),
@@ -43,7 +43,7 @@ pub(super) struct AddDatabaseArgs {
     service: String,
     /// The directory of its unix socket [default: /var/run/postgresql, or /tmp]
     #[arg(long, value_name = "DIR")]
-    socket: Option<String>,
+    socket_dir: Option<String>,
     /// The directory that its pg_hba.conf includes [default: netpolicy.d next to pg_hba.conf, if
     /// that is included]
     #[arg(long, value_name = "DIR", conflicts_with = "hba_conf")]
@@ -96,7 +96,7 @@ pub(super) async fn run(command: DbCommand, cx: &mut Context<'_>) -> anyhow::Res
             let change = Change::AddDatabase {
                 name: a.name,
                 service: a.service,
-                socket: a.socket,
+                socket: a.socket_dir,
                 hba_dir: a.hba_dir,
                 hba_conf: a.hba_conf,
                 comment: a.comment,

@@ -6,7 +6,8 @@
 //! | Room | What it is for | Imports of the agent |
 //! |---|---|---|
 //! | `held` | why a store is not gone on from | nothing |
-//! | `error` | why the agent does not do what it was asked | `held` |
+//! | `databases` | what databases are to enforce for their users, and what their helpers say of it | nothing |
+//! | `error` | why the agent does not do what it was asked | `databases`, `held` |
 //! | `faults` | what is wrong, until it is repaired | nothing |
 //! | `in_force` | what is, or should be, in force | nothing |
 //! | `progress` | what the writer is doing | nothing |
@@ -29,12 +30,12 @@
 //! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `memory`, `upkeep` |
 //! | `events` | judged attempts: ring buffer, names, listeners | `banned`, `error`, `kernel`, `snapshot` |
 //! | `observed` | the memory of sources: who came, what decided, how often | `error`, `events`, `rehearsal`, `snapshot` |
-//! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `feeds`, `fleet`, `held`, `in_force`, `kernel`, `memory`, `notices`, `progress`, `rehearsal`, `snapshot`, `tally`, `upkeep` |
+//! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `databases`, `error`, `faults`, `feeds`, `fleet`, `held`, `in_force`, `kernel`, `memory`, `notices`, `progress`, `rehearsal`, `snapshot`, `tally`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |
 //! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `banned`, `memory`, `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
-//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `connected`, `error`, `events`, `feeds`, `fleet`, `in_force`, `kernel`, `memory`, `notices`, `observed`, `rates`, `rehearsal`, `reload`, `snapshot`, `sql`, `writer` |
+//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `connected`, `databases`, `error`, `events`, `feeds`, `fleet`, `in_force`, `kernel`, `memory`, `notices`, `observed`, `rates`, `rehearsal`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `bans`, `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
 //! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
 //! | `run` | the agent's run, from its locks to its last word | `banned`, `connected`, `events`, `http`, `kernel`, `memory`, `next_boot`, `notices`, `observed`, `rates`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{AddressSet, HbaLine, HbaUser};
 use crate::compiler::Ruleset;
 use crate::model::evaluate::governed;
-use crate::model::{Database, DatabaseUser, Mode, Name, Policy, State, UserKind};
+use crate::model::{Binding, Database, DatabaseUser, Mode, Name, Policy, State, UserKind};
 
 /// Networks that one user or role is rejected from, at most.
 pub const LINES_OF_USER: usize = 1_000;
@@ -123,8 +123,12 @@ pub fn plan(
     }
     plan.users = bound.iter().map(|(user, _)| (*user).clone()).collect();
     let governed = governed(state, service);
-    let observes =
-        service.mode == Mode::Observe || governed.by_host && state.host.mode == Mode::Observe;
+    let (mut own, mut by_host) = (governed.own(state), governed.by_host);
+    if own.is_empty() {
+        own = state.governing(&Binding::Host).collect();
+        by_host = !own.is_empty();
+    }
+    let observes = service.mode == Mode::Observe || by_host && state.host.mode == Mode::Observe;
     if observes {
         plan.notes.push(format!(
             "service '{}' observes: its users' policies reject no source",
@@ -143,7 +147,6 @@ pub fn plan(
     // What reaches the database: what the packet filter lets through, and what it never sees.
     let arriving = AddressSet::reaching(ruleset, service.id);
     let arriving = arriving.with(&AddressSet::loopback());
-    let own = governed.own(state);
     let of_service = AddressSet::allowed_by(state, own.iter().copied());
     let of_service = of_service.with(&AddressSet::loopback());
 

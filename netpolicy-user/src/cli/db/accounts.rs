@@ -16,7 +16,7 @@ use crate::output::{Format, write_json};
 const LARGEST: u64 = 64 << 20;
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Kind {
+enum OtherDatabase {
     Mariadb,
     Mysql,
     Clickhouse,
@@ -29,14 +29,14 @@ pub(in crate::cli) struct PlanArgs {
     policy: String,
     /// The database
     #[arg(long, value_enum)]
-    kind: Kind,
+    kind: OtherDatabase,
     /// The user that the policy is to hold for
     #[arg(long, value_name = "NAME")]
     user: String,
 }
 
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct LintArgs {
+pub(in crate::cli) struct LintAccountsArgs {
     /// The policy
     policy: String,
     /// Accounts of MariaDB or MySQL, as `mysql -N -e 'SELECT user, host, account_locked FROM
@@ -54,10 +54,10 @@ pub(super) async fn plan(args: &PlanArgs, cx: &mut Context<'_>) -> anyhow::Resul
     }
     let allowed = allowed(&args.policy, cx).await?;
     let kind = match args.kind {
-        Kind::Mariadb => OtherKind::MariaDb,
-        Kind::Mysql => OtherKind::MySql,
-        Kind::Clickhouse => OtherKind::ClickHouse,
-        Kind::Mongodb => OtherKind::MongoDb,
+        OtherDatabase::Mariadb => OtherKind::MariaDb,
+        OtherDatabase::Mysql => OtherKind::MySql,
+        OtherDatabase::Clickhouse => OtherKind::ClickHouse,
+        OtherDatabase::Mongodb => OtherKind::MongoDb,
     };
     let plan = statements(kind, &args.user, &allowed);
     match cx.options.format {
@@ -81,7 +81,7 @@ pub(super) async fn plan(args: &PlanArgs, cx: &mut Context<'_>) -> anyhow::Resul
 }
 
 /// Names accounts. Exit code 1 when there are some.
-pub(super) async fn lint(args: &LintArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+pub(super) async fn lint(args: &LintAccountsArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let allowed = allowed(&args.policy, cx).await?;
     let mut text = String::new();
     match &args.accounts {

@@ -3,7 +3,7 @@
 
 mod post;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,35 +11,15 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use self::post::{Post, view, words};
+use super::order::LinesOrder;
 use crate::api::{DatabaseCondition, DatabaseOrder, DatabaseReport, DatabaseView};
-use crate::model::{Database, Name, State};
+use crate::model::{Name, State};
 
 /// How long a change waits for a helper that has it in hand.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Characters of a message that are kept.
 const MAX_MESSAGE: usize = 500;
-
-/// What a database is to enforce.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// The database.
-    pub database: Database,
-    /// The port that it listens on.
-    pub port: u16,
-    /// Its lines.
-    pub lines: BTreeSet<String>,
-    /// Users that have to exist.
-    pub users: Vec<String>,
-    /// Roles that have to exist.
-    pub roles: Vec<String>,
-    /// The policy for which all others are kept out.
-    pub widened_by: Option<String>,
-    /// When a bypass ends.
-    pub until: Option<Timestamp>,
-    /// Whether sessions that the lines reject are ended.
-    pub cut: bool,
-}
 
 /// What became of lines that a change needs first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,25 +91,25 @@ impl NotCarried {
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
-pub struct Board(Arc<Shared>);
+pub struct OrderBoard(Arc<BoardShared>);
 
-struct Shared {
-    inner: Mutex<Inner>,
+struct BoardShared {
+    inner: Mutex<BoardPosts>,
     reported: Condvar,
     ordered: watch::Sender<u64>,
 }
 
-struct Inner {
+struct BoardPosts {
     /// The last sequence that was given: none is given twice, by later agents either.
     sequence: u64,
     posts: BTreeMap<Name, Post>,
 }
 
-impl Default for Board {
+impl Default for OrderBoard {
     fn default() -> Self {
         let now = Timestamp::now().as_millisecond();
-        Self(Arc::new(Shared {
-            inner: Mutex::new(Inner {
+        Self(Arc::new(BoardShared {
+            inner: Mutex::new(BoardPosts {
                 sequence: u64::try_from(now).unwrap_or_default(),
                 posts: BTreeMap::new(),
             }),
@@ -139,13 +119,13 @@ impl Default for Board {
     }
 }
 
-impl Board {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+impl OrderBoard {
+    fn lock(&self) -> MutexGuard<'_, BoardPosts> {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts orders up, for all databases that there are.
-    pub fn order(&self, orders: Vec<Order>) {
+    pub fn order(&self, orders: Vec<LinesOrder>) {
         let mut inner = self.lock();
         inner
             .posts
@@ -179,7 +159,7 @@ impl Board {
     ///
     /// # Errors
     /// They are not.
-    pub fn wait(&self, needed: &[Order], defer: bool) -> Result<Carried, NotCarried> {
+    pub fn wait(&self, needed: &[LinesOrder], defer: bool) -> Result<Carried, NotCarried> {
         let mut deferred = Vec::new();
         for order in needed {
             match self.wait_for(order) {
@@ -194,7 +174,7 @@ impl Board {
         })
     }
 
-    fn wait_for(&self, order: &Order) -> Result<(), NotCarried> {
+    fn wait_for(&self, order: &LinesOrder) -> Result<(), NotCarried> {
         let deadline = Instant::now() + PATIENCE;
         let name = order.database.name.to_string();
         let mut inner = self.lock();
@@ -260,7 +240,7 @@ impl Board {
     pub fn order_for(&self, name: &Name, seen: Option<u64>) -> Option<DatabaseOrder> {
         let inner = self.lock();
         let post = inner.posts.get(name)?;
-        let Order {
+        let LinesOrder {
             database,
             port,
             lines,
@@ -366,7 +346,7 @@ impl Board {
 
 /// A helper that waits for an order.
 pub struct Attendance {
-    board: Board,
+    board: OrderBoard,
     /// The database.
     pub name: Name,
 }

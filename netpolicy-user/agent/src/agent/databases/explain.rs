@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::Board;
+use super::board::OrderBoard;
 use crate::api::DatabaseVerdict;
 use crate::compiler::Ruleset;
 use crate::database::{AddressSet, HbaUser, PlanProblem, plan};
@@ -20,7 +20,7 @@ pub fn explain(
     state: &State,
     ruleset: &Ruleset,
     database: &Database,
-    board: &Board,
+    board: &OrderBoard,
     (user, source): (&str, IpAddr),
 ) -> Result<DatabaseVerdict, PlanProblem> {
     let now = Timestamp::now();

@@ -6,9 +6,11 @@
 
 mod board;
 mod explain;
+mod order;
 
-pub use board::{Attendance, Board, Carried, NotCarried, Order};
+pub use board::{Attendance, Carried, NotCarried, OrderBoard};
 pub use explain::explain;
+pub use order::LinesOrder;
 
 use jiff::Timestamp;
 
@@ -20,7 +22,11 @@ use crate::model::{State, UserKind};
 ///
 /// # Errors
 /// A database cannot be told.
-pub fn orders(state: &State, ruleset: &Ruleset, now: Timestamp) -> Result<Vec<Order>, PlanProblem> {
+pub fn orders(
+    state: &State,
+    ruleset: &Ruleset,
+    now: Timestamp,
+) -> Result<Vec<LinesOrder>, PlanProblem> {
     let plans = plans(state, ruleset, now)?;
     let databases = plans.into_iter().zip(&state.databases);
     Ok(databases
@@ -34,7 +40,7 @@ pub fn orders(state: &State, ruleset: &Ruleset, now: Timestamp) -> Result<Vec<Or
                 let users = plan.users.iter().filter(move |user| user.kind == kind);
                 users.map(|user| user.name.clone()).collect()
             };
-            Order {
+            LinesOrder {
                 port: port.unwrap_or_default(),
                 database: crate::model::Database {
                     bypasses: Vec::new(),
@@ -56,7 +62,7 @@ pub fn orders(state: &State, ruleset: &Ruleset, now: Timestamp) -> Result<Vec<Or
 ///
 /// # Errors
 /// As [`orders`].
-pub fn orders_of(state: &State, now: Timestamp) -> Result<Vec<Order>, PlanProblem> {
+pub fn orders_of(state: &State, now: Timestamp) -> Result<Vec<LinesOrder>, PlanProblem> {
     match state.databases.is_empty() {
         true => Ok(Vec::new()),
         false => orders(state, &compile(state), now),
@@ -65,15 +71,15 @@ pub fn orders_of(state: &State, now: Timestamp) -> Result<Vec<Order>, PlanProble
 
 /// Both together: for each database of `new` the lines of either.
 #[must_use]
-pub fn joined(old: &[Order], new: &[Order]) -> Vec<Order> {
-    let mut all: Vec<Order> = new.to_vec();
+pub fn joined(old: &[LinesOrder], new: &[LinesOrder]) -> Vec<LinesOrder> {
+    let mut all: Vec<LinesOrder> = new.to_vec();
     for order in &mut all {
-        let same = |old: &&Order| old.database.name == order.database.name;
+        let same = |old: &&LinesOrder| old.database.name == order.database.name;
         if let Some(old) = old.iter().find(same) {
             order.lines.extend(old.lines.iter().cloned());
         }
     }
-    let is_gone = |old: &&Order| new.iter().all(|new| new.database.name != old.database.name);
+    let is_gone = |old: &&LinesOrder| new.iter().all(|new| new.database.name != old.database.name);
     all.extend(old.iter().filter(is_gone).cloned());
     all
 }

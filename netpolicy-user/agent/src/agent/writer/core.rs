@@ -23,7 +23,7 @@ use crate::agent::bypasses::{Around, Bypasses};
 use crate::agent::change::Situation;
 use crate::agent::change::clients::{KernelSockets, Sockets};
 use crate::agent::confirm::Confirmation;
-use crate::agent::databases::Board;
+use crate::agent::databases::OrderBoard;
 use crate::agent::error::AgentError;
 use crate::agent::faults::Faults;
 use crate::agent::feeds::Feeds;
@@ -82,7 +82,7 @@ pub struct Writer {
     pub(super) grants: Grants,
     pub(super) feeds: Feeds,
     pub(super) fleets: Fleets,
-    pub(super) databases: Board,
+    pub(super) databases: OrderBoard,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) counted: CountedServices,
@@ -140,7 +140,7 @@ impl Writer {
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
             fleets: Fleets::new(stored.fleets),
-            databases: Board::default(),
+            databases: OrderBoard::default(),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             counted,

@@ -2,7 +2,7 @@
 //! filter widens, and lines that it removes go after it has narrowed.
 
 use super::core::Writer;
-use crate::agent::databases::{self, Board, Carried, Order};
+use crate::agent::databases::{self, Carried, LinesOrder, OrderBoard};
 use crate::agent::error::AgentError;
 use crate::compiler::Ruleset;
 use crate::model::State;
@@ -10,7 +10,7 @@ use crate::model::State;
 impl Writer {
     /// The board on which helpers find their orders.
     #[must_use]
-    pub fn databases(&self) -> Board {
+    pub fn databases(&self) -> OrderBoard {
         self.databases.clone()
     }
 
@@ -22,7 +22,7 @@ impl Writer {
         &self,
         state: &State,
         ruleset: &Ruleset,
-    ) -> Result<Vec<Order>, AgentError> {
+    ) -> Result<Vec<LinesOrder>, AgentError> {
         let now = self.settings.clock.wall();
         databases::orders(state, ruleset, now)
             .map_err(|problem| AgentError::BadRequest(problem.to_string()))
@@ -37,7 +37,7 @@ impl Writer {
     /// A database refuses, or does not answer.
     pub(super) fn carry_first(
         &mut self,
-        new: &[Order],
+        new: &[LinesOrder],
         widens: bool,
         defer: bool,
     ) -> Result<Option<String>, AgentError> {
@@ -76,7 +76,7 @@ impl Writer {
     }
 
     /// What databases are to have now.
-    fn kept(&self) -> Vec<Order> {
+    fn kept(&self) -> Vec<LinesOrder> {
         let now = self.settings.clock.wall();
         let in_force = databases::orders(&self.in_force.state, &self.in_force.ruleset, now);
         // What is in force was accepted; only time and feeds have passed.

@@ -15,7 +15,7 @@ use super::turns::{Turn, Turns};
 use crate::agent::access::notes::Notes;
 use crate::agent::access::{Caller, Requester};
 use crate::agent::bans::{BanJob, BanQueue, BanWork, JudgedBan};
-use crate::agent::databases::Board;
+use crate::agent::databases::OrderBoard;
 use crate::agent::error::AgentError;
 use crate::agent::notices::Notices;
 use crate::agent::snapshot::Snapshot;
@@ -48,7 +48,7 @@ pub struct Supervisor {
     rule_ends_wait: Arc<AtomicBool>,
     notes: Arc<Notes>,
     notices: Notices,
-    databases: Board,
+    databases: OrderBoard,
 }
 
 impl Supervisor {
@@ -105,7 +105,7 @@ impl Supervisor {
 
     /// The board on which helpers of databases find their orders.
     #[must_use]
-    pub fn databases(&self) -> &Board {
+    pub fn databases(&self) -> &OrderBoard {
         &self.databases
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Order;
+use crate::agent::databases::order::LinesOrder;
 use crate::api::{DatabaseCondition, DatabaseReport, DatabaseUserView, DatabaseView};
 use crate::model::{Database, Name, State, counted};
 
@@ -17,7 +17,7 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// One database.
 pub(super) struct Post {
-    pub(super) order: Order,
+    pub(super) order: LinesOrder,
     pub(super) sequence: u64,
     /// The lines that it is known to have.
     pub(super) confirmed: Option<BTreeSet<String>>,

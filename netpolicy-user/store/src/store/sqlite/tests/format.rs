@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::model::list::CHUNK_BYTES;
-use crate::model::{Expectation, NamedList, NetworkRule, Place, PolicyTest, TestedAttempt};
+use crate::model::{
+    Database, DatabaseKind, DatabaseUser, Expectation, NamedList, NetworkRule, Place, PolicyTest,
+    TestedAttempt, UserBypass, UserKind,
+};
 
 /// Databases are out there: this may gain cases, never change. The hashes pin the
 /// formats of lists and chunks, too.
@@ -53,8 +56,8 @@ fn answer_to_denials_is_stored_unless_it_is_the_default() {
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [
         (
-            r#"{"format":7,"more":1}"#,
-            "its format is 7, expected 1 to 6",
+            r#"{"format":8,"more":1}"#,
+            "its format is 8, expected 1 to 7",
         ),
         (r#"{"format":1,"host":{}}"#, "missing field"),
         (r#"{}"#, "missing field `format`"),
@@ -326,29 +329,27 @@ fn state_with_databases_has_a_format_of_its_own_and_reads_back() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SqliteStore::open(dir.path()).unwrap();
     let mut state = blocking(0..3);
-    let name = |text: &str| crate::model::Name::exact(text).unwrap();
-    state.databases = vec![crate::model::Database {
+    let name = |text: &str| Name::exact(text).unwrap();
+    state.databases = vec![Database {
         name: name("orders"),
-        kind: crate::model::DatabaseKind::PostgreSql,
+        kind: DatabaseKind::PostgreSql,
         service: name("postgres"),
         socket: Some("/run/pg".into()),
         hba_dir: None,
         hba_conf: Some("/etc/pg_hba.conf".into()),
         comment: None,
-        bypasses: vec![crate::model::UserBypass {
-            kind: crate::model::UserKind::User,
+        bypasses: vec![UserBypass {
+            kind: UserKind::User,
             name: "alice".into(),
             until: "2030-01-31T12:00:00Z".parse().unwrap(),
         }],
     }];
-    let user = crate::model::DatabaseUser {
+    let user = DatabaseUser {
         database: name("orders"),
-        kind: crate::model::UserKind::Role,
+        kind: UserKind::Role,
         name: "sales team".into(),
     };
-    state.policies[0]
-        .bindings
-        .insert(crate::model::Binding::User(user));
+    state.policies[0].bindings.insert(Binding::User(user));
     store.commit(&state, &by("apply")).unwrap();
     assert_eq!(store.load().unwrap().state, state);
     let sql = "SELECT CAST(body AS TEXT) FROM objects JOIN revisions ON state = hash
