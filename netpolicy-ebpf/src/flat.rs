@@ -4,7 +4,7 @@
 use core::hint::cold_path;
 
 use aya_ebpf::helpers::bpf_map_lookup_elem;
-use netpolicy_common::{HOST_SCOPE, Listing, MAX_SCOPES, Overrides, ScopeConfig, ScopeId};
+use netpolicy_common::{HOST_SCOPE, Listing, Overrides, ScopeConfig, ScopeId};
 use netpolicy_ebpf::{SourceLists, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6};
 use netpolicy_flat::{
     layout::{
@@ -15,6 +15,7 @@ use netpolicy_flat::{
 };
 
 use crate::{
+    apart::{listed_v4, listed_v6, scope_and},
     frame::Frame,
     maps::{self, ChunkWords},
     outcome::cpu_head,
@@ -51,7 +52,7 @@ pub(crate) trait FlatSource: SourceLists + Sized {
     fn is_banned(&self, overrides: Overrides, scope: ScopeId) -> bool;
 
     /// As [`SourceLists::listed`], of the lists that a scope has in a slot. A call, in place of
-    /// the look-up's instructions where hardly any packet comes.
+    /// the look-up's instructions where very few packets come.
     fn listed_apart(&self, slot: u32, scope: ScopeId, only: bool) -> Listing;
 }
 
@@ -414,39 +415,6 @@ impl Steps for Arena {}
 extern "C" fn flat_trie(slot: u32, high: u64, low: u64) -> u32 {
     descend(&Arena, slot, high, low) as u32
 }
-
-// What the slow path asks, for the same reason: it has four look-ups in each of its functions
-// otherwise, and the kernel takes longer for each instruction the more there are.
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn listed_v4(slot: u32, asked: u32, address: u32) -> u32 {
-    listed_in(&FlatV4(address), slot, asked)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn listed_v6(slot: u32, asked: u32, high: u64, low: u64) -> u32 {
-    listed_in(&FlatV6 { high, low }, slot, asked)
-}
-
-#[inline(always)]
-fn listed_in<S: FlatSource>(source: &S, slot: u32, asked: u32) -> u32 {
-    let Some(governance) = maps::GOVERNANCE.get(slot) else {
-        return Listing::Neither as u32;
-    };
-    let config = &governance.scopes[(asked % MAX_SCOPES) as usize];
-    source.listed(config, HOST_SCOPE, || asked & ONLY != 0) as u32
-}
-
-/// A scope, and whether an allow list is in force in it, in one number.
-#[inline(always)]
-fn scope_and(scope: ScopeId, only: bool) -> u32 {
-    u32::from(scope) | if only { ONLY } else { 0 }
-}
-
-/// The bit above a scope's.
-const ONLY: u32 = 1 << 16;
 
 // Bans are asked for where most attempts do not come: also global functions, so that they
 // neither grow the paths of others nor take of their stack.

@@ -9,6 +9,8 @@
 #[cfg(target_arch = "bpf")]
 mod answering;
 #[cfg(target_arch = "bpf")]
+mod apart;
+#[cfg(target_arch = "bpf")]
 mod flat;
 #[cfg(target_arch = "bpf")]
 mod frame;

@@ -21,7 +21,7 @@ use crate::server::EchoServer;
 use crate::traffic::{self, ALLOWED_WAIT, DENIED_WAIT, RawSocket};
 pub use crate::wiring::NIC;
 use crate::wiring::wire;
-use crate::{NetNs, Outcome, binary, id, rules};
+use crate::{NetNs, Outcome, id, rules};
 pub use waiting::{LIMIT, filtered, wait_for};
 
 /// Ports on which the echo server listens.
@@ -133,11 +133,6 @@ impl DatabaseHost {
         host
     }
 
-    /// Runs another `netpolicy` from now on than the one under test.
-    pub fn use_binary(&mut self, binary: &Path) {
-        self.binary = Some(binary.to_owned());
-    }
-
     /// Starts the agent and waits until it filters.
     ///
     /// # Panics
@@ -178,7 +173,7 @@ impl DatabaseHost {
             assert!(
                 Instant::now() < deadline,
                 "the agent does not filter: {status}\n{}",
-                agent.log()
+                self.agent().log()
             );
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -245,11 +240,7 @@ impl DatabaseHost {
     /// The same in another namespace.
     #[must_use]
     pub fn command_in(&self, ns: &NetNs) -> std::process::Command {
-        let binary = self
-            .binary
-            .as_deref()
-            .unwrap_or_else(|| binary::netpolicy());
-        let mut command = ns.command(&binary.display().to_string());
+        let mut command = ns.command(&self.binary().display().to_string());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("NETPOLICY_") || text == "SSH_CONNECTION" {

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{DatabaseHost, binary};
 
 /// Every unit of the packages.
-pub const UNITS: [&str; 9] = [
+pub const UNITS: [&str; 10] = [
     "netpolicy.service",
     "netpolicy-early.service",
     "netpolicy@.service",

@@ -10,6 +10,7 @@ mod attach;
 mod ban;
 mod bind;
 mod bypass;
+mod client_command;
 mod clients;
 mod complete;
 mod completions;
@@ -73,6 +74,7 @@ use crate::config::{Config, Overrides};
 use crate::output::{Escaped, Format};
 use crate::sql::Dialect;
 
+use client_command::ClientCommand;
 use context::{Context, Terminals, wants_colour};
 use failure::Exit;
 
@@ -150,113 +152,6 @@ enum Command {
     Exporter(exporter::ExporterArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
-}
-
-/// Commands that talk to the agent.
-#[derive(Debug, Subcommand)]
-enum ClientCommand {
-    /// Show what is enforced, on which interfaces, and what is wrong
-    Status,
-    /// Check the host, say what is wrong and what to do; write a report for a bug report
-    Doctor(doctor::DoctorArgs),
-    /// Create, change and show policies
-    #[command(subcommand)]
-    Policy(policy::PolicyCommand),
-    /// Create, change and show lists of addresses, which policies refer to as @NAME
-    #[command(subcommand)]
-    List(list::ListCommand),
-    /// List, show, refresh and test feeds: lists whose content comes from a URL or file
-    #[command(subcommand)]
-    Feed(feed::FeedCommand),
-    /// Databases on this host, whose users can have policies
-    #[command(subcommand)]
-    Db(db::DbCommand),
-    /// Define services: named TCP ports with policies of their own
-    #[command(subcommand)]
-    Service(service::ServiceCommand),
-    /// Show and change the host's settings
-    #[command(subcommand)]
-    Host(host::HostCommand),
-    /// Bind a policy to the host, a service or a database's user
-    Bind(bind::BindArgs),
-    /// Unbind a policy from the host, a service or a database's user
-    Unbind(bind::BindArgs),
-    /// Apply a policy file as the whole desired state
-    Apply(apply::ApplyArgs),
-    /// Read another program's address list, and print or apply it
-    Import(Box<import::ImportArgs>),
-    /// Print the whole state as a policy file
-    Export(export::ExportArgs),
-    /// Run SQL: a file, statements, or an interactive prompt
-    Sql(sql::SqlArgs),
-    /// Confirm a change that would otherwise be rolled back
-    Confirm,
-    /// List revisions: who changed what, when
-    History(history::HistoryArgs),
-    /// Restore the state of a past revision
-    Rollback(history::RollbackArgs),
-    /// Show how two revisions, or a policy file and what is in force, differ
-    Diff(diff::DiffArgs),
-    /// Explain whether sources may connect, and which rule decides
-    Explain(explain::ExplainArgs),
-    /// Find the policies, lists, feeds, bans and bypasses that hold or overlap a network
-    Find(find::FindArgs),
-    /// List who is connected to ports that a policy governs, since when, and by which rule
-    Clients(clients::ClientsArgs),
-    /// Read all lists back from the kernel, compare them with a fresh compile, and repair
-    Verify,
-    /// Show how many packets passed and were dropped, and why
-    Counters,
-    /// Show what comes and what is denied, by scope, source, network and rule, as it happens
-    #[cfg(feature = "top")]
-    Top(top::TopArgs),
-    /// Print denied attempts as they happen, until Ctrl-C
-    Monitor(monitor::MonitorArgs),
-    /// List which sources came, what became of their attempts, and which rule decided
-    Sources(sources::SourcesArgs),
-    /// Show how many attempts came by minute, hour or day
-    Rates(sources::RatesArgs),
-    /// Serve the console, a page for the browser, on loopback until Ctrl-C
-    #[cfg(feature = "console")]
-    Console(console::ConsoleArgs),
-    /// Ban sources, for a time or until they are unbanned, whatever policies say
-    Ban(ban::BanArgs),
-    /// End bans
-    Unban(ban::UnbanArgs),
-    /// List bans
-    Bans(ban::BansArgs),
-    /// Ban what CrowdSec decides: a bouncer of its local API
-    #[command(subcommand)]
-    Crowdsec(crowdsec::CrowdsecCommand),
-    /// Run the hooks of the configuration: commands and URLs that are told of faults, lockouts,
-    /// being detached and bursts of bans
-    #[command(subcommand)]
-    Notify(notify::NotifyCommand),
-    /// Follow and operate a fleet: hosts whose policies come signed through etcd
-    #[command(subcommand)]
-    Fleet(fleet::FleetCommand),
-    /// Exempt sources for a time
-    #[command(subcommand)]
-    Bypass(bypass::BypassCommand),
-    /// Grant a privilege to an OS user or group
-    Grant(grant::GrantArgs),
-    /// Revoke a privilege
-    Revoke(grant::GrantArgs),
-    /// List granted privileges
-    Grants,
-    /// Show who did what, and what was refused
-    Audit(grant::AuditArgs),
-    /// Write a verified backup of the state to a file; do not copy state.db itself
-    Backup(store::BackupArgs),
-    /// Verify a backup and restore it; stop the agent first
-    Restore(store::RestoreArgs),
-    /// Rescue, acknowledge or reset the state database
-    #[command(subcommand)]
-    Store(store::StoreCommand),
-    /// Stop all filtering at once, with or without the agent
-    Detach,
-    /// Filter again after `netpolicy detach`
-    Attach,
 }
 
 /// Runs the command line `args`, program name first, and says how the process ends.
@@ -393,60 +288,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(dispatch(command, &mut cx));
+    let result = runtime.block_on(command.run(&mut cx));
     // Also what was printed before a failure is to be seen.
     out.flush()?;
     result
-}
-
-async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    match command {
-        ClientCommand::Status => status::run(cx).await,
-        ClientCommand::Doctor(args) => doctor::run(args, cx).await,
-        ClientCommand::Policy(command) => policy::run(command, cx).await,
-        ClientCommand::List(command) => list::run(command, cx).await,
-        ClientCommand::Feed(command) => feed::run(command, cx).await,
-        ClientCommand::Db(command) => db::run(command, cx).await,
-        ClientCommand::Service(command) => service::run(command, cx).await,
-        ClientCommand::Host(command) => host::run(command, cx).await,
-        ClientCommand::Bind(args) => bind::bind(args, cx).await,
-        ClientCommand::Unbind(args) => bind::unbind(args, cx).await,
-        ClientCommand::Apply(args) => apply::run(args, cx).await,
-        ClientCommand::Import(args) => import::run(*args, cx).await,
-        ClientCommand::Export(args) => export::run(&args, cx).await,
-        ClientCommand::Sql(args) => sql::run(args, cx).await,
-        ClientCommand::Confirm => history::confirm(cx).await,
-        ClientCommand::History(args) => history::history(&args, cx).await,
-        ClientCommand::Rollback(args) => history::rollback(args, cx).await,
-        ClientCommand::Diff(args) => diff::run(args, cx).await,
-        ClientCommand::Explain(args) => explain::run(&args, cx).await,
-        ClientCommand::Find(args) => find::find(args, cx).await,
-        ClientCommand::Clients(args) => clients::run(args, cx).await,
-        ClientCommand::Verify => verify::run(cx).await,
-        ClientCommand::Counters => counters::run(cx).await,
-        #[cfg(feature = "top")]
-        ClientCommand::Top(args) => top::run(args, cx).await,
-        ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
-        ClientCommand::Sources(args) => sources::sources(args, cx).await,
-        ClientCommand::Rates(args) => sources::rates(args, cx).await,
-        #[cfg(feature = "console")]
-        ClientCommand::Console(args) => console::run(args, cx).await,
-        ClientCommand::Ban(args) => ban::ban(args, cx).await,
-        ClientCommand::Unban(args) => ban::unban(args, cx).await,
-        ClientCommand::Bans(args) => ban::list(args, cx).await,
-        ClientCommand::Crowdsec(_) | ClientCommand::Notify(_) => Err(feed::not_here().into()),
-        ClientCommand::Fleet(command) => fleet::run(command, cx).await,
-        ClientCommand::Bypass(command) => bypass::run(command, cx).await,
-        ClientCommand::Grant(args) => grant::grant(args, cx).await,
-        ClientCommand::Revoke(args) => grant::revoke(args, cx).await,
-        ClientCommand::Grants => grant::list(cx).await,
-        ClientCommand::Audit(args) => grant::audit(&args, cx).await,
-        ClientCommand::Backup(args) => store::backup(args, cx).await,
-        ClientCommand::Restore(args) => store::restore(&args, cx),
-        ClientCommand::Store(command) => store::run(command, cx).await,
-        ClientCommand::Detach => attach::detach(cx).await,
-        ClientCommand::Attach => attach::attach(cx).await,
-    }
 }
 
 #[cfg(test)]

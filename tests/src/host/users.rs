@@ -1,11 +1,24 @@
-//! `netpolicy` as OS users other than root run it.
+//! `netpolicy` as OS users other than root run it, or another build of it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use super::{DatabaseHost, Output, binary, run};
+use super::{DatabaseHost, Output, run};
+use crate::binary;
 
 impl DatabaseHost {
+    /// Runs another `netpolicy` from now on than the one under test.
+    pub fn use_binary(&mut self, binary: &Path) {
+        self.binary = Some(binary.to_owned());
+    }
+
+    pub(super) fn binary(&self) -> &Path {
+        self.binary
+            .as_deref()
+            .unwrap_or_else(|| binary::netpolicy())
+    }
+
     /// A `netpolicy` command of another OS user, with that user's groups.
     ///
     /// The host's directory is opened to all for it: what is closed then is the socket.

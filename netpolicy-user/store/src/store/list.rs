@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::available_parallelism;
+use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::chunk::{self, Anchor};
-use super::objects::{self, Body, ObjectId, ObjectKind, Objects};
+use super::objects::{self, ObjectId, ObjectKind, Objects, ReadObject};
 use crate::model::list::{ListBuilder, RuleChunk};
 use crate::model::{RuleList, counted};
 
@@ -130,8 +129,8 @@ pub(super) fn get(
         .map_err(|detail| objects.corrupt(detail))
 }
 
-/// Reads lists, of which `known` chunks are shared, in their order. While one is read, others are
-/// decoded: that takes longer.
+/// Reads lists, of which `known` chunks are shared, in their order. All of them are read before
+/// they are decoded, which takes longer, by several threads.
 ///
 /// # Errors
 /// As [`get`].
@@ -140,54 +139,15 @@ pub(super) fn get_all(
     ids: &[ObjectId],
     known: &[Known],
 ) -> Result<Vec<Known>, StoreError> {
-    let threads = available_parallelism().map_or(1, usize::from).min(THREADS);
-    if threads == 1 || ids.len() < 2 {
-        return ids.iter().map(|id| get(objects, id, known)).collect();
-    }
     let there = chunks_there(known);
-    let (send, receive) = sync_channel::<(usize, ReadList)>(threads);
-    let receive = Mutex::new(receive);
-    let next = || {
-        let receive = receive.lock().unwrap_or_else(PoisonError::into_inner);
-        receive.recv().ok()
-    };
-    let decode = || {
-        let mut decoded = Vec::new();
-        while let Some((at, list)) = next() {
-            decoded.push((at, list.decode(&there)));
-        }
-        decoded
-    };
-    std::thread::scope(|scope| {
-        let decoding: Vec<_> = (0..threads).map(|_| scope.spawn(decode)).collect();
-        let mut read = Ok(());
-        for (at, id) in ids.iter().enumerate() {
-            match ReadList::read(objects, id, &there) {
-                // They wait until there is nothing more.
-                Ok(list) => drop(send.send((at, list))),
-                Err(error) => {
-                    read = Err(error);
-                    break;
-                }
-            }
-        }
-        drop(send);
-        let mut decoded = Vec::new();
-        for thread in decoding {
-            let joined = thread.join();
-            decoded.extend(joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        read?;
-        decoded.sort_unstable_by_key(|(at, _)| *at);
-        let lists = decoded.into_iter().map(|(_, list)| list);
-        lists
-            .map(|list| list.map_err(|detail| objects.corrupt(detail)))
-            .collect()
-    })
+    let read = ids.iter().map(|id| ReadList::read(objects, id, &there));
+    let read: Vec<ReadList> = read.collect::<Result<_, _>>()?;
+    let decoded: Result<Vec<Known>, String> = read
+        .into_par_iter()
+        .map(|list| list.decode(&there))
+        .collect();
+    decoded.map_err(|detail| objects.corrupt(detail))
 }
-
-/// Threads that decode lists, at the most: reading is done by one.
-const THREADS: usize = 4;
 
 /// A list as it was read: its chunks are not decoded yet.
 struct ReadList {
@@ -195,7 +155,7 @@ struct ReadList {
     sources: Vec<Box<str>>,
     chunks: Vec<StoredChunk>,
     /// `None`: of a chunk that is shared.
-    bodies: Vec<Option<Body>>,
+    bodies: Vec<Option<ReadObject>>,
 }
 
 /// Chunks of known lists, by their ids.
@@ -218,7 +178,7 @@ impl ReadList {
         })?;
         let bodies = chunks.iter().map(|stored| match shared(there, stored) {
             Some(_) => Ok(None),
-            None => Body::read(objects, ObjectKind::Chunk, &stored.id).map(Some),
+            None => ReadObject::read(objects, ObjectKind::Chunk, &stored.id).map(Some),
         });
         let bodies = bodies.collect::<Result<_, _>>()?;
         Ok(Self {

@@ -124,14 +124,14 @@ pub(super) fn put(
 }
 
 /// An object's body as it was read: what it is worth is not known yet.
-pub(super) struct Body {
+pub(super) struct ReadObject {
     kind: ObjectKind,
     id: ObjectId,
     /// `None`: there is none.
     bytes: Option<Vec<u8>>,
 }
 
-impl Body {
+impl ReadObject {
     /// Copies an object's body, to be decoded elsewhere.
     ///
     /// # Errors

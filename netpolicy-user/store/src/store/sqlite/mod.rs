@@ -195,7 +195,7 @@ impl SqliteStore {
         });
     }
 
-    /// Gives back the memory of pages of lists, which are hardly ever read again.
+    /// Gives back the memory of pages of lists, few of which are read again.
     fn forget_pages(&self) {
         // Best effort: it is memory, and little.
         let _ = self.conn.execute_batch("PRAGMA shrink_memory");
