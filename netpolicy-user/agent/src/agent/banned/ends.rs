@@ -30,13 +30,13 @@ pub(in crate::agent) enum NotedBan {
 /// Bans of a bucket, by family, side by side: so they take as little room as can be.
 #[derive(Debug, Default)]
 struct Bucket {
-    v4: Vec<Noted<u32>>,
-    v6: Vec<Noted<u128>>,
+    v4: Vec<NotedEnd<u32>>,
+    v6: Vec<NotedEnd<u128>>,
 }
 
 /// A network's address and length, and its scope's place.
 #[derive(Clone, Copy, Debug)]
-struct Noted<A> {
+struct NotedEnd<A> {
     addr: A,
     scope: u16,
     len: u8,
@@ -46,10 +46,10 @@ impl Bucket {
     fn push(&mut self, ban: NotedBan) {
         match ban {
             NotedBan::V4(scope, Prefix4 { addr, len }) => {
-                push(&mut self.v4, Noted { addr, scope, len });
+                push(&mut self.v4, NotedEnd { addr, scope, len });
             }
             NotedBan::V6(scope, Prefix6 { addr, len }) => {
-                push(&mut self.v6, Noted { addr, scope, len });
+                push(&mut self.v6, NotedEnd { addr, scope, len });
             }
         }
     }
@@ -58,11 +58,11 @@ impl Bucket {
         let v4 = self
             .v4
             .iter()
-            .map(|&Noted { addr, scope, len }| NotedBan::V4(scope, Prefix4 { addr, len }));
+            .map(|&NotedEnd { addr, scope, len }| NotedBan::V4(scope, Prefix4 { addr, len }));
         let v6 = self
             .v6
             .iter()
-            .map(|&Noted { addr, scope, len }| NotedBan::V6(scope, Prefix6 { addr, len }));
+            .map(|&NotedEnd { addr, scope, len }| NotedBan::V6(scope, Prefix6 { addr, len }));
         v4.chain(v6)
     }
 
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn noted_ipv4_ban_has_8_bytes() {
-        assert_eq!(size_of::<Noted<u32>>(), 8);
+        assert_eq!(size_of::<NotedEnd<u32>>(), 8);
         let mut list = Vec::new();
         for at in 0..60_000 {
             push(&mut list, at);

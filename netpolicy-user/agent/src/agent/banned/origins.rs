@@ -137,4 +137,14 @@ impl BanTable {
         let others = self.others.get(scope, net);
         others.iter().any(|ban| origins.contains(&ban.by))
     }
+
+    /// The bans in force, as the store has them.
+    #[cfg(test)]
+    pub(in crate::agent) fn rows(&self) -> impl Iterator<Item = BanRow<'_>> {
+        self.scopes().iter().flat_map(move |scope| {
+            let service = scope.service.as_ref().map(Name::as_str);
+            let entries = scope.entries();
+            entries.map(move |(net, entry)| self.row(service, net, entry))
+        })
+    }
 }

@@ -292,16 +292,6 @@ impl BanTable {
         self.lists_of(&settled, id)
     }
 
-    /// The bans in force, as the store has them.
-    #[cfg(test)]
-    pub(in crate::agent) fn rows(&self) -> impl Iterator<Item = BanRow<'_>> {
-        self.scopes.iter().flat_map(move |scope| {
-            let service = scope.service.as_ref().map(Name::as_str);
-            let entries = scope.entries();
-            entries.map(move |(net, entry)| self.row(service, net, entry))
-        })
-    }
-
     /// A ban, as the store has it.
     pub(in crate::agent) fn row_of<'a>(
         &'a self,

@@ -163,9 +163,9 @@ impl BatchedRequest<'_> {
         if let Some(before) = known.entry() {
             let end = match origin {
                 // The whole set of an origin says when its bans end, and not when others' do.
-                Some(_) => Earlier::OfItsOwn,
-                None if wanted.replace => Earlier::OfAll,
-                None => Earlier::No,
+                Some(_) => EarlierEnd::OfItsOwn,
+                None if wanted.replace => EarlierEnd::OfAll,
+                None => EarlierEnd::No,
             };
             let after = extend(self.table, staged, known, &row, end, self.scale.now);
             let result = match after == before.until {
@@ -280,7 +280,7 @@ fn high_half(address: Ipv6Addr) -> u64 {
 
 /// Whose earlier end a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Earlier {
+enum EarlierEnd {
     /// Of none: only a later end counts.
     No,
     /// Of its own origin's.
@@ -296,7 +296,7 @@ fn extend(
     staged: &mut StagedBans,
     known: KnownBan,
     row: &BanRow<'_>,
-    earlier: Earlier,
+    earlier: EarlierEnd,
     now: i64,
 ) -> i64 {
     let before = table.origins_of(staged, known);
@@ -307,14 +307,14 @@ fn extend(
     let own = row.by.and_then(|by| table.texts().find(by));
     let own = own.and_then(|by| before.by(by));
     let is_known = match earlier {
-        Earlier::No => own.is_some_and(|own| until <= own.until),
-        Earlier::OfItsOwn => own.is_some_and(|own| until == own.until),
-        Earlier::OfAll => until == first.until,
+        EarlierEnd::No => own.is_some_and(|own| until <= own.until),
+        EarlierEnd::OfItsOwn => own.is_some_and(|own| until == own.until),
+        EarlierEnd::OfAll => until == first.until,
     };
     if is_known {
         return first.until;
     }
-    let is_in_force = until > first.until || earlier == Earlier::OfAll;
+    let is_in_force = until > first.until || earlier == EarlierEnd::OfAll;
     let row = BanRow {
         since: match own {
             Some(own) => own.since,
@@ -326,7 +326,7 @@ fn extend(
     // Too many to tell apart: those that end last stay.
     let is_full = table.count_with(staged) >= MOST && own.is_none();
     let others = match earlier {
-        Earlier::OfAll => OriginBans::default(),
+        EarlierEnd::OfAll => OriginBans::default(),
         _ if is_full && !is_in_force => return first.until,
         _ if is_full => OriginBans::default(),
         _ => before.unexpired(now),
