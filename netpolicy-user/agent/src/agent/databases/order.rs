@@ -26,3 +26,13 @@ pub struct LinesOrder {
     /// Whether sessions that the lines reject are ended.
     pub cut: bool,
 }
+
+impl LinesOrder {
+    /// Whether the same database has all its lines by `others` already.
+    #[must_use]
+    pub fn is_within(&self, others: &[Self]) -> bool {
+        let same = |other: &&Self| other.database.name == self.database.name;
+        let other = others.iter().find(same);
+        self.lines.is_empty() || other.is_some_and(|other| self.lines.is_subset(&other.lines))
+    }
+}

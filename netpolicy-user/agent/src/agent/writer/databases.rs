@@ -44,7 +44,11 @@ impl Writer {
         if new.iter().all(|order| order.lines.is_empty()) {
             return Ok(None);
         }
-        self.databases.order(databases::joined(&self.kept(), new));
+        let kept = self.kept();
+        if !widens && new.iter().all(|order| order.is_within(&kept)) {
+            return Ok(None);
+        }
+        self.databases.order(databases::joined(&kept, new));
         match self.databases.wait(new, defer && !widens) {
             Ok(Carried::InForce) => Ok(None),
             Ok(Carried::Deferred(why)) => Ok(Some(format!(
