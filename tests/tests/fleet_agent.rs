@@ -294,10 +294,7 @@ fn unconfirmed_revision_is_rolled_back_though_the_agent_stays_dead() {
     let (_, view) = exchange(&host, "GET", "/v1/fleet", b"");
     assert_eq!(view["at"]["revision"], json!(1), "{view:#}");
     assert_has(&view["faults"].to_string(), &["revision 2 was rolled back"]);
-    assert_has(
-        &host.line("status").stdout,
-        &["revision 2 was rolled back"],
-    );
+    assert_has(&host.line("status").stdout, &["revision 2 was rolled back"]);
 }
 
 #[test]
