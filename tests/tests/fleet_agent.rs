@@ -90,8 +90,8 @@ fn revision_is_enforced_probed_confirmed_and_shown_and_outlives_fleet_process_an
     assert_has(
         rows.ok(),
         &[
-            "prod",
             "db-1",
+            "prod",
             "revision 1, group db",
             "USERS, NETWORK POLICIES",
         ],
@@ -155,7 +155,11 @@ fn forged_revisions_and_objects_of_another_digest_open_nothing() {
     confirm(&host);
 
     // Objects that are cut short, or altered: their names are computed, so no state needs them.
-    let names = open.names();
+    // Those the host holds from revision 1 are left out: altering one of them lacks nothing.
+    let held = closed.names();
+    let mut names = open.names();
+    names.retain(|name| !held.contains(name));
+    assert!(!names.is_empty());
     let mut sequence = open.framed(&names);
     let cut = &sequence[..sequence.len() - 1];
     let (status, problem) = exchange(&host, "POST", "/v1/fleet/objects", cut);
@@ -290,10 +294,7 @@ fn unconfirmed_revision_is_rolled_back_though_the_agent_stays_dead() {
     let (_, view) = exchange(&host, "GET", "/v1/fleet", b"");
     assert_eq!(view["at"]["revision"], json!(1), "{view:#}");
     assert_has(&view["faults"].to_string(), &["revision 2 was rolled back"]);
-    assert_has(
-        host.line("status").failed(1),
-        &["revision 2 was rolled back"],
-    );
+    assert_has(&host.line("status").stdout, &["revision 2 was rolled back"]);
 }
 
 #[test]
