@@ -4,7 +4,7 @@
 use core::hint::cold_path;
 
 use aya_ebpf::helpers::bpf_map_lookup_elem;
-use netpolicy_common::{HOST_SCOPE, Listing, Overrides, ScopeConfig, ScopeId};
+use netpolicy_common::{Listing, Overrides, ScopeConfig, ScopeId};
 use netpolicy_ebpf::{SourceLists, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6};
 use netpolicy_flat::{
     layout::{
@@ -16,10 +16,10 @@ use netpolicy_flat::{
 
 use crate::{
     apart::{listed_v4, listed_v6, scope_and},
+    banned::{is_banned_v4, is_banned_v6},
     frame::Frame,
     maps::{self, ChunkWords},
     outcome::cpu_head,
-    ruleset::{ban_head, bans_of},
 };
 
 /// A source in the flat engine, asked in two steps.
@@ -414,46 +414,4 @@ impl Steps for Arena {}
 #[inline(never)]
 extern "C" fn flat_trie(slot: u32, high: u64, low: u64) -> u32 {
     descend(&Arena, slot, high, low) as u32
-}
-
-// Bans are asked for where most attempts do not come: also global functions, so that they
-// neither grow the paths of others nor take of their stack.
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn is_banned_v4(overrides: u64, scope: u64, address: u64) -> u32 {
-    is_banned(&FlatV4(address as u32), Overrides(overrides), scope)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn is_banned_v6(overrides: u64, scope: u64, high: u64, low: u64) -> u32 {
-    is_banned(&FlatV6 { high, low }, Overrides(overrides), scope)
-}
-
-#[inline(always)]
-fn is_banned<S: FlatSource>(source: &S, overrides: Overrides, scope: u64) -> u32 {
-    let holds =
-        |bans: &ScopeConfig| matches!(source.listed(bans, HOST_SCOPE, || false), Listing::Blocked);
-    if holds(&ban_head(overrides).host) {
-        return 1;
-    }
-    let scope = scope as ScopeId;
-    if scope == HOST_SCOPE {
-        return 0;
-    }
-    u32::from(bans_of(overrides, scope).is_some_and(holds))
-}
-
-/// Whether an address of its own is among those that are banned on the whole host: what most of
-/// a flood of banned sources needs to be asked.
-#[inline(always)]
-pub(crate) fn is_banned_host<S: FlatSource>(source: &S, overrides: Overrides) -> bool {
-    source.is_host(&S::root(&ban_head(overrides).host).block)
-}
-
-/// Whether an address lies in a network that is banned on the whole host.
-#[inline(always)]
-pub(crate) fn is_in_banned_network<S: FlatSource>(source: &S, overrides: Overrides) -> bool {
-    source.is_in_blocked_network(&ban_head(overrides).host)
 }

@@ -11,6 +11,8 @@ mod answering;
 #[cfg(target_arch = "bpf")]
 mod apart;
 #[cfg(target_arch = "bpf")]
+mod banned;
+#[cfg(target_arch = "bpf")]
 mod flat;
 #[cfg(target_arch = "bpf")]
 mod frame;

@@ -10,7 +10,8 @@ use netpolicy_common::{Control, HOST_SCOPE, Listing, Overrides, Reason, ScopeFla
 use netpolicy_ebpf::{Judged, Plain, enforced, judge, parse_plain};
 
 use crate::{
-    flat::{First, FlatSource, FlatV4, FlatV6, first, is_banned_host, is_in_banned_network},
+    banned::{is_banned_host, is_in_banned_network},
+    flat::{First, FlatSource, FlatV4, FlatV6, first},
     hook::{Calls as _, Packet, Tc, Xdp},
     maps,
     outcome::{answered, cpu_head, finish, judged},

@@ -1,14 +1,16 @@
 //! Why the agent refuses or fails a request.
 
+mod kind;
 mod words;
 
 use std::net::IpAddr;
 
+pub use self::kind::FailureKind;
 pub use self::words::{chain, code_of, in_words};
 use super::databases::NotCarried;
 use super::held::StoreHold;
 use crate::api::{ClientsView, ErrorCode, ErrorPlace, Opens};
-use crate::model::{ErrorKind, FailedTest, ModelError, ModelErrors, Name, Place};
+use crate::model::{FailedTest, ModelError, ModelErrors, Name, Place};
 use crate::sockets::SocketsError;
 use crate::store::{Pending, StoreError};
 
@@ -22,35 +24,6 @@ pub struct EnforcerError {
     pub hint: Option<String>,
     /// Whether the kernel lacks memory for it.
     pub no_memory: bool,
-}
-
-/// What kind of error it is: what HTTP, the audit log and SQL say follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
-    /// The request is wrong in itself.
-    Invalid,
-    /// It names what is not there.
-    Unknown,
-    /// It does not go with what is there.
-    Conflict,
-    /// The caller may not.
-    Forbidden,
-    /// Memory or disk do not suffice.
-    Exhausted,
-    /// It was tried and failed.
-    Failed,
-    /// The agent is about to end.
-    Stopping,
-}
-
-impl From<ErrorKind> for FailureKind {
-    fn from(kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::Invalid => Self::Invalid,
-            ErrorKind::Unknown => Self::Unknown,
-            ErrorKind::Conflict => Self::Conflict,
-        }
-    }
 }
 
 /// Why a request was refused or failed. Nothing changed, unless it says otherwise.

@@ -54,6 +54,7 @@ pub(super) const PLAIN: ChangeOptions = ChangeOptions {
     if_revision: None,
     local_override: false,
     by_files: false,
+    defer: false,
 };
 
 /// A change that is only tried.

@@ -212,7 +212,7 @@ fn run_in(dir: &tempfile::TempDir, router: Option<Router>, line: &[&str]) -> Ran
             &mut out,
             &mut err,
         );
-        dispatch(command, &mut cx).await
+        command.run(&mut cx).await
     });
     let exit = exit.unwrap_or_else(|error| {
         failure::report_in(cli.global.output, &error, &mut err).unwrap();
