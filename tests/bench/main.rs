@@ -90,7 +90,7 @@ struct Args {
     only: Vec<String>,
 }
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "chase", "bound", "rate", "verdict", "answer", "write", "effect", "apply", "sql", PASSING,
     BANS, START, SEEING,
 ];
