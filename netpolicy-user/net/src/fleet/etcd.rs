@@ -319,6 +319,10 @@ fn classified(endpoint: &str, error: &ClientError) -> EtcdError {
         }
         source = cause.source();
     }
+    // An alert of TLS that comes after the handshake is not told.
+    if endpoint.starts_with("https://") && why.ends_with("transport error") {
+        why.push_str(TLS_HINT);
+    }
     let code = match error {
         ClientError::GRpcStatus(status) => status.code() as i32,
         _ => NO_CODE,
@@ -335,6 +339,9 @@ fn classified(endpoint: &str, error: &ClientError) -> EtcdError {
         _ => EtcdError::Other { endpoint, why },
     }
 }
+
+const TLS_HINT: &str = " (TLS: a certificate may be expired or of another authority; \
+    `openssl x509 -noout -dates -subject -in FILE` tells)";
 
 const NO_CODE: i32 = -1;
 // https://grpc.github.io/grpc/core/md_doc_statuscodes.html

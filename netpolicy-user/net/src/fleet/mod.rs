@@ -21,6 +21,7 @@
 //! | `init` | the first records, users and roles of etcd; hosts that join |
 //! | `groups` | groups, hosts and labels |
 //! | `rollout` | a revision in stages |
+//! | `tally` | what hosts say of a roll-out |
 //! | `report` | the fleet on one screen |
 //! | `mirror` | a second etcd, and its promotion |
 //! | `sweep` | what no revision needs any more |
@@ -45,3 +46,4 @@ mod settings;
 mod sign;
 mod snapshot;
 mod sweep;
+mod tally;

@@ -10,15 +10,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
-use netpolicy_fleet::{
-    FleetKey, GroupName, HostId, Phase, Pin, Rollout, RolloutState, Selection, bucket, open, select,
-};
+use netpolicy_fleet::{FleetKey, GroupName, Pin, Rollout, RolloutState, open};
 use tokio::time::{Instant, sleep};
 
 use super::mirror::is_no_mirror;
 use super::operator::Operator;
 use super::push::{Made, is_sound, publish};
-use super::snapshot::{HostEntry, Snapshot, Written, pin_of, revision};
+use super::snapshot::{Written, pin_of, revision};
+use super::tally::Tally;
 
 /// Time between two looks at hosts.
 const LOOK: Duration = Duration::from_millis(300);
@@ -66,7 +65,7 @@ pub(crate) struct ResumeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RollbackArgs {
-    /// A group whose roll-out is taken back from all its hosts
+    /// A group whose hosts return to what they had before its roll-out
     #[arg(long, required_unless_present = "revision")]
     group: Option<GroupName>,
     /// A revision whose state becomes the newest one again
@@ -92,78 +91,6 @@ fn percent(text: &str) -> Result<u16, String> {
     )]
     let hundredths = (share * 100.0).ceil() as u16;
     Ok(hundredths.min(ALL))
-}
-
-/// What the hosts of a stage say of a revision.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Tally {
-    /// Hosts that take it at this stage.
-    chosen: usize,
-    /// Those that have it, confirmed.
-    current: usize,
-    /// Those that refuse it or rolled it back, and why.
-    failed: Vec<String>,
-    /// Those with more clients that it denies than allowed.
-    denying: Vec<String>,
-    /// Those that are not there.
-    absent: usize,
-}
-
-impl Tally {
-    fn of(snapshot: &Snapshot, rollout: &Rollout) -> Self {
-        let mut tally = Self::default();
-        for (host, entry) in snapshot.of_group(&rollout.group) {
-            if bucket(&rollout.salt, host) < rollout.stage {
-                tally.add(host, entry, rollout);
-            }
-        }
-        tally
-    }
-
-    fn add(&mut self, host: &HostId, entry: &HostEntry, rollout: &Rollout) {
-        self.chosen += 1;
-        let status = entry.status.as_ref();
-        // What it said before it saw this roll-out says nothing of it.
-        let name = format!("rollout {}", rollout.group);
-        let seen = status.filter(|status| {
-            status.counters.of(&name) >= rollout.counter
-                || matches!(status.phase, Phase::Failed | Phase::Refused)
-        });
-        let Some(status) = seen else {
-            self.absent += usize::from(entry.alive.is_none());
-            return;
-        };
-        let is_at = status.at.as_ref() == Some(&rollout.to);
-        match status.phase {
-            Phase::Current if is_at => self.current += 1,
-            Phase::Failed | Phase::Refused => {
-                self.failed
-                    .push(format!("{host}: {}", status.faults.join("; ")));
-            }
-            _ if entry.alive.is_none() => self.absent += 1,
-            _ => {}
-        }
-        if is_at && status.denied_clients > u64::from(rollout.max_denied_clients) {
-            let count = status.denied_clients;
-            self.denying
-                .push(format!("{host}: it denies {count} connected clients"));
-        }
-    }
-
-    /// Why the roll-out has to stop.
-    fn stops(&self, rollout: &Rollout) -> Option<String> {
-        let failed = self.failed.len() as u64 > u64::from(rollout.max_failed);
-        let reasons = match failed {
-            true => &self.failed,
-            false => &self.denying,
-        };
-        (!reasons.is_empty() && (failed || !self.denying.is_empty())).then(|| reasons.join("; "))
-    }
-
-    /// Whether all that are there have it.
-    fn is_settled(&self) -> bool {
-        self.current + self.absent + self.failed.len() >= self.chosen
-    }
 }
 
 /// Begins a roll-out and drives it.
@@ -316,7 +243,7 @@ async fn drive(
                 .await?;
                 anyhow::bail!(
                     "the roll-out of revision {} in group {group} stopped at {} %: {why}\n\
-                     hint: `netpolicy fleet rollback --group {group}` takes it back; `netpolicy fleet resume {group}` goes on",
+                     hint: `netpolicy fleet rollback --group {group}` undoes it; `netpolicy fleet resume {group}` goes on",
                     rollout.to.revision,
                     f64::from(stage) / 100.0
                 );
@@ -425,7 +352,7 @@ pub(crate) async fn resume(mut operator: Operator, args: ResumeArgs) -> anyhow::
     drive(operator, rollout, stages).await
 }
 
-/// Takes a roll-out back, or makes the state of an earlier revision the newest one.
+/// Undoes a roll-out, or makes the state of an earlier revision the newest one.
 ///
 /// # Errors
 /// In words.
@@ -435,7 +362,10 @@ pub(crate) async fn rollback(mut operator: Operator, args: RollbackArgs) -> anyh
     if let Some(group) = args.group {
         let rollout = found(&operator, &group).await?;
         let from = rollout.from.as_ref().with_context(|| {
-            format!("the roll-out in group {group} is its first: there is nothing to go back to")
+            format!(
+                "the roll-out in group {group} is its first: there is nothing to go back to\n\
+                 hint: `netpolicy fleet rollback REVISION` makes an earlier state the newest one"
+            )
         })?;
         let from = from.revision;
         changed(&mut operator, &rollout, |next| {
@@ -467,20 +397,6 @@ pub(crate) async fn rollback(mut operator: Operator, args: RollbackArgs) -> anyh
         done?.revision
     )?;
     Ok(())
-}
-
-/// What a host is to have, by the signed records.
-pub(crate) fn desired(snapshot: &Snapshot, host: &HostId) -> Option<Pin> {
-    let spec = snapshot.hosts.get(host)?.spec.as_ref()?;
-    let group = &snapshot.groups.get(&spec.record.group)?.record;
-    let rollout = snapshot
-        .rollouts
-        .get(&spec.record.group)
-        .map(|found| &found.record);
-    match select(&snapshot.head.as_ref()?.record, group, rollout, host) {
-        Selection::Take(pin) => Some(pin),
-        Selection::Stay(_) => None,
-    }
 }
 
 #[cfg(test)]
