@@ -399,7 +399,7 @@ impl Applier {
         let mut pause = Pause::new(self.host.as_str(), PAUSES);
         loop {
             // Not the one that was there before: what is open is never judged again.
-            let reached = timeout_at(until, Etcd::any(&self.settings, &head)).await;
+            let reached = timeout_at(until, Etcd::any_or_mirror(&self.settings, &head)).await;
             let why = match reached {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) => error.to_string(),

@@ -146,8 +146,25 @@ impl Etcd {
     /// # Errors
     /// Those of the last one.
     pub(crate) async fn any(settings: &Settings, key: &str) -> Result<Self, EtcdError> {
+        Self::first_of(settings, settings.endpoints.iter(), key).await
+    }
+
+    /// As [`Self::any`], also of the mirror's members, which a host may follow.
+    ///
+    /// # Errors
+    /// Those of the last one.
+    pub(crate) async fn any_or_mirror(settings: &Settings, key: &str) -> Result<Self, EtcdError> {
+        let all = settings.endpoints.iter().chain(&settings.mirror);
+        Self::first_of(settings, all, key).await
+    }
+
+    async fn first_of(
+        settings: &Settings,
+        endpoints: impl Iterator<Item = &String>,
+        key: &str,
+    ) -> Result<Self, EtcdError> {
         let mut last = None;
-        for endpoint in &settings.endpoints {
+        for endpoint in endpoints {
             let tried = async {
                 let etcd = Self::connect(settings, endpoint).await?;
                 etcd.get(key).await?;

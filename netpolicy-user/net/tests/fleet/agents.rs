@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -53,7 +53,6 @@ struct Agent {
 
 /// Agents on sockets in a directory.
 pub(crate) struct Agents {
-    dir: PathBuf,
     agents: Vec<Arc<Mutex<Agent>>>,
     _runtime: Runtime,
 }
@@ -92,15 +91,9 @@ impl Agents {
             agent
         });
         Self {
-            dir: dir.to_owned(),
             agents: agents.collect(),
             _runtime: runtime,
         }
-    }
-
-    /// The socket of a host.
-    pub(crate) fn socket(&self, host: &str) -> PathBuf {
-        self.dir.join(format!("{host}.sock"))
     }
 
     fn agent(&self, index: usize) -> MutexGuard<'_, Agent> {

@@ -46,11 +46,10 @@ fn hosts_take_what_operators_push_and_keep_it_without_etcd() {
     let last = fleet.push(&policy(2_000, "198.51.100.9"));
     fleet.wait_for(last);
 
-    let status = fleet.ok(&["status"]);
-    assert!(
-        status.contains("2, 2 alive, 2 at their revision"),
-        "{status}"
-    );
+    fleet.wait("all hosts report it", |fleet| {
+        let status = fleet.ok(&["status"]);
+        status.contains("2, 2 alive, 2 at their revision")
+    });
     let diff = fleet.ok(&["diff"]);
     assert!(diff.contains("198.51.100.9"), "{diff}");
     let same = fleet.push_by(&policy(2_000, "198.51.100.9"), &["--at-once"]);

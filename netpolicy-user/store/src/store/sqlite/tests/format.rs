@@ -92,7 +92,7 @@ fn database_with_larger_chunks_is_read_backed_up_and_changed() {
         let id = list::put_cut(&db, &["list.txt"], &[&rules]).unwrap();
         let document = document::Document::of(&old, |_| Ok(id)).unwrap();
         let body = document.encode().unwrap();
-        let state = objects::put(&db, objects::ObjectKind::State, &body).unwrap();
+        let state = objects::put(&db, ObjectKind::State, &body).unwrap();
         let sql = "UPDATE revisions SET state = ?1";
         store.conn.execute(sql, [state.as_bytes()]).unwrap();
     }
