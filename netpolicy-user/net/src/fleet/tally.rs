@@ -33,11 +33,11 @@ impl Tally {
     fn add(&mut self, host: &HostId, entry: &HostEntry, rollout: &Rollout) {
         self.chosen += 1;
         let status = entry.status.as_ref();
-        // What it said before it saw this roll-out says nothing of it.
+        // What it said before it saw this roll-out says nothing of it; a host that refuses the
+        // records keeps none of their counters.
         let name = format!("rollout {}", rollout.group);
         let seen = status.filter(|status| {
-            status.counters.of(&name) >= rollout.counter
-                || matches!(status.phase, Phase::Failed | Phase::Refused)
+            status.counters.of(&name) >= rollout.counter || status.phase == Phase::Refused
         });
         let Some(status) = seen else {
             self.absent += usize::from(entry.alive.is_none());

@@ -147,7 +147,7 @@ fn host_reads_its_fleet_and_writes_its_own_status_alone() {
         let begun = std::time::Instant::now();
         while !is_so() {
             let log = fs::read_to_string(&log).unwrap();
-            assert!(begun.elapsed().as_secs() < 20, "{what}: {log}");
+            assert!(begun.elapsed().as_secs() < 40, "{what}: {log}");
             std::thread::sleep(std::time::Duration::from_millis(30));
         }
     };
