@@ -337,7 +337,8 @@ fn classified(endpoint: &str, error: &ClientError) -> EtcdError {
         source = cause.source();
     }
     // An alert of TLS that comes after the handshake is not told.
-    if endpoint.starts_with("https://") && why.ends_with("transport error") {
+    let ended = why.contains("transport error") && !why.contains("tcp connect error");
+    if endpoint.starts_with("https://") && ended {
         why.push_str(TLS_HINT);
     }
     let code = match error {
