@@ -249,7 +249,9 @@ impl Etcd {
             let mut kv = self.client.kv_client().max_decoding_message_size(LARGEST);
             let answer = self.within(kv.get(from.clone(), Some(options))).await?;
             if at == 0 {
-                at = answer.header().map_or(0, |header| header.revision());
+                at = answer
+                    .header()
+                    .map_or(0, etcd_client::ResponseHeader::revision);
             }
             found.extend(answer.kvs().iter().map(Value::of));
             match answer.kvs().last() {
@@ -272,7 +274,9 @@ impl Etcd {
             .collect();
         let mut kv = self.client.kv_client().max_decoding_message_size(LARGEST);
         let answer = self.within(kv.txn(Txn::new().and_then(gets))).await?;
-        let at = answer.header().map_or(0, |header| header.revision());
+        let at = answer
+            .header()
+            .map_or(0, etcd_client::ResponseHeader::revision);
         let values: Vec<_> = answer
             .op_responses()
             .into_iter()

@@ -61,7 +61,9 @@ impl Records {
         ];
         let mut client = etcd.client.clone();
         let answer = etcd.within(client.txn(Txn::new().and_then(gets))).await?;
-        let at = answer.header().map_or(0, |header| header.revision());
+        let at = answer
+            .header()
+            .map_or(0, etcd_client::ResponseHeader::revision);
         let mut answers = answer
             .op_responses()
             .into_iter()

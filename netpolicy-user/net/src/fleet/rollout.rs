@@ -263,7 +263,7 @@ async fn drive(
         }
     }
     changed(&mut operator, &rollout, |next| {
-        next.state = RolloutState::Done
+        next.state = RolloutState::Done;
     })
     .await?;
     writeln!(
@@ -319,7 +319,7 @@ pub(crate) async fn pause(mut operator: Operator, args: GroupArgs) -> anyhow::Re
         args.group
     );
     changed(&mut operator, &rollout, |next| {
-        next.state = RolloutState::Paused
+        next.state = RolloutState::Paused;
     })
     .await?;
     writeln!(

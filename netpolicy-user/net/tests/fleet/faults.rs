@@ -10,6 +10,9 @@ use super::operating::{Fleet, policy};
 /// Changes that are pushed meanwhile.
 const CHANGES: u32 = 200;
 
+/// What becomes of etcd, and how.
+type Fault = (&'static str, fn(&mut Fleet));
+
 /// Hosts, each with its process.
 const HOSTS: usize = 4;
 
@@ -23,7 +26,7 @@ fn no_host_loses_its_policy_whatever_becomes_of_etcd() {
     fleet.wait_for(first);
     let mut roots: BTreeSet<String> = BTreeSet::new();
     let (mut pushed, mut refused) = (0, 0);
-    let faults: [(&str, fn(&mut Fleet)); 9] = [
+    let faults: [Fault; 9] = [
         ("nothing", |_| {}),
         ("member 0 killed", |fleet| fleet.etcd.kill(0)),
         ("member 0 back, 1 killed", |fleet| {
