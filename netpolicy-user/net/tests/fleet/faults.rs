@@ -137,5 +137,5 @@ fn restore(fleet: &mut Fleet) {
     (0..3).for_each(|member| fleet.etcd.kill(member));
     fleet.etcd.restore(&fleet.dir.join("backup.db"));
     fleet.etcd.wait();
-    fleet.wait_phase(0, "ahead");
+    fleet.wait_phase(0, "ahead", "");
 }

@@ -224,23 +224,13 @@ impl Fleet {
         });
     }
 
-    /// Waits until a host reports this; its fault.
+    /// Waits until a host reports this phase, and this among its faults.
     #[track_caller]
-    pub(crate) fn wait_phase(&self, host: usize, phase: &str) -> String {
-        let status = |fleet: &Self| {
-            let hosts = fleet.json(&["hosts"]);
-            hosts[host].clone()
-        };
-        self.wait(&format!("{phase} at host {host}"), |fleet| {
-            status(fleet)["status"]["phase"] == phase
+    pub(crate) fn wait_phase(&self, host: usize, phase: &str, fault: &str) {
+        self.wait(&format!("{phase} at host {host}: {fault}"), |fleet| {
+            let status = &fleet.json(&["hosts"])[host]["status"];
+            status["phase"] == phase && status["faults"].to_string().contains(fault)
         });
-        let faults = &status(self)["status"]["faults"];
-        faults
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|fault| fault.as_str().unwrap())
-            .collect()
     }
 
     /// The key of the fleet below its prefix.

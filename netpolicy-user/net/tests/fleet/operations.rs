@@ -16,7 +16,7 @@ fn hosts_take_what_operators_push_and_keep_it_without_etcd() {
     // State, list and the chunk that has the rule.
     let sent = fleet.agents.taken(0) - objects;
     assert!(sent <= 4, "{sent} objects for one rule");
-    fleet.wait_phase(1, "current");
+    fleet.wait_phase(1, "current", "");
 
     // Without etcd nothing changes, with it all goes on.
     fleet.etcd.kill(0);
@@ -140,7 +140,7 @@ fn groups_labels_and_pins_divide_hosts() {
     fleet.wait("only the host that is not pinned has it", |fleet| {
         fleet.agents.at(0) == Some(second)
     });
-    fleet.wait_phase(1, "current");
+    fleet.wait_phase(1, "current", "");
     assert_eq!(fleet.agents.at(1), Some(first));
     let pinned = fleet.refused(&["rollout", "db"]);
     assert!(pinned.contains("is pinned to revision 1"), "{pinned}");
