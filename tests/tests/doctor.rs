@@ -360,7 +360,7 @@ fn report_holds_what_a_developer_needs_and_no_address() {
 #[test]
 fn certificates_that_the_feeds_user_cannot_read_are_a_warning() {
     // Next to the other program.
-    binary::netpolicy_net();
+    let _ = binary::netpolicy_net();
     let host = DatabaseHost::start();
     let root = system_root(&host);
     let units = root.join("usr/lib/systemd/system");

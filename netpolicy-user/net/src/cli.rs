@@ -65,7 +65,10 @@ enum Output {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
+#[cfg_attr(
+    not(feature = "fleet"),
+    expect(clippy::large_enum_variant, reason = "there is one in a process")
+)]
 enum Command {
     /// Feeds: what their sources have
     #[command(subcommand)]

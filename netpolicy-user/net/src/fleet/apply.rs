@@ -61,6 +61,8 @@ enum StepError {
     },
     #[error("{0}")]
     Elsewhere(String),
+    #[error("revision {0} is not in etcd")]
+    Gone(u64),
 }
 
 impl StepError {
@@ -83,7 +85,11 @@ impl StepError {
         match self {
             Self::Unconfirmed { again, .. } => *again,
             Self::Refusal(_) | Self::Unproven(_) | Self::Elsewhere(_) => false,
-            Self::Settings(_) | Self::Transfer(_) | Self::Etcd(_) | Self::Agent(_) => true,
+            Self::Settings(_)
+            | Self::Transfer(_)
+            | Self::Etcd(_)
+            | Self::Agent(_)
+            | Self::Gone(_) => true,
         }
     }
 }
@@ -236,14 +242,13 @@ impl Applier {
                 });
             }
         };
-        if view.local_override.is_some() {
-            return Ok(Step {
-                phase: Phase::Overridden,
-                to: Some(pin),
-            });
-        }
         let is_at = |view: &FleetView| view.at.as_ref() == Some(&pin);
-        if !is_at(view) || view.counters != judged.counters {
+        if is_at(view) {
+            // A revision would end a local change.
+            if view.counters != judged.counters {
+                *view = self.put(&evidence).await?;
+            }
+        } else {
             if let Some((of, why)) = &self.failed
                 && *of == evidence
             {
@@ -264,10 +269,11 @@ impl Applier {
             self.settled(confirmed, evidence)?;
             *view = self.agent.view().await?;
         }
-        Ok(Step {
-            phase: Phase::Current,
-            to: None,
-        })
+        let phase = match view.local_override {
+            Some(_) => Phase::Overridden,
+            None => Phase::Current,
+        };
+        Ok(Step { phase, to: None })
     }
 
     /// Remembers what failed for good.
@@ -327,7 +333,9 @@ impl Applier {
             confirm_within: None,
         };
         let put = self.agent.put(&revision).await?;
-        self.denied_clients = put.denied_clients();
+        if evidence.revision.is_some() {
+            self.denied_clients = put.denied_clients();
+        }
         Ok(self.agent.view().await?)
     }
 
@@ -342,7 +350,7 @@ impl Applier {
         let (etcd, layout) = (&desired.etcd, Layout::new(&self.fleet));
         let key = layout.key(&FleetKey::Revision(pin.revision));
         let found = etcd.get(&key).await?;
-        let missing = || StepError::Unproven(format!("revision {} is not in etcd", pin.revision));
+        let missing = || StepError::Gone(pin.revision);
         evidence.revision = Some(found.ok_or_else(missing)?.text());
         self.judged(evidence, view)?;
         let root = ObjectId::from_hex(&pin.root).ok_or_else(missing)?;
@@ -391,7 +399,7 @@ impl Applier {
         let mut pause = Pause::new(self.host.as_str(), PAUSES);
         loop {
             // Not the one that was there before: what is open is never judged again.
-            let reached = timeout_at(until, Etcd::any(&self.settings, &head)).await;
+            let reached = timeout_at(until, Etcd::any_or_mirror(&self.settings, &head)).await;
             let why = match reached {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) => error.to_string(),

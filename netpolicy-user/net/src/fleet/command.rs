@@ -25,7 +25,7 @@ pub(crate) enum FleetCommand {
     Run(RunArgs),
     /// Make a fleet: the operator's key, the first group, etcd's role for operators
     Init(Operating<InitArgs>),
-    /// Make a host one of the fleet, and print its settings
+    /// Make hosts part of the fleet, and print their settings
     Join(Operating<JoinArgs>),
     /// Make a policy file the fleet's newest revision
     Push(Operating<PushArgs>),
@@ -39,7 +39,7 @@ pub(crate) enum FleetCommand {
     Pause(Operating<GroupArgs>),
     /// Drive a roll-out on that was paused, stopped, or whose command ended
     Resume(Operating<ResumeArgs>),
-    /// Take a roll-out back, or make an earlier revision's state the newest
+    /// Undo a roll-out, or make an earlier revision's state the newest
     Rollback(Operating<RollbackArgs>),
     /// List hosts
     Hosts(Operating<HostsArgs>),

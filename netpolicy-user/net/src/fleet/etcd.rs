@@ -146,8 +146,25 @@ impl Etcd {
     /// # Errors
     /// Those of the last one.
     pub(crate) async fn any(settings: &Settings, key: &str) -> Result<Self, EtcdError> {
+        Self::first_of(settings, settings.endpoints.iter(), key).await
+    }
+
+    /// As [`Self::any`], also of the mirror's members, which a host may follow.
+    ///
+    /// # Errors
+    /// Those of the last one.
+    pub(crate) async fn any_or_mirror(settings: &Settings, key: &str) -> Result<Self, EtcdError> {
+        let all = settings.endpoints.iter().chain(&settings.mirror);
+        Self::first_of(settings, all, key).await
+    }
+
+    async fn first_of(
+        settings: &Settings,
+        endpoints: impl Iterator<Item = &String>,
+        key: &str,
+    ) -> Result<Self, EtcdError> {
         let mut last = None;
-        for endpoint in &settings.endpoints {
+        for endpoint in endpoints {
             let tried = async {
                 let etcd = Self::connect(settings, endpoint).await?;
                 etcd.get(key).await?;
@@ -232,7 +249,9 @@ impl Etcd {
             let mut kv = self.client.kv_client().max_decoding_message_size(LARGEST);
             let answer = self.within(kv.get(from.clone(), Some(options))).await?;
             if at == 0 {
-                at = answer.header().map_or(0, |header| header.revision());
+                at = answer
+                    .header()
+                    .map_or(0, etcd_client::ResponseHeader::revision);
             }
             found.extend(answer.kvs().iter().map(Value::of));
             match answer.kvs().last() {
@@ -255,7 +274,9 @@ impl Etcd {
             .collect();
         let mut kv = self.client.kv_client().max_decoding_message_size(LARGEST);
         let answer = self.within(kv.txn(Txn::new().and_then(gets))).await?;
-        let at = answer.header().map_or(0, |header| header.revision());
+        let at = answer
+            .header()
+            .map_or(0, etcd_client::ResponseHeader::revision);
         let values: Vec<_> = answer
             .op_responses()
             .into_iter()
@@ -319,6 +340,11 @@ fn classified(endpoint: &str, error: &ClientError) -> EtcdError {
         }
         source = cause.source();
     }
+    // An alert of TLS that comes after the handshake is not told.
+    let ended = why.contains("transport error") && !why.contains("tcp connect error");
+    if endpoint.starts_with("https://") && ended {
+        why.push_str(TLS_HINT);
+    }
     let code = match error {
         ClientError::GRpcStatus(status) => status.code() as i32,
         _ => NO_CODE,
@@ -335,6 +361,9 @@ fn classified(endpoint: &str, error: &ClientError) -> EtcdError {
         _ => EtcdError::Other { endpoint, why },
     }
 }
+
+const TLS_HINT: &str = " (TLS: a certificate may be expired or of another authority; \
+    `openssl x509 -noout -dates -subject -in FILE` tells)";
 
 const NO_CODE: i32 = -1;
 // https://grpc.github.io/grpc/core/md_doc_statuscodes.html

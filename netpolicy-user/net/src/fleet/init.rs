@@ -41,9 +41,10 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct JoinArgs {
-    /// The host's name in the fleet
-    host: HostId,
-    /// A label of the host; may be repeated
+    /// The hosts' names in the fleet
+    #[arg(required = true, value_name = "HOST")]
+    hosts: Vec<HostId>,
+    /// A label of the hosts; may be repeated
     #[arg(long, value_name = "LABEL=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
     /// Leave users and roles of etcd alone
@@ -224,32 +225,35 @@ pub(crate) async fn join(mut operator: Operator, args: JoinArgs) -> anyhow::Resu
     let mut out = std::io::stdout();
     let snapshot = operator.snapshot().await?;
     is_sound(&snapshot)?;
-    let host = args.host;
-    let there = snapshot.hosts.get(&host);
-    let spec = there.and_then(|there| there.spec.as_ref());
-    anyhow::ensure!(
-        spec.is_none(),
-        "host {host} is in fleet {} already\n\
-         hint: `netpolicy fleet label {host} LABEL=VALUE` sets labels",
-        operator.fleet()
-    );
-    let labels: BTreeMap<_, _> = args.label.into_iter().collect();
-    let counter = snapshot.next_counter();
-    let group = write_spec(&mut operator, &snapshot, &host, labels, counter).await?;
-    writeln!(out, "host {host} is of group {group}")?;
-    let user = format!("{host}@{}", operator.fleet());
-    if !args.without_roles {
-        let layout = &operator.layout;
-        let own = [
-            FleetKey::Status(host.clone()),
-            FleetKey::Alive(host.clone()),
-        ];
-        let mut permissions = vec![Permission::read(layout.prefix()).with_prefix()];
-        permissions.extend(own.map(|key| Permission::read_write(layout.key(&key))));
-        role(&operator, &user, &permissions, &mut out).await?;
+    for host in &args.hosts {
+        let there = snapshot.hosts.get(host);
+        let spec = there.and_then(|there| there.spec.as_ref());
+        anyhow::ensure!(
+            spec.is_none(),
+            "host {host} is in fleet {} already\n\
+             hint: `netpolicy fleet label {host} LABEL=VALUE` sets labels",
+            operator.fleet()
+        );
     }
-    let settings = settings_for(operator.fleet(), &host, &operator.settings);
-    writeln!(out, "\n# /etc/netpolicy/fleet.toml on {host}\n{settings}")?;
+    let labels: BTreeMap<_, _> = args.label.into_iter().collect();
+    for (host, counter) in args.hosts.iter().zip(snapshot.next_counter()..) {
+        let labels = labels.clone();
+        let group = write_spec(&mut operator, &snapshot, host, labels, counter).await?;
+        writeln!(out, "host {host} is of group {group}")?;
+        let user = format!("{host}@{}", operator.fleet());
+        if !args.without_roles {
+            let layout = &operator.layout;
+            let own = [
+                FleetKey::Status(host.clone()),
+                FleetKey::Alive(host.clone()),
+            ];
+            let mut permissions = vec![Permission::read(layout.prefix()).with_prefix()];
+            permissions.extend(own.map(|key| Permission::read_write(layout.key(&key))));
+            role(&operator, &user, &permissions, &mut out).await?;
+        }
+        let settings = settings_for(operator.fleet(), host, &operator.settings);
+        writeln!(out, "\n# /etc/netpolicy/fleet.toml on {host}\n{settings}")?;
+    }
     Ok(())
 }
 

@@ -255,14 +255,14 @@ mod tests {
         let bomb = super::value(ObjectKind::Chunk, BodyEncoding::Zstd, &bomb);
         assert!(bomb.len() < LARGEST_VALUE);
         assert!(refused(&id, &bomb).contains("at most"));
-        let noise: Vec<u8> = (0..300_000_u32).map(|i| blake3_like(i)).collect();
+        let noise: Vec<u8> = (0..300_000_u32).map(incompressible).collect();
         let id = ObjectKind::Chunk.id(&noise);
         let large = encoded(ObjectKind::Chunk, &id, &noise).err().unwrap();
         assert!(large.to_string().contains("262144 at most"), "{large}");
     }
 
     /// Bytes that do not compress.
-    fn blake3_like(i: u32) -> u8 {
+    fn incompressible(i: u32) -> u8 {
         let id = ObjectKind::Chunk.id(&i.to_be_bytes());
         id.as_bytes()[0]
     }

@@ -1,5 +1,7 @@
 //! The signed records that decide about one host, as they are in etcd.
 
+use std::time::Instant;
+
 use etcd_client::{EventType, GetOptions, Txn, TxnOp, TxnOpResponse, WatchOptions, WatchStream};
 use netpolicy_fleet::{
     Alive, Evidence, FleetKey, FleetName, GroupName, HostId, HostSpec, Keyring, Layout, open,
@@ -15,6 +17,8 @@ pub(crate) struct Records {
     pub(crate) group: Option<String>,
     pub(crate) rollout: Option<String>,
     pub(crate) alive: Option<Alive>,
+    /// When another process last said that it is this host, too.
+    pub(crate) contended: Option<Instant>,
     /// The group that the host's record names.
     pub(crate) group_name: Option<GroupName>,
 }
@@ -57,7 +61,9 @@ impl Records {
         ];
         let mut client = etcd.client.clone();
         let answer = etcd.within(client.txn(Txn::new().and_then(gets))).await?;
-        let at = answer.header().map_or(0, |header| header.revision());
+        let at = answer
+            .header()
+            .map_or(0, etcd_client::ResponseHeader::revision);
         let mut answers = answer
             .op_responses()
             .into_iter()
@@ -73,6 +79,7 @@ impl Records {
             alive: one(next()).and_then(|found| serde_json::from_slice(&found.value).ok()),
             ..Self::default()
         };
+        records.note_contender();
         records.group_name = records.group_of(fleet, keys);
         let (all_groups, all_rollouts) = (next(), next());
         if let Some(group) = &records.group_name {
@@ -85,6 +92,14 @@ impl Records {
             records.rollout = find(all_rollouts, FleetKey::Rollout(group.clone()));
         }
         Ok((records, at))
+    }
+
+    fn note_contender(&mut self) {
+        let contender = self
+            .alive
+            .as_ref()
+            .and_then(|alive| alive.contender.as_ref());
+        self.contended = contender.map(|_| Instant::now());
     }
 
     /// Whether others decide the same.
@@ -161,6 +176,7 @@ impl Records {
                 Some(FleetKey::Alive(_)) => {
                     let alive = text.and_then(|text| serde_json::from_str(&text).ok());
                     self.alive = alive;
+                    self.note_contender();
                 }
                 _ => continue,
             }

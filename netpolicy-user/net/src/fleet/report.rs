@@ -10,8 +10,8 @@ use super::etcd::Etcd;
 use super::groups::{fault_of, number, one_line};
 use super::mirror::{MirrorMark, mark_of};
 use super::operator::Operator;
-use super::rollout::desired;
 use super::snapshot::Snapshot;
+use super::tally::desired;
 
 /// Faults that are shown.
 const SHOWN: usize = 20;
@@ -73,7 +73,7 @@ impl Hosts {
             phases: BTreeMap::new(),
             alive: 0,
             right: 0,
-            faults: snapshot.faults.clone(),
+            faults: [snapshot.faults.clone(), snapshot.notes.clone()].concat(),
         };
         for (host, entry) in &snapshot.hosts {
             let status = entry.status.as_ref();

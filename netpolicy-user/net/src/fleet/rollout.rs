@@ -10,15 +10,23 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
+<<<<<<< HEAD
 use netpolicy_fleet::{
     FleetKey, GroupName, HostId, Pin, Rollout, RolloutState, Selection, open, select,
 };
+=======
+use netpolicy_fleet::{FleetKey, GroupName, Pin, Rollout, RolloutState, open};
+>>>>>>> w-fleet
 use tokio::time::{Instant, sleep};
 
 use super::mirror::is_no_mirror;
 use super::operator::Operator;
 use super::push::{Made, is_sound, publish};
+<<<<<<< HEAD
 use super::snapshot::{Snapshot, Written, pin_of, revision};
+=======
+use super::snapshot::{Written, pin_of, revision};
+>>>>>>> w-fleet
 use super::tally::Tally;
 
 /// Time between two looks at hosts.
@@ -67,7 +75,11 @@ pub(crate) struct ResumeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RollbackArgs {
+<<<<<<< HEAD
     /// A group whose roll-out is rolled back from all its hosts
+=======
+    /// A group whose hosts return to what they had before its roll-out
+>>>>>>> w-fleet
     #[arg(long, required_unless_present = "revision")]
     group: Option<GroupName>,
     /// A revision whose state becomes the newest one again
@@ -245,7 +257,7 @@ async fn drive(
                 .await?;
                 anyhow::bail!(
                     "the roll-out of revision {} in group {group} stopped at {} %: {why}\n\
-                     hint: `netpolicy fleet rollback --group {group}` takes it back; `netpolicy fleet resume {group}` goes on",
+                     hint: `netpolicy fleet rollback --group {group}` undoes it; `netpolicy fleet resume {group}` goes on",
                     rollout.to.revision,
                     f64::from(stage) / 100.0
                 );
@@ -265,7 +277,7 @@ async fn drive(
         }
     }
     changed(&mut operator, &rollout, |next| {
-        next.state = RolloutState::Done
+        next.state = RolloutState::Done;
     })
     .await?;
     writeln!(
@@ -321,7 +333,7 @@ pub(crate) async fn pause(mut operator: Operator, args: GroupArgs) -> anyhow::Re
         args.group
     );
     changed(&mut operator, &rollout, |next| {
-        next.state = RolloutState::Paused
+        next.state = RolloutState::Paused;
     })
     .await?;
     writeln!(
@@ -354,7 +366,7 @@ pub(crate) async fn resume(mut operator: Operator, args: ResumeArgs) -> anyhow::
     drive(operator, rollout, stages).await
 }
 
-/// Takes a roll-out back, or makes the state of an earlier revision the newest one.
+/// Undoes a roll-out, or makes the state of an earlier revision the newest one.
 ///
 /// # Errors
 /// In words.
@@ -364,7 +376,10 @@ pub(crate) async fn rollback(mut operator: Operator, args: RollbackArgs) -> anyh
     if let Some(group) = args.group {
         let rollout = found(&operator, &group).await?;
         let from = rollout.from.as_ref().with_context(|| {
-            format!("the roll-out in group {group} is its first: there is nothing to go back to")
+            format!(
+                "the roll-out in group {group} is its first: there is nothing to go back to\n\
+                 hint: `netpolicy fleet rollback REVISION` makes an earlier state the newest one"
+            )
         })?;
         let from = from.revision;
         changed(&mut operator, &rollout, |next| {
@@ -396,20 +411,6 @@ pub(crate) async fn rollback(mut operator: Operator, args: RollbackArgs) -> anyh
         done?.revision
     )?;
     Ok(())
-}
-
-/// What a host is to have, by the signed records.
-pub(crate) fn desired(snapshot: &Snapshot, host: &HostId) -> Option<Pin> {
-    let spec = snapshot.hosts.get(host)?.spec.as_ref()?;
-    let group = &snapshot.groups.get(&spec.record.group)?.record;
-    let rollout = snapshot
-        .rollouts
-        .get(&spec.record.group)
-        .map(|found| &found.record);
-    match select(&snapshot.head.as_ref()?.record, group, rollout, host) {
-        Selection::Take(pin) => Some(pin),
-        Selection::Stay(_) => None,
-    }
 }
 
 #[cfg(test)]

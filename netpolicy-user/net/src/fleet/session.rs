@@ -23,12 +23,16 @@ use super::settings::Settings;
 const LEASE: i64 = 30;
 /// Time between two signs of life.
 const SIGN: Duration = Duration::from_secs(10);
+/// How long another process of the same name counts that says nothing more.
+const FORGIVEN: Duration = Duration::from_secs(35);
 /// Time between two looks whether a watch has missed anything.
 const CHECK: Duration = Duration::from_secs(60);
 /// Least time between two writes of the status.
 const STATUS: Duration = Duration::from_millis(500);
 /// The shortest and longest pause before the next member is tried.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
+/// How long the same fault is not said again.
+const SAY_AGAIN: Duration = Duration::from_secs(600);
 /// A session that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(30);
 
@@ -119,6 +123,7 @@ impl Host {
         let first = netpolicy_fleet::bucket("members", &self.host);
         let mut turn = usize::from(first);
         let mut since: Option<Timestamp> = None;
+        let mut said: Option<(String, Instant)> = None;
         loop {
             let all: Vec<_> = self.endpoints().collect();
             let member = turn % all.len().max(1);
@@ -141,10 +146,17 @@ impl Host {
                 }
                 Err(error) => {
                     let at = *since.get_or_insert_with(Timestamp::now);
-                    tracing::warn!(
-                        "host {}: {error}; without etcd since {at:.0}, what is in force stays in force",
-                        self.host
-                    );
+                    let error = error.to_string();
+                    let is_new = said
+                        .as_ref()
+                        .is_none_or(|(last, when)| *last != error || when.elapsed() > SAY_AGAIN);
+                    if is_new || connected {
+                        tracing::warn!(
+                            "host {}: {error}; without etcd since {at:.0}, what is in force stays in force",
+                            self.host
+                        );
+                        said = Some((error, Instant::now()));
+                    }
                     // All members are tried before there is a long pause.
                     if turn.is_multiple_of(all.len().max(1)) || begun.elapsed() < PAUSES.0 {
                         sleep(pause.next()).await;
@@ -336,12 +348,11 @@ impl Host {
             serde_json::to_vec(alive).map_err(|error| etcd.other(error.to_string()))
         };
         if let Some(mut other) = found.filter(|alive| alive.instance != self.instance) {
-            if other.contender.as_deref() != Some(&self.instance) {
-                other.contender = Some(self.instance.clone());
-                let keep = PutOptions::new().with_ignore_lease();
-                let put = TxnOp::put(key.as_str(), encode(&other)?, Some(keep));
-                etcd.swap(&[(key, written)], vec![put]).await?;
-            }
+            // Again and again: it is forgiven once nothing says so any more.
+            other.contender = Some(self.instance.clone());
+            let keep = PutOptions::new().with_ignore_lease();
+            let put = TxnOp::put(key.as_str(), encode(&other)?, Some(keep));
+            etcd.swap(&[(key, written)], vec![put]).await?;
             return Ok(None);
         }
         let mut client = etcd.client.clone();
@@ -379,6 +390,15 @@ impl Host {
                 endpoint: etcd.endpoint.clone(),
                 why: "it does not answer to signs of life".to_owned(),
             }),
+            // Written again without the other process, which has another name by now.
+            Some(_)
+                if records
+                    .contended
+                    .is_some_and(|when| when.elapsed() > FORGIVEN) =>
+            {
+                *sign = self.sign(etcd, records).await;
+                Ok(())
+            }
             Some(held) => etcd.within(held.keeper.keep_alive()).await,
             None => {
                 *sign = self.sign(etcd, records).await;

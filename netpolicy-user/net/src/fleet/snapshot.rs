@@ -34,8 +34,10 @@ pub(crate) struct Snapshot {
     pub(crate) groups: BTreeMap<GroupName, Written<Group>>,
     pub(crate) rollouts: BTreeMap<GroupName, Written<Rollout>>,
     pub(crate) hosts: BTreeMap<HostId, HostEntry>,
-    /// What is not what it has to be.
+    /// What of the signed records is not what it has to be.
     pub(crate) faults: Vec<String>,
+    /// What of the rest is not: hosts write it, so nothing depends on it.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Snapshot {
@@ -79,7 +81,7 @@ impl Snapshot {
             Some(FleetKey::Status(host)) => {
                 let status = serde_json::from_slice(&found.value);
                 if status.is_err() {
-                    self.faults
+                    self.notes
                         .push(format!("the status of host {host} cannot be read"));
                 }
                 self.hosts.entry(host).or_default().status = status.ok();
@@ -92,7 +94,7 @@ impl Snapshot {
                 FleetKey::Object(_) | FleetKey::Revision(_) | FleetKey::Lock | FleetKey::Mirror,
             ) => {}
             None => self
-                .faults
+                .notes
                 .push(format!("{} is no key of a fleet", found.key)),
         }
     }

@@ -1,11 +1,18 @@
+<<<<<<< HEAD
 //! What the hosts of a stage say of a roll-out.
 
 use netpolicy_fleet::{HostId, Phase, Rollout, bucket};
+=======
+//! What hosts say of a roll-out, and what they are to have.
+
+use netpolicy_fleet::{HostId, Phase, Pin, Rollout, Selection, bucket, select};
+>>>>>>> w-fleet
 
 use super::snapshot::{HostEntry, Snapshot};
 
 /// What the hosts of a stage say of a revision.
 #[derive(Debug, Default, PartialEq, Eq)]
+<<<<<<< HEAD
 pub(super) struct Tally {
     /// Hosts that take it at this stage.
     pub(super) chosen: usize,
@@ -21,6 +28,23 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn of(snapshot: &Snapshot, rollout: &Rollout) -> Self {
+=======
+pub(crate) struct Tally {
+    /// Hosts that take it at this stage.
+    pub(crate) chosen: usize,
+    /// Those that have it, confirmed.
+    pub(crate) current: usize,
+    /// Those that refuse it or rolled it back, and why.
+    pub(crate) failed: Vec<String>,
+    /// Those with more clients that it denies than allowed.
+    denying: Vec<String>,
+    /// Those that are not there.
+    pub(crate) absent: usize,
+}
+
+impl Tally {
+    pub(crate) fn of(snapshot: &Snapshot, rollout: &Rollout) -> Self {
+>>>>>>> w-fleet
         let mut tally = Self::default();
         for (host, entry) in snapshot.of_group(&rollout.group) {
             if bucket(&rollout.salt, host) < rollout.stage {
@@ -30,6 +54,7 @@ impl Tally {
         tally
     }
 
+<<<<<<< HEAD
     pub(super) fn add(&mut self, host: &HostId, entry: &HostEntry, rollout: &Rollout) {
         self.chosen += 1;
         let status = entry.status.as_ref();
@@ -38,6 +63,16 @@ impl Tally {
         let seen = status.filter(|status| {
             status.counters.of(&name) >= rollout.counter
                 || matches!(status.phase, Phase::Failed | Phase::Refused)
+=======
+    fn add(&mut self, host: &HostId, entry: &HostEntry, rollout: &Rollout) {
+        self.chosen += 1;
+        let status = entry.status.as_ref();
+        // What it said before it saw this roll-out says nothing of it; a host that refuses the
+        // records keeps none of their counters.
+        let name = format!("rollout {}", rollout.group);
+        let seen = status.filter(|status| {
+            status.counters.of(&name) >= rollout.counter || status.phase == Phase::Refused
+>>>>>>> w-fleet
         });
         let Some(status) = seen else {
             self.absent += usize::from(entry.alive.is_none());
@@ -61,7 +96,11 @@ impl Tally {
     }
 
     /// Why the roll-out has to stop.
+<<<<<<< HEAD
     pub(super) fn stops(&self, rollout: &Rollout) -> Option<String> {
+=======
+    pub(crate) fn stops(&self, rollout: &Rollout) -> Option<String> {
+>>>>>>> w-fleet
         let failed = self.failed.len() as u64 > u64::from(rollout.max_failed);
         let reasons = match failed {
             true => &self.failed,
@@ -71,7 +110,28 @@ impl Tally {
     }
 
     /// Whether all that are there have it.
+<<<<<<< HEAD
     pub(super) fn is_settled(&self) -> bool {
         self.current + self.absent + self.failed.len() >= self.chosen
     }
 }
+=======
+    pub(crate) fn is_settled(&self) -> bool {
+        self.current + self.absent + self.failed.len() >= self.chosen
+    }
+}
+
+/// What a host is to have, by the signed records.
+pub(crate) fn desired(snapshot: &Snapshot, host: &HostId) -> Option<Pin> {
+    let spec = snapshot.hosts.get(host)?.spec.as_ref()?;
+    let group = &snapshot.groups.get(&spec.record.group)?.record;
+    let rollout = snapshot
+        .rollouts
+        .get(&spec.record.group)
+        .map(|found| &found.record);
+    match select(&snapshot.head.as_ref()?.record, group, rollout, host) {
+        Selection::Take(pin) => Some(pin),
+        Selection::Stay(_) => None,
+    }
+}
+>>>>>>> w-fleet
