@@ -21,11 +21,7 @@
 //! | `init` | the first records, users and roles of etcd; hosts that join |
 //! | `groups` | groups, hosts and labels |
 //! | `rollout` | a revision in stages |
-<<<<<<< HEAD
-//! | `tally` | what the hosts of a stage say of it |
-=======
 //! | `tally` | what hosts say of a roll-out |
->>>>>>> w-fleet
 //! | `report` | the fleet on one screen |
 //! | `mirror` | a second etcd, and its promotion |
 //! | `sweep` | what no revision needs any more |
