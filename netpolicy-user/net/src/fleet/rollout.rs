@@ -10,23 +10,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
-<<<<<<< HEAD
-use netpolicy_fleet::{
-    FleetKey, GroupName, HostId, Pin, Rollout, RolloutState, Selection, open, select,
-};
-=======
 use netpolicy_fleet::{FleetKey, GroupName, Pin, Rollout, RolloutState, open};
->>>>>>> w-fleet
 use tokio::time::{Instant, sleep};
 
 use super::mirror::is_no_mirror;
 use super::operator::Operator;
 use super::push::{Made, is_sound, publish};
-<<<<<<< HEAD
-use super::snapshot::{Snapshot, Written, pin_of, revision};
-=======
 use super::snapshot::{Written, pin_of, revision};
->>>>>>> w-fleet
 use super::tally::Tally;
 
 /// Time between two looks at hosts.
@@ -75,11 +65,7 @@ pub(crate) struct ResumeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RollbackArgs {
-<<<<<<< HEAD
-    /// A group whose roll-out is rolled back from all its hosts
-=======
     /// A group whose hosts return to what they had before its roll-out
->>>>>>> w-fleet
     #[arg(long, required_unless_present = "revision")]
     group: Option<GroupName>,
     /// A revision whose state becomes the newest one again

@@ -1,34 +1,11 @@
-<<<<<<< HEAD
-//! What the hosts of a stage say of a roll-out.
-
-use netpolicy_fleet::{HostId, Phase, Rollout, bucket};
-=======
 //! What hosts say of a roll-out, and what they are to have.
 
 use netpolicy_fleet::{HostId, Phase, Pin, Rollout, Selection, bucket, select};
->>>>>>> w-fleet
 
 use super::snapshot::{HostEntry, Snapshot};
 
 /// What the hosts of a stage say of a revision.
 #[derive(Debug, Default, PartialEq, Eq)]
-<<<<<<< HEAD
-pub(super) struct Tally {
-    /// Hosts that take it at this stage.
-    pub(super) chosen: usize,
-    /// Those that have it, confirmed.
-    pub(super) current: usize,
-    /// Those that refuse it or rolled it back, and why.
-    pub(super) failed: Vec<String>,
-    /// Those with more clients that it denies than allowed.
-    pub(super) denying: Vec<String>,
-    /// Those that are not there.
-    pub(super) absent: usize,
-}
-
-impl Tally {
-    pub(super) fn of(snapshot: &Snapshot, rollout: &Rollout) -> Self {
-=======
 pub(crate) struct Tally {
     /// Hosts that take it at this stage.
     pub(crate) chosen: usize,
@@ -44,7 +21,6 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn of(snapshot: &Snapshot, rollout: &Rollout) -> Self {
->>>>>>> w-fleet
         let mut tally = Self::default();
         for (host, entry) in snapshot.of_group(&rollout.group) {
             if bucket(&rollout.salt, host) < rollout.stage {
@@ -54,16 +30,6 @@ impl Tally {
         tally
     }
 
-<<<<<<< HEAD
-    pub(super) fn add(&mut self, host: &HostId, entry: &HostEntry, rollout: &Rollout) {
-        self.chosen += 1;
-        let status = entry.status.as_ref();
-        // What it said before it saw this roll-out says nothing of it.
-        let name = format!("rollout {}", rollout.group);
-        let seen = status.filter(|status| {
-            status.counters.of(&name) >= rollout.counter
-                || matches!(status.phase, Phase::Failed | Phase::Refused)
-=======
     fn add(&mut self, host: &HostId, entry: &HostEntry, rollout: &Rollout) {
         self.chosen += 1;
         let status = entry.status.as_ref();
@@ -72,7 +38,6 @@ impl Tally {
         let name = format!("rollout {}", rollout.group);
         let seen = status.filter(|status| {
             status.counters.of(&name) >= rollout.counter || status.phase == Phase::Refused
->>>>>>> w-fleet
         });
         let Some(status) = seen else {
             self.absent += usize::from(entry.alive.is_none());
@@ -96,11 +61,7 @@ impl Tally {
     }
 
     /// Why the roll-out has to stop.
-<<<<<<< HEAD
-    pub(super) fn stops(&self, rollout: &Rollout) -> Option<String> {
-=======
     pub(crate) fn stops(&self, rollout: &Rollout) -> Option<String> {
->>>>>>> w-fleet
         let failed = self.failed.len() as u64 > u64::from(rollout.max_failed);
         let reasons = match failed {
             true => &self.failed,
@@ -110,12 +71,6 @@ impl Tally {
     }
 
     /// Whether all that are there have it.
-<<<<<<< HEAD
-    pub(super) fn is_settled(&self) -> bool {
-        self.current + self.absent + self.failed.len() >= self.chosen
-    }
-}
-=======
     pub(crate) fn is_settled(&self) -> bool {
         self.current + self.absent + self.failed.len() >= self.chosen
     }
@@ -134,4 +89,3 @@ pub(crate) fn desired(snapshot: &Snapshot, host: &HostId) -> Option<Pin> {
         Selection::Stay(_) => None,
     }
 }
->>>>>>> w-fleet
