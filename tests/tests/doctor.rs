@@ -358,7 +358,7 @@ fn report_holds_what_a_developer_needs_and_no_address() {
 }
 
 #[test]
-fn certificates_that_the_feeds_user_cannot_read_are_a_warning() {
+fn certificates_of_the_feeds_unit_are_counted() {
     // Next to the other program.
     let _ = binary::netpolicy_net();
     let host = DatabaseHost::start();
@@ -375,20 +375,15 @@ fn certificates_that_the_feeds_user_cannot_read_are_a_warning() {
     fs::write(drop_in.join("ca.conf"), named).unwrap();
     let args = ["--root", root.to_str().unwrap()];
 
-    // Root's directory, as temporary ones are: what runs as another user sees no file in it.
-    let (_, lines) = examine(&host, &args);
-    assert_line(&lines, "certificates", "ok", "nothing has an https URL");
     host.ok("feed create abuse https://feeds.example/list.txt");
+    let (_, lines) = examine(&host, &args);
+    let found = format!("1 to trust in {path}");
+    assert_line(&lines, "certificates", "ok", &found);
+    host.write("ca.pem", "no certificate\n");
     let (_, lines) = examine(&host, &args);
     let found = format!("none to trust in {path}");
     assert_line(&lines, "certificates", "warn", &found);
     assert_line(&lines, "certificates", "warn", "; needed by feed 'abuse'");
-
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(host.file(""), fs::Permissions::from_mode(0o711)).unwrap();
-    let (_, lines) = examine(&host, &args);
-    let found = format!("1 to trust in {path}");
-    assert_line(&lines, "certificates", "ok", &found);
     // The unit of hooks is told of no other certificates than the system's.
     assert!(
         has(&lines, "certificates", "ok", "in the system's store") || {

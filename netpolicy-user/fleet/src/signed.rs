@@ -116,7 +116,7 @@ pub struct Opened<R> {
     pub record: R,
     /// The name of the key.
     pub key: String,
-    /// The hash of what is signed.
+    /// The hash of the signed text.
     pub digest: String,
 }
 

@@ -31,7 +31,7 @@ pub(super) enum DbCommand {
     Lint(accounts::LintAccountsArgs),
     /// Carry the policies of a database's users into it, until stopped;
     /// netpolicy-db@NAME.service runs this as the database's own user
-    Run(RunArgs),
+    Run(CarryArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,7 +74,7 @@ pub(super) struct BypassArgs {
 
 /// Options. They are read again by the program that does it.
 #[derive(Debug, clap::Args)]
-pub(super) struct RunArgs {
+pub(super) struct CarryArgs {
     /// The database
     database: String,
     /// How often it is looked whether the database still has its lines

@@ -45,7 +45,7 @@ pub(super) static DATABASES: [(&str, [&str; 2]); 8] = [
         "db lint",
         [
             "netpolicy db lint desk accounts.txt",
-            "mysql -N -e 'SELECT user, host, account_locked FROM mysql.user' | netpolicy db lint desk",
+            "netpolicy db lint desk accounts.txt -o json",
         ],
     ),
     (

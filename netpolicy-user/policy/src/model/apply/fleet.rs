@@ -55,7 +55,7 @@ impl State {
         state.policies.sort_by(|a, b| a.name.cmp(&b.name));
         state.tests.sort_by(|a, b| a.attempt.cmp(&b.attempt));
         state.must_fit(limits, &mut report);
-        // Without its service a database would enforce nothing, and nobody would be told.
+        // Without its service a database would enforce nothing, and no user would be told.
         for problem in state.database_problems() {
             report.push(Problem::from(problem).into());
         }
