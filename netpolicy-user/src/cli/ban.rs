@@ -9,7 +9,10 @@ use super::context::Context;
 use super::end::time;
 use super::failure::{Exit, Failure};
 use super::input::Input;
-use crate::api::{BanOrder, BanOutcome, BanRequest, BanResult, BansPage, BansQuery, UnbanRequest};
+use crate::api::{
+    BanOrder, BanOutcome, BanRequest, BanResult, BansPage, BansQuery, ReplaceBansQuery,
+    UnbanRequest,
+};
 
 /// Which sources are banned.
 #[derive(Debug, clap::Args)]
@@ -54,14 +57,14 @@ pub(super) struct UnbanArgs {
     /// Read sources from FILE, one a line; `-` is standard input; what follows a `#` is left out
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// On this service only; without it, on the whole host
+    /// On this service only; without it, on the whole host, or with --all on every scope
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
-    /// Only bans of this origin: those that others made stay
+    /// Only bans of this origin, `fail2ban` includes those of `fail2ban/sshd`: others stay
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// All bans of the origin that --by names
-    #[arg(long, requires = "by", conflicts_with_all = ["sources", "file", "service"])]
+    #[arg(long, requires = "by", conflicts_with_all = ["sources", "file"])]
     all: bool,
 }
 
@@ -162,7 +165,7 @@ pub(super) async fn unban(mut args: UnbanArgs, cx: &mut Context<'_>) -> anyhow::
     if args.all
         && let Some(by) = &args.by
     {
-        return unban_all(by, cx).await;
+        return unban_all(by, args.service.as_deref(), cx).await;
     }
     let mut sources = SourceArgs {
         sources: std::mem::take(&mut args.sources),
@@ -183,11 +186,18 @@ pub(super) async fn unban(mut args: UnbanArgs, cx: &mut Context<'_>) -> anyhow::
     refused(&outcomes)
 }
 
-/// Ends all bans of an origin, in one step.
-async fn unban_all(by: &str, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let outcomes = cx.client.replace_bans(by, &[]).await?;
+/// Ends all bans of an origin, or all of a service, in one step.
+async fn unban_all(by: &str, service: Option<&str>, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let query = ReplaceBansQuery {
+        by: by.to_owned(),
+        service: service.map(str::to_owned),
+        with_parts: true,
+    };
+    let outcomes = cx.client.replace_bans(&query, &[]).await?;
     cx.print(outcomes.as_slice())?;
-    cx.note(&format!("no source is banned by {by}"))?;
+    let on = service.map(|service| format!(" on {service}"));
+    let on = on.unwrap_or_default();
+    cx.note(&format!("no source is banned by {by}{on}"))?;
     Ok(Exit::Done)
 }
 

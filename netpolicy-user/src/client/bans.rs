@@ -6,7 +6,9 @@ use hyper::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use super::{ANSWER_TIMEOUT, Client, ClientResult};
-use crate::api::{BanOutcome, BanRequest, BansPage, BansQuery, NDJSON, UnbanRequest};
+use crate::api::{
+    BanOutcome, BanRequest, BansPage, BansQuery, NDJSON, ReplaceBansQuery, UnbanRequest,
+};
 
 impl Client {
     /// `GET /v1/bans`
@@ -42,11 +44,16 @@ impl Client {
     /// See [`super::ClientError`].
     pub async fn replace_bans(
         &self,
-        by: &str,
+        query: &ReplaceBansQuery,
         requests: &[BanRequest],
     ) -> ClientResult<Vec<BanOutcome>> {
-        self.send_lines(Method::PUT, &[("by", by.to_owned())], requests)
-            .await
+        let mut sent = vec![("by", query.by.clone())];
+        let service = query.service.iter();
+        sent.extend(service.map(|service| ("service", service.clone())));
+        if query.with_parts {
+            sent.push(("with_parts", "true".to_owned()));
+        }
+        self.send_lines(Method::PUT, &sent, requests).await
     }
 
     /// Without a time limit: a million of lines takes a while.

@@ -53,7 +53,8 @@ pub struct UnbanRequest {
     /// The service that it was banned for; left out: the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// Only the ban of this origin.
+    /// Only the ban of this origin, and of those that go on with a slash, such as fail2ban/sshd
+    /// for fail2ban.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
@@ -130,6 +131,12 @@ pub struct BanQuery {
 pub struct ReplaceBansQuery {
     /// The origin, all of whose bans the body replaces.
     pub by: String,
+    /// Only bans for this service end; "host": those for the whole host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Also bans of origins that go on with a slash end, such as fail2ban/sshd for fail2ban.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_parts: bool,
 }
 
 /// In which order bans are listed.

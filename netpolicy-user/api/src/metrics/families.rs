@@ -119,7 +119,7 @@ families! {
     BYPASSES = "netpolicy_bypasses", Gauge, [],
         "Unexpired bypasses.";
     BANS = "netpolicy_bans", Gauge, ["origin"],
-        "Bans in force by origin; beyond the 32 largest origins the rest counts as other.";
+        "Bans in force by origin, of each source the one that ends last; beyond the 32 largest origins the rest counts as other.";
     BANS_MADE = "netpolicy_bans_made", Counter, [],
         "Bans made since the agent started, without those that were extended.";
     FEED_CHECKED = "netpolicy_feed_checked_timestamp_seconds", Gauge, ["feed"],

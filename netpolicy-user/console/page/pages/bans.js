@@ -17,6 +17,7 @@ export default function Bans() {
   const [service, setService] = useState("");
   const [sort, setSort] = useState("since");
   const [dialog, setDialog] = useState(/** @type {string|null} */ (null));
+  const [ending, setEnding] = useState(/** @type {any} */ (null));
   const mayBan = useMay("ban") && !about?.read_only;
   const mayExempt = useMay("bypass") && !about?.read_only;
   const scopes = useScopes();
@@ -27,7 +28,8 @@ export default function Bans() {
   const parts = useParts(["bans"], { limit: 100, covers, by, sort, service: service || undefined }, [covers, by, sort, service, total]);
   const close = () => setDialog(null);
   const unban = async (ban) => {
-    await run(() => call("DELETE", ["bans"], { lines: [line(ban)] }), `${ban.source} is no longer banned.`);
+    await run(() => call("DELETE", ["bans"], { lines: [line(ban)] }), `${ban.source} is no longer banned${ban.also?.length ? `: the bans of ${origins(ban)} ended` : ""}.`);
+    setEnding(null);
     parts.reload();
   };
   return html`<${Head} title="Bans" help="bans" sub="Sources that are denied for a time, whatever policies say. They are no revisions.">
@@ -43,11 +45,12 @@ export default function Bans() {
     ${parts.items && html`<${Table} label="Bans" columns=${[{ name: "Source" }, { name: "Scope" }, { name: "Left" }, { name: "Since" }, { name: "By" }, { name: "Reason" }, { name: "" }]}
       empty=${html`<${Empty} title=${sought || service ? "No ban matches." : "No source is banned."} />`}
       rows=${parts.items.map((ban) => ({ key: `${ban.source} ${ban.scope}`, cells: [html`<a href=${`#/explain?source=${encodeURIComponent(one(ban.source))}`}><code>${ban.source}</code></a>`, ban.scope,
-        ban.until ? html`<${Left} until=${ban.until} />` : "no end", html`<${Time} at=${ban.since} />`, ban.by ?? "", ban.reason ?? "",
-        html`<button type="button" class="small" disabled=${!mayBan} aria-label=${`Unban ${ban.source}`} onClick=${() => unban(ban)}>Unban</button>`] }))} /><${More} parts=${parts} />`}
+        ban.until ? html`<${Left} until=${ban.until} />` : "no end", html`<${Time} at=${ban.since} />`, html`<${By} ban=${ban} />`, ban.reason ?? "",
+        html`<button type="button" class="small" disabled=${!mayBan} aria-label=${`Unban ${ban.source}`} onClick=${() => (ban.also?.length ? setEnding(ban) : unban(ban))}>Unban</button>`] }))} /><${More} parts=${parts} />`}
     <section class="card" aria-labelledby="bypasses"><h2 id="bypasses">Bypasses</h2><${Bypasses} /></section>
     ${dialog === "ban" && html`<${Ban} close=${close} done=${parts.reload} />`}
-    ${dialog === "unban" && html`<${UnbanAll} by=${by} total=${parts.total} close=${close} done=${parts.reload} />`}
+    ${dialog === "unban" && html`<${UnbanAll} by=${by} service=${service} total=${parts.total} close=${close} done=${parts.reload} />`}
+    ${ending && html`<${UnbanOne} ban=${ending} close=${() => setEnding(null)} end=${() => unban(ending)} />`}
     ${dialog === "bypass" && html`<${Exempt} close=${close} />`}`;
 }
 
@@ -56,6 +59,30 @@ export const one = (source) => source.replace(/\/(32|128)$/, (length, bits) => (
 
 /** The line that ends a ban. */
 const line = (ban, by) => ({ source: ban.source, service: ban.scope === "host" ? null : ban.scope, by });
+
+/** Whose bans a source has: "soc, fail2ban/sshd and crowdsec". */
+function origins(ban) {
+  const names = [ban, ...(ban.also ?? [])].map((one) => one.by ?? "no origin");
+  const last = names.pop();
+  return names.length ? `${names.join(", ")} and ${last}` : last;
+}
+
+/** The origin whose ban ends last, and those of the others with their ends. */
+function By({ ban }) {
+  if (!ban.also?.length) return ban.by ?? "";
+  return html`<details><summary>${ban.by ?? ""} +${ban.also.length}</summary>${ban.also.map((other) => html`<span class="under">${other.by ?? "no origin"}: ${other.until ? html`<${Left} until=${other.until} />` : "no end"}${other.reason ? `, ${other.reason}` : ""}</span>`)}</details>`;
+}
+
+/** Ends the bans of a source that several origins ban. */
+function UnbanOne({ ban, close, end }) {
+  const [busy, setBusy] = useState(false);
+  const submit = async () => {
+    setBusy(true);
+    await end();
+  };
+  return html`<${Dialog} title=${`Unban ${ban.source}`} onClose=${close} busy=${busy} foot=${html`<button type="button" onClick=${close} disabled=${busy}>Cancel</button><span class="spring"></span><button type="button" class="danger" disabled=${busy} onClick=${submit}>Unban</button>`}>
+    <p>The bans of ${origins(ban)} end.</p><//>`;
+}
 
 /** The newest bans, with what is left of them. */
 export function NewestBans() {
@@ -66,8 +93,8 @@ export function NewestBans() {
     rows=${(read.data.items ?? []).map((ban) => ({ key: `${ban.source} ${ban.scope}`, cells: [html`<code>${ban.source}</code>`, ban.scope, ban.until ? html`<${Left} until=${ban.until} />` : "no end", ban.by ?? "", ban.reason ?? ""] }))} />`}`;
 }
 
-/** Ends all bans of an origin. */
-function UnbanAll({ by, total, close, done }) {
+/** Ends all bans of an origin, or all on a scope. */
+function UnbanAll({ by, service, total, close, done }) {
   const [busy, setBusy] = useState(false);
   const end = async () => {
     setBusy(true);
@@ -75,14 +102,15 @@ function UnbanAll({ by, total, close, done }) {
     try {
       // Those that it ends are not there any more when the next are read.
       for (;;) {
-        const page = await get(["bans"], { by, limit: AT_ONCE });
+        const page = await get(["bans"], { by, service: service || undefined, limit: AT_ONCE });
         if (!page.items?.length) break;
         const { data } = await call("DELETE", ["bans"], { lines: page.items.map((ban) => line(ban, by)) });
         const unbanned = data.filter((outcome) => outcome.result === "unbanned").length;
         ended += unbanned;
         if (!unbanned) break;
       }
-      notify(`${count(ended, "source")} no longer banned.`, "good");
+      if (ended) notify(`${count(ended, "source")} no longer banned by ${by}.`, "good");
+      else notify(`No ban of ${by} ended.`, "bad");
       close();
     } catch (error) {
       notify(sentence(error.message), "bad");
@@ -91,8 +119,9 @@ function UnbanAll({ by, total, close, done }) {
     done();
     setBusy(false);
   };
-  return html`<${Dialog} title=${`Unban all of ${by}`} onClose=${close} busy=${busy} foot=${html`<button type="button" onClick=${close} disabled=${busy}>Cancel</button><span class="spring"></span><button type="button" class="danger" disabled=${busy} onClick=${end}>Unban ${number(total)}</button>`}>
-    <p>${count(total, "ban")} of ${by} end. Bans of other origins stay.</p><//>`;
+  const on = service ? ` on ${service === "host" ? "the whole host" : service}` : "";
+  return html`<${Dialog} title=${`Unban all of ${by}${on}`} onClose=${close} busy=${busy} foot=${html`<button type="button" onClick=${close} disabled=${busy}>Cancel</button><span class="spring"></span><button type="button" class="danger" disabled=${busy} onClick=${end}>Unban ${number(total)}</button>`}>
+    <p>${count(total, "ban")} of ${by}${on} end. Bans of other origins stay.</p><//>`;
 }
 
 export async function run(work, text) {

@@ -1,6 +1,7 @@
 //! Rules with an end: which ends there are, and a state without what is over.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 
@@ -52,14 +53,46 @@ impl State {
         self.each_end().collect()
     }
 
+    /// The instants at which rules end whose network has one of these addresses.
+    #[must_use]
+    pub fn rule_ends_about(&self, addresses: &[IpAddr]) -> BTreeSet<Timestamp> {
+        let rules = self.each_list().flat_map(RuleList::ending);
+        let about = rules.filter(|rule| is_about(rule, addresses));
+        about.filter_map(Rule::expires).collect()
+    }
+
+    /// The state with those rules only whose network has one of these addresses: these are
+    /// judged as before, and soon.
+    #[must_use]
+    pub fn about(&self, addresses: &[IpAddr]) -> Self {
+        let mut state = self.clone();
+        let keep = |list: &mut RuleList| list.retain(|rule| is_about(rule, addresses));
+        for policy in &mut state.policies {
+            if let AllowPart::Only(list) = &mut policy.allow {
+                keep(list);
+            }
+            keep(&mut policy.block);
+            keep(&mut policy.except);
+        }
+        for list in &mut state.lists {
+            keep(&mut list.entries);
+            keep(&mut list.every);
+        }
+        state
+    }
+
     fn each_end(&self) -> impl Iterator<Item = Timestamp> {
+        self.each_list().flat_map(RuleList::ends)
+    }
+
+    fn each_list(&self) -> impl Iterator<Item = &RuleList> {
         let own = self.policies.iter().flat_map(|policy| {
             let lists = ListKind::ALL.into_iter();
             lists.filter_map(|kind| policy.rules(kind))
         });
         let named = self.lists.iter();
         let named = named.flat_map(|list| [&list.entries, &list.every]);
-        own.chain(named).flat_map(RuleList::ends)
+        own.chain(named)
     }
 
     /// Takes away the rules whose end is over. An allow list that loses its last rule stays, and
@@ -98,6 +131,10 @@ impl State {
         }
         ended
     }
+}
+
+fn is_about(rule: &Rule, addresses: &[IpAddr]) -> bool {
+    addresses.iter().any(|address| rule.net.contains(address))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::nets::{net_v4, net_v6, prefix_v4, prefix_v6};
 use super::scale::ClockScale;
 use super::shared::{SharedBans, read, view};
 use super::table::{BanTable, ScopeBans};
-use super::texts::TextId;
+use super::texts::{OriginFilter, TextId};
 use crate::agent::error::AgentError;
 use crate::api::{BanOrder, BanView, BansPage, BansQuery};
 use crate::clock::Clock;
@@ -49,13 +49,17 @@ impl BanFilter {
     }
 
     fn has_scope(&self, scope: &ScopeBans) -> bool {
-        let Some(wanted) = &self.service else {
-            return true;
-        };
-        match &scope.service {
-            None => wanted == "host",
-            Some(name) => name.matches(wanted),
-        }
+        is_scope(self.service.as_deref(), scope.service.as_ref())
+    }
+}
+
+/// Whether bans of a service (`None`: of the whole host) are wanted: those of a service, those
+/// for the "host", or all.
+pub(in crate::agent) fn is_scope(wanted: Option<&str>, service: Option<&Name>) -> bool {
+    let Some(wanted) = wanted else { return true };
+    match service {
+        None => wanted == "host",
+        Some(name) => name.matches(wanted),
     }
 }
 
@@ -117,7 +121,11 @@ pub fn page(bans: &SharedBans, query: &BansQuery, clock: &Clock) -> Result<BansP
 
 /// Visits the bans that a filter lets through.
 fn each(table: &BanTable, filter: &BanFilter, mut visit: impl FnMut(&ScopeBans, IpNet, BanEntry)) {
-    let by = filter.by.as_deref().map(|by| table.texts().of_origin(by));
+    let by = filter.by.as_deref().map(|name| OriginFilter {
+        name,
+        with_parts: true,
+    });
+    let by = by.map(|by| table.texts().of_origin(by));
     if by.as_ref().is_some_and(Vec::is_empty) {
         return;
     }

@@ -17,6 +17,7 @@ mod table;
 mod texts;
 
 pub(in crate::agent) use self::ends::NEVER;
+pub(in crate::agent) use self::listing::is_scope;
 pub(in crate::agent) use self::listing::{BanCursor, BanPart, part};
 pub use self::listing::{count, overlapping, page};
 pub(in crate::agent) use self::others::OriginBans;
@@ -25,3 +26,4 @@ pub(in crate::agent) use self::shared::write;
 pub use self::shared::{SharedBans, ban_of, is_banned, next_end, read};
 pub(in crate::agent) use self::staged::{KnownBan, StagedBans};
 pub use self::table::BanTable;
+pub(in crate::agent) use self::texts::OriginFilter;

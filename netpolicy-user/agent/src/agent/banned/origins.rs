@@ -38,6 +38,9 @@ impl BanTable {
             || self.others.knows(scope, known.net)
             || !bans.others().is_empty();
         if is_known {
+            if !staged.others.knows(scope, known.net) {
+                staged.replaced_others += self.others.get(scope, known.net).len();
+            }
             let others = bans.others().to_vec();
             let overtaken = staged.others.set(scope, known.net, others);
             overtaken.into_iter().for_each(|ban| self.release(ban));

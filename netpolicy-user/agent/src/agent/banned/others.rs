@@ -44,6 +44,18 @@ impl OriginBans {
         self.0.retain(|ban| ban.by != origin);
     }
 
+    /// Removes the bans of these origins; whether there are any.
+    pub(in crate::agent) fn remove_all(&mut self, is_gone: impl Fn(TextId) -> bool) -> bool {
+        let before = self.0.len();
+        self.0.retain(|ban| !is_gone(ban.by));
+        self.0.len() < before
+    }
+
+    /// Whether it is the ban of this origin alone.
+    pub(in crate::agent) fn is_only_by(&self, origin: TextId) -> bool {
+        self.0.iter().all(|ban| ban.by == origin)
+    }
+
     /// Without those that have ended.
     pub(in crate::agent) fn unexpired(mut self, now: i64) -> Self {
         self.0.retain(|ban| ban.until > now);

@@ -9,6 +9,7 @@ use super::entry::{BanEntry, StagedBan, StagedFamily};
 use super::nets::{net_v4, net_v6, prefix_v4, prefix_v6};
 use super::others::{OriginBans, OtherBans};
 use super::table::BanTable;
+use super::texts::OriginFilter;
 use crate::compiler::PrefixSet;
 use crate::datapath::BanLists;
 use crate::model::Name;
@@ -32,6 +33,8 @@ pub(in crate::agent) struct StagedBans {
     going: usize,
     /// What is to become of shorter bans of other origins; of sources that have or get some.
     pub(super) others: OtherBans,
+    /// The table's shorter bans of those sources, which are no more then.
+    pub(super) replaced_others: usize,
 }
 
 /// What the kernel is to hold of each scope of the table, once changes are made.
@@ -119,9 +122,15 @@ impl BanTable {
         (self.len() + staged.coming).saturating_sub(staged.going)
     }
 
-    /// Bans that there may be by the end, at the most: with those of several origins.
+    /// How many bans there are, with those of several origins.
+    pub(in crate::agent) fn count(&self) -> usize {
+        self.len() + self.others.count()
+    }
+
+    /// The same of what there will be.
     pub(in crate::agent) fn count_with(&self, staged: &StagedBans) -> usize {
-        self.len_with(staged) + self.others.count() + staged.others.count()
+        let others = self.others.count() + staged.others.count();
+        self.len_with(staged) + others.saturating_sub(staged.replaced_others)
     }
 
     /// What is known of a source and what is staged of it.
@@ -184,21 +193,22 @@ impl BanTable {
         staged.set(scope, known.net, StagedBan { before, now });
     }
 
-    /// All bans of an origin, as they will be.
+    /// All bans of origins, as they will be.
     pub(in crate::agent) fn of_origin_with(
         &self,
         staged: &StagedBans,
-        by: &str,
+        by: OriginFilter<'_>,
     ) -> Vec<(Option<Name>, IpNet)> {
-        let Some(by) = self.texts().find(by) else {
+        let by = self.texts().of_origin(by);
+        if by.is_empty() {
             return Vec::new();
-        };
+        }
         let service = |at: usize| self.scopes()[at].service.clone();
-        let is_of = |entry: &BanEntry| entry.by == by;
+        let is_of = |entry: &BanEntry| by.contains(&entry.by);
         let has = |bans: &[BanEntry]| bans.iter().any(is_of);
         let scopes = self.scopes().iter().enumerate();
         let first = scopes.flat_map(|(at, scope)| {
-            let entries = scope.entries().filter(move |(_, entry)| is_of(entry));
+            let entries = scope.entries().filter(|(_, entry)| is_of(entry));
             entries.map(move |(net, _)| (at, net))
         });
         let others = self.others.iter().filter(|(_, _, bans)| has(bans));

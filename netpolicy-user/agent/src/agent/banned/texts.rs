@@ -6,6 +6,23 @@ use std::sync::Arc;
 /// The number of a text; 0: none.
 pub(in crate::agent) type TextId = u32;
 
+/// Whose bans are meant.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::agent) struct OriginFilter<'a> {
+    /// The origin.
+    pub(in crate::agent) name: &'a str,
+    /// Also those that go on with a slash, such as fail2ban/sshd for fail2ban.
+    pub(in crate::agent) with_parts: bool,
+}
+
+impl OriginFilter<'_> {
+    /// Whether it lets an origin through.
+    pub(in crate::agent) fn matches(self, text: &str) -> bool {
+        let rest = text.strip_prefix(self.name);
+        rest.is_some_and(|rest| rest.is_empty() || self.with_parts && rest.starts_with('/'))
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(in crate::agent) struct Texts {
@@ -90,13 +107,12 @@ impl Texts {
         self.numbers.get(text).copied()
     }
 
-    /// The numbers of an origin, and of those that go on with a slash.
-    pub(in crate::agent) fn of_origin(&self, origin: &str) -> Vec<TextId> {
-        let is_of = |text: &str| {
-            let rest = text.strip_prefix(origin);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let found = self.numbers.iter().filter(|(text, _)| is_of(text));
+    /// The numbers of origins.
+    pub(in crate::agent) fn of_origin(&self, origin: OriginFilter<'_>) -> Vec<TextId> {
+        if !origin.with_parts {
+            return self.find(origin.name).into_iter().collect();
+        }
+        let found = self.numbers.iter().filter(|(text, _)| origin.matches(text));
         found.map(|(_, number)| *number).collect()
     }
 
@@ -155,10 +171,19 @@ mod tests {
         ];
         texts.take(Some("fail2ban2"));
         texts.take(Some("crowdsec"));
-        let mut found = texts.of_origin("fail2ban");
+        let of = |name| OriginFilter {
+            name,
+            with_parts: true,
+        };
+        let mut found = texts.of_origin(of("fail2ban"));
         found.sort_unstable();
         assert_eq!(found, jails);
-        assert_eq!(texts.of_origin("fail2ban/sshd"), [jails[1]]);
-        assert!(texts.of_origin("fail2ban/ssh").is_empty());
+        assert_eq!(texts.of_origin(of("fail2ban/sshd")), [jails[1]]);
+        assert!(texts.of_origin(of("fail2ban/ssh")).is_empty());
+        let alone = OriginFilter {
+            with_parts: false,
+            ..of("fail2ban")
+        };
+        assert_eq!(texts.of_origin(alone), [jails[0]]);
     }
 }

@@ -4,13 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::never::Never;
 use super::outcome::JudgedBan;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
 use super::summary::BanSummary;
 use crate::agent::access::Requester;
-use crate::agent::banned::{BanTable, ClockScale, KnownBan, NEVER, OriginBans, StagedBans};
+use crate::agent::banned::{
+    BanTable, ClockScale, KnownBan, NEVER, OriginBans, OriginFilter, StagedBans, is_scope,
+};
 use crate::agent::error::AgentError;
 use crate::api::BanResult;
 use crate::model::{Name, State};
@@ -50,8 +53,13 @@ impl BatchedRequest<'_> {
         match work {
             BanWork::Ban(bans) => self.ban_all(bans, None, &operator),
             BanWork::Unban(bans) => bans.into_iter().map(|ban| self.unban(ban)).collect(),
-            BanWork::Replace { by, bans } => {
-                let before = self.table.of_origin_with(&self.batch.staged, &by);
+            BanWork::Replace { of, bans } => {
+                let by = OriginFilter {
+                    name: &of.by,
+                    with_parts: of.with_parts,
+                };
+                let mut before = self.table.of_origin_with(&self.batch.staged, by);
+                before.retain(|(service, _)| is_scope(of.service.as_deref(), service.as_ref()));
                 // Of an unknown service: it names no ban, least of all one of the host.
                 let named = bans.iter().filter_map(|ban| {
                     let net = ban.net.as_ref().ok()?;
@@ -59,12 +67,12 @@ impl BatchedRequest<'_> {
                     Some((service, *net))
                 });
                 let named: HashSet<_> = named.collect();
-                let answers = self.ban_all(bans, Some(&by), &operator);
+                let answers = self.ban_all(bans, Some(&of.by), &operator);
                 for (service, net) in before {
                     if named.contains(&(service.clone(), net)) {
                         continue;
                     }
-                    if let (BanResult::Unbanned, _) = self.end(service.as_ref(), net, Some(&by)) {
+                    if let (BanResult::Unbanned, _) = self.end(service.as_ref(), net, Some(by)) {
                         let scope = service.as_ref().map_or("host", Name::as_str);
                         let ended = JudgedBan {
                             source: Ok(net),
@@ -106,13 +114,17 @@ impl BatchedRequest<'_> {
     }
 
     fn ban(&mut self, wanted: &WantedBan, origin: Option<&str>, operator: &[IpAddr]) -> JudgedBan {
+        let mut stored = None;
         let outcome = match self.try_ban(wanted, origin, operator) {
-            Ok((net, result, until)) => JudgedBan {
-                source: Ok(net),
-                result,
-                until: (until != NEVER).then(|| self.scale.shown(until)),
-                detail: None,
-            },
+            Ok(line) => {
+                stored = line.stored;
+                JudgedBan {
+                    source: Ok(line.net),
+                    result: line.result,
+                    until: self.shown(line.until),
+                    detail: None,
+                }
+            }
             Err(why) => JudgedBan {
                 source: Err(wanted.text.clone()),
                 result: BanResult::Refused,
@@ -121,8 +133,23 @@ impl BatchedRequest<'_> {
             },
         };
         let scope = wanted.service.as_deref().unwrap_or("host");
-        self.summary.add(self.requester, scope, &outcome);
+        match stored {
+            // The source is banned as long as before, and by one more origin.
+            Some(until) if outcome.result == BanResult::Unchanged => {
+                let extended = JudgedBan {
+                    result: BanResult::Extended,
+                    until: self.shown(until),
+                    ..outcome.clone()
+                };
+                self.summary.add(self.requester, scope, &extended);
+            }
+            _ => self.summary.add(self.requester, scope, &outcome),
+        }
         outcome
+    }
+
+    fn shown(&self, until: i64) -> Option<Timestamp> {
+        (until != NEVER).then(|| self.scale.shown(until))
     }
 
     fn try_ban(
@@ -130,7 +157,7 @@ impl BatchedRequest<'_> {
         wanted: &WantedBan,
         origin: Option<&str>,
         operator: &[IpAddr],
-    ) -> Result<(IpNet, BanResult, i64), String> {
+    ) -> Result<JudgedLine, String> {
         let net = wanted.net.clone()?;
         let service = service(self.state, wanted.service.as_deref())?;
         if let Some(why) = self.never.refusal(&net, operator) {
@@ -168,11 +195,15 @@ impl BatchedRequest<'_> {
                 None => EarlierEnd::No,
             };
             let after = extend(self.table, staged, known, &row, end, self.scale.now);
-            let result = match after == before.until {
-                true => BanResult::Unchanged,
-                false => BanResult::Extended,
-            };
-            return Ok((net, result, after));
+            return Ok(JudgedLine {
+                net,
+                result: match after.until == before.until {
+                    true => BanResult::Unchanged,
+                    false => BanResult::Extended,
+                },
+                until: after.until,
+                stored: after.stored,
+            });
         }
         if self.table.len_with(staged) >= MOST {
             return Err(format!(
@@ -180,7 +211,12 @@ impl BatchedRequest<'_> {
             ));
         }
         self.table.stage(staged, known, service.as_ref(), &row);
-        Ok((net, BanResult::Banned, until))
+        Ok(JudgedLine {
+            net,
+            result: BanResult::Banned,
+            until,
+            stored: Some(until),
+        })
     }
 
     fn unban(&mut self, wanted: WantedUnban) -> JudgedBan {
@@ -190,7 +226,13 @@ impl BatchedRequest<'_> {
         });
         let (source, result, detail) = match net {
             Ok((net, service)) => {
-                let (result, detail) = self.end(service.as_ref(), net, wanted.by.as_deref());
+                let (result, detail) = {
+                    let by = wanted.by.as_deref().map(|name| OriginFilter {
+                        name,
+                        with_parts: true,
+                    });
+                    self.end(service.as_ref(), net, by)
+                };
                 (Ok(net), result, detail)
             }
             Err(why) => (Err(wanted.text), BanResult::Refused, Some(why)),
@@ -206,12 +248,12 @@ impl BatchedRequest<'_> {
         outcome
     }
 
-    /// Ends the bans of a source, or only that of an origin; and what is to be known then.
+    /// Ends the bans of a source, or only those of an origin; and what is to be known then.
     fn end(
         &mut self,
         service: Option<&Name>,
         net: IpNet,
-        by: Option<&str>,
+        by: Option<OriginFilter<'_>>,
     ) -> (BanResult, Option<String>) {
         let known = self.known(service, net);
         let staged = &mut self.batch.staged;
@@ -222,15 +264,11 @@ impl BatchedRequest<'_> {
             self.table.stage_removal(staged, known);
             return (BanResult::Unbanned, None);
         };
-        let bans = self.table.origins_of(staged, known);
-        let mut left = bans.clone().unexpired(self.scale.now);
-        let own = self
-            .table
-            .texts()
-            .find(by)
-            .filter(|by| bans.by(*by).is_some());
-        if let Some(own) = own {
-            left.remove(own);
+        let mut left = self.table.origins_of(staged, known);
+        let texts = self.table.texts();
+        let has_own = left.remove_all(|of| texts.get(of).is_some_and(|of| by.matches(of)));
+        let left = left.unexpired(self.scale.now);
+        if has_own {
             self.table.stage_bans(staged, known, &left);
         }
         let other = left.first().map(|other| {
@@ -243,9 +281,9 @@ impl BatchedRequest<'_> {
                 }
             }
         });
-        match own {
-            Some(_) => (BanResult::Unbanned, other),
-            None => (BanResult::Absent, other),
+        match has_own {
+            true => (BanResult::Unbanned, other),
+            false => (BanResult::Absent, other),
         }
     }
 
@@ -278,6 +316,22 @@ fn high_half(address: Ipv6Addr) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
+/// What a line that bans comes to.
+struct JudgedLine {
+    net: IpNet,
+    result: BanResult,
+    /// When the source's bans end.
+    until: i64,
+    /// When the ban ends that is stored for it; `None`: none is.
+    stored: Option<i64>,
+}
+
+/// When a source's bans end once it is banned again, and the ban that is stored for that.
+struct Extension {
+    until: i64,
+    stored: Option<i64>,
+}
+
 /// Whose earlier end a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum EarlierEnd {
@@ -289,8 +343,7 @@ enum EarlierEnd {
     OfAll,
 }
 
-/// Gives a source that is banned one more ban, or its origin's another end; when the source's
-/// bans end then.
+/// Gives a source that is banned one more ban, or its origin's another end.
 fn extend(
     table: &mut BanTable,
     staged: &mut StagedBans,
@@ -298,10 +351,14 @@ fn extend(
     row: &BanRow<'_>,
     earlier: EarlierEnd,
     now: i64,
-) -> i64 {
+) -> Extension {
+    let as_before = |until| Extension {
+        until,
+        stored: None,
+    };
     let before = table.origins_of(staged, known);
     let Some(first) = before.first() else {
-        return NEVER;
+        return as_before(NEVER);
     };
     let until = row.until.unwrap_or(NEVER);
     let own = row.by.and_then(|by| table.texts().find(by));
@@ -309,10 +366,10 @@ fn extend(
     let is_known = match earlier {
         EarlierEnd::No => own.is_some_and(|own| until <= own.until),
         EarlierEnd::OfItsOwn => own.is_some_and(|own| until == own.until),
-        EarlierEnd::OfAll => until == first.until,
+        EarlierEnd::OfAll => own.is_some_and(|own| until == own.until && before.is_only_by(own.by)),
     };
     if is_known {
-        return first.until;
+        return as_before(first.until);
     }
     let is_in_force = until > first.until || earlier == EarlierEnd::OfAll;
     let row = BanRow {
@@ -327,10 +384,13 @@ fn extend(
     let is_full = table.count_with(staged) >= MOST && own.is_none();
     let others = match earlier {
         EarlierEnd::OfAll => OriginBans::default(),
-        _ if is_full && !is_in_force => return first.until,
+        _ if is_full && !is_in_force => return as_before(first.until),
         _ if is_full => OriginBans::default(),
         _ => before.unexpired(now),
     };
     let after = table.stage_next_to(staged, known, others, &row);
-    after.map_or(until, |after| after.until)
+    Extension {
+        until: after.map_or(until, |after| after.until),
+        stored: Some(until),
+    }
 }

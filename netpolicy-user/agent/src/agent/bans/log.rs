@@ -153,7 +153,7 @@ impl Bans {
     fn shorten(&mut self, around: &mut BanContext<'_>) -> Result<(), StoreError> {
         let bytes: u64 = self.log.iter().map(|batch| batch.bytes).sum();
         let table = read(&self.table);
-        let needed = table.len() as u64 * BYTES_OF_A_BAN;
+        let needed = table.count() as u64 * BYTES_OF_A_BAN;
         if bytes <= 2 * needed + SLACK {
             return Ok(());
         }

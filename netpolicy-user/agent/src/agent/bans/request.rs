@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::outcome::JudgedBan;
 use crate::agent::access::Requester;
 use crate::agent::error::AgentError;
-use crate::api::{BanRequest, UnbanRequest};
+use crate::api::{BanRequest, ReplaceBansQuery, UnbanRequest};
 use crate::model::parse_source;
 
 /// Bytes of a reason.
@@ -80,7 +80,7 @@ pub struct WantedUnban {
     pub(super) text: String,
     pub(super) net: Result<IpNet, String>,
     pub(super) service: Option<String>,
-    /// Only if it is of this origin.
+    /// Only if it is of this origin, or of one that goes on with a slash.
     pub(super) by: Option<String>,
 }
 
@@ -142,8 +142,8 @@ pub enum BanWork {
     Unban(Vec<WantedUnban>),
     /// To ban these and unban all others of the origin.
     Replace {
-        /// The origin.
-        by: String,
+        /// The origin, and which of its bans.
+        of: ReplaceBansQuery,
         /// What it bans.
         bans: Vec<WantedBan>,
     },

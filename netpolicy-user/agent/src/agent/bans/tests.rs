@@ -9,7 +9,7 @@ use super::*;
 use crate::agent::access::{Caller, OperatorOrigin};
 use crate::agent::change::ChangeOptions;
 use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, apply};
-use crate::api::{BanOutcome, BanRequest, BanResult, UnbanRequest};
+use crate::api::{BanOutcome, BanRequest, BanResult, ReplaceBansQuery, UnbanRequest};
 use crate::model::Name;
 
 fn request(source: &str, seconds: Option<u64>) -> BanRequest {
@@ -39,6 +39,15 @@ fn ban(bench: &mut Bench, requests: &[BanRequest]) -> Vec<BanResult> {
     let wanted = requests.iter().cloned().map(WantedBan::from).collect();
     let outcomes = carry_out(bench, ROOT, BanWork::Ban(wanted));
     outcomes.iter().map(|outcome| outcome.result).collect()
+}
+
+/// The whole set of bans of an origin.
+fn whole_set(by: &str, bans: Vec<WantedBan>) -> BanWork {
+    let of = ReplaceBansQuery {
+        by: by.to_owned(),
+        ..ReplaceBansQuery::default()
+    };
+    BanWork::Replace { of, bans }
 }
 
 fn unban(bench: &mut Bench, source: &str) -> BanResult {
@@ -246,8 +255,7 @@ fn whole_set_of_an_origin_is_replaced_and_others_stay() {
     );
     let bans = ["10.0.0.2", "10.0.0.4"];
     let bans = bans.map(|source| request(source, None).into()).into();
-    let by = "crowdsec".to_owned();
-    let outcomes = carry_out(&mut bench, ROOT, BanWork::Replace { by, bans });
+    let outcomes = carry_out(&mut bench, ROOT, whole_set("crowdsec", bans));
     let results: Vec<_> = outcomes.iter().map(|outcome| outcome.result).collect();
     assert_eq!(results, [BanResult::Unchanged, BanResult::Banned]);
     assert_eq!(
@@ -261,8 +269,11 @@ fn whole_set_of_an_origin_is_replaced_and_others_stay() {
         service: Some("nope".into()),
         ..request("10.0.0.2", None)
     };
-    let (by, bans) = ("crowdsec".to_owned(), vec![unknown.into()]);
-    carry_out(&mut bench, ROOT, BanWork::Replace { by, bans });
+    carry_out(
+        &mut bench,
+        ROOT,
+        whole_set("crowdsec", vec![unknown.into()]),
+    );
     assert_eq!(enforced(&bench), ["0 10.0.0.3/32"]);
     assert_eq!(bench.audit_log(1)[0].action, "bans: 1 refused, 2 unbanned");
 }
@@ -277,11 +288,10 @@ fn whole_set_sets_the_ends_of_its_own_bans_and_shortens_no_others() {
     };
     let bans = [by("10.0.0.1", "crowdsec"), by("10.0.0.2", "fail2ban/pg")];
     ban(&mut bench, &bans);
-    let shorter = |by: &str| BanWork::Replace {
-        by: by.to_owned(),
-        bans: ["10.0.0.1", "10.0.0.2"]
-            .map(|source| request(source, Some(3_600)).into())
-            .into(),
+    let shorter = |by: &str| {
+        let bans = ["10.0.0.1", "10.0.0.2"];
+        let bans = bans.map(|source| request(source, Some(3_600)).into());
+        whole_set(by, bans.into())
     };
     let outcomes = carry_out(&mut bench, ROOT, shorter("crowdsec"));
     let results: Vec<_> = outcomes.iter().map(|outcome| outcome.result).collect();

@@ -1,6 +1,6 @@
 //! What a change makes of the likely mistakes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
@@ -20,23 +20,31 @@ pub struct FindingsDifference {
     pub resolved: Vec<Finding>,
 }
 
+/// A rule without its place: lines that move change no rule.
+type RuleSubject<'f> = (&'f str, &'f str, Option<&'f str>, &'f str);
+
 /// What a finding is about; how many are like it is no part of it.
 type Subject<'f> = (
     Code,
     &'f [String],
     Option<&'f str>,
-    Option<&'f RuleAt>,
-    Option<&'f RuleAt>,
+    Option<RuleSubject<'f>>,
+    Option<RuleSubject<'f>>,
     &'f str,
 );
+
+fn rule_subject(rule: &RuleAt) -> RuleSubject<'_> {
+    let named = rule.named.as_deref();
+    (&rule.policy, &rule.list, named, &rule.text)
+}
 
 fn subject(finding: &Finding) -> Subject<'_> {
     (
         finding.code,
         &finding.policies,
         finding.scope.as_deref(),
-        finding.rule.as_ref(),
-        finding.other.as_ref(),
+        finding.rule.as_ref().map(rule_subject),
+        finding.other.as_ref().map(rule_subject),
         &finding.message,
     )
 }
@@ -47,16 +55,37 @@ fn subject(finding: &Finding) -> Subject<'_> {
 /// for more rules than before is introduced, since a rule of the change is among them.
 #[must_use]
 pub fn difference(before: &[Finding], after: Vec<Finding>) -> FindingsDifference {
-    let known: HashMap<_, _> = before.iter().map(|f| (subject(f), f.more)).collect();
-    let (kept, introduced): (Vec<_>, Vec<_>) = after.into_iter().partition(|finding| {
+    // One rule may stand in several places, with a finding each.
+    let mut known: HashMap<_, Vec<u64>> = HashMap::new();
+    for finding in before {
         known
-            .get(&subject(finding))
-            .is_some_and(|more| finding.more <= *more)
+            .entry(subject(finding))
+            .or_default()
+            .push(finding.more);
+    }
+    let is_known = |finding: &Finding, known: &mut Vec<u64>| {
+        let found = known.iter().position(|more| finding.more <= *more);
+        found.map(|at| known.swap_remove(at)).is_some()
+    };
+    let are_known = after.iter().map(|finding| {
+        let known = known.get_mut(&subject(finding));
+        known.is_some_and(|known| is_known(finding, known))
     });
-    let remaining: HashSet<_> = kept.iter().chain(&introduced).map(subject).collect();
-    let resolved = before.iter();
-    let resolved = resolved.filter(|finding| !remaining.contains(&subject(finding)));
-    let resolved = resolved.cloned().collect();
+    let mut are_known = are_known.collect::<Vec<_>>().into_iter();
+    let (kept, introduced): (Vec<_>, Vec<_>) = after
+        .into_iter()
+        .partition(|_| are_known.next() == Some(true));
+    let mut remaining: HashMap<_, usize> = HashMap::new();
+    for finding in kept.iter().chain(&introduced) {
+        *remaining.entry(subject(finding)).or_default() += 1;
+    }
+    let mut resolved = Vec::new();
+    for finding in before {
+        match remaining.get_mut(&subject(finding)) {
+            Some(count @ 1..) => *count -= 1,
+            _ => resolved.push(finding.clone()),
+        }
+    }
     FindingsDifference {
         resolved,
         introduced,
@@ -100,6 +129,16 @@ mod tests {
         let same = compared(&after, &after);
         assert_eq!((same.introduced.len(), same.resolved.len()), (0, 0));
         assert_eq!(same.kept.len(), 2);
+    }
+
+    #[test]
+    fn finding_whose_rule_moves_to_another_line_is_kept() {
+        let policy = policy("abuse", "block = [\"192.0.2.1\", \"192.0.2.0/24\"]");
+        let moved = format!("# A comment.\n\n{policy}");
+        let found = compared(&policy, &moved);
+        let places = |findings: &[Finding]| findings[0].rule.as_ref().unwrap().place.clone();
+        assert_ne!(places(&found.kept), places(&lint(&state_of(&policy))));
+        assert_eq!((found.introduced, found.resolved), (vec![], vec![]));
     }
 
     #[test]

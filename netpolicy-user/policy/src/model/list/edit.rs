@@ -27,9 +27,15 @@ impl RuleList {
 
     /// The ends of its rules.
     pub(in crate::model) fn ends(&self) -> impl Iterator<Item = Timestamp> {
+        self.ending().filter_map(Rule::expires)
+    }
+
+    /// The rules that end.
+    pub(in crate::model) fn ending(&self) -> impl Iterator<Item = &Rule> {
         let chunks = self.chunks().iter();
         let with_ends = chunks.filter(|chunk| chunk.first_end().is_some());
-        with_ends.flat_map(|chunk| chunk.rules().iter().filter_map(Rule::expires))
+        let rules = with_ends.flat_map(|chunk| chunk.rules());
+        rules.filter(|rule| rule.expires().is_some())
     }
 
     /// Takes away the rules whose end is over, and gives them.

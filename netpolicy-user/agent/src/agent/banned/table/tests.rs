@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::banned::{SharedBans, StagedBans, overlapping};
+use crate::agent::banned::{OriginFilter, SharedBans, StagedBans, overlapping};
 
 fn net(text: &str) -> IpNet {
     text.parse().unwrap()
@@ -82,6 +82,32 @@ fn rows(table: &BanTable) -> Vec<String> {
 }
 
 #[test]
+fn shorter_bans_that_are_staged_anew_count_once() {
+    let mut table = BanTable::default();
+    put(&mut table, None, &row("10.0.0.1/32", None, Some("first")));
+    let shorter = row("10.0.0.1/32", Some(9), Some("second"));
+    let replaced = table.put_also(None, &shorter);
+    table.keep([replaced]);
+    assert_eq!(table.count(), 2);
+    let mut staged = StagedBans::default();
+    let others = [
+        (Some(10), "second", 2),
+        (Some(11), "third", 3),
+        (Some(12), "third", 3),
+    ];
+    for (until, by, count) in others {
+        let known = table.known(&staged, None, shorter.source);
+        let bans = table.origins_of(&staged, known);
+        let row = row("10.0.0.1/32", until, Some(by));
+        table.stage_next_to(&mut staged, known, bans, &row);
+        assert_eq!(table.count_with(&staged), count);
+    }
+    let settled = table.settled(&staged);
+    table.make(staged, settled);
+    assert_eq!(table.count(), 3);
+}
+
+#[test]
 fn staged_changes_are_seen_once_they_are_made() {
     let first = row("10.0.0.1/32", Some(9), Some("first"));
     let mut table = BanTable::default();
@@ -91,9 +117,16 @@ fn staged_changes_are_seen_once_they_are_made() {
     assert_eq!(rows(&table), before);
     assert_eq!((table.len(), table.len_with(&changes)), (1, 1));
     let of_second = vec![(None, net("10.0.0.2/32"))];
-    assert_eq!(table.of_origin_with(&changes, "second"), of_second);
-    assert!(table.of_origin_with(&changes, "first").is_empty());
-    assert!(table.of_origin_with(&changes, "third").is_empty());
+    let of = |name| {
+        let by = OriginFilter {
+            name,
+            with_parts: false,
+        };
+        table.of_origin_with(&changes, by)
+    };
+    assert_eq!(of("second"), of_second);
+    assert!(of("first").is_empty());
+    assert!(of("third").is_empty());
     let edits: Vec<_> = table.edits(&changes).collect();
     let removal = BanEdit::Remove {
         source: net("10.0.0.1/32"),

@@ -116,16 +116,78 @@ fn unbanning_without_an_origin_and_replacing_end_the_bans_of_all() {
 }
 
 #[test]
+fn replacing_with_the_end_of_another_origins_ban_makes_it_ones_own() {
+    use BanResult::{Banned, Unchanged};
+    let mut bench = Bench::new();
+    assert_eq!(ban(&mut bench, &[by("fail2ban", None)]), [Banned]);
+    let replace = BanRequest {
+        replace: true,
+        ..by("soc", None)
+    };
+    assert_eq!(ban(&mut bench, &[replace]), [Unchanged]);
+    assert_eq!(origins(&bench), ["soc"]);
+    assert_eq!(unban_by(&mut bench, "fail2ban").result, BanResult::Absent);
+    assert_eq!(enforced(&bench.restart(&["eth7"])), ["0 10.0.0.1/32"]);
+}
+
+#[test]
+fn ban_next_to_a_longer_one_is_in_the_audit_log() {
+    let mut bench = Bench::new();
+    let shorter = by("fail2ban", Some(3600));
+    let bans = [by("soc", None), shorter.clone(), shorter];
+    ban(&mut bench, &bans);
+    let log = bench.audit_log(1);
+    assert_eq!(log[0].action, "bans: 1 banned, 1 extended");
+    let change = &log[0].changes[1];
+    let start = "10.0.0.1/32 on host: extended, until 20";
+    assert!(change.starts_with(start), "{change}");
+}
+
+#[test]
+fn origin_is_unbanned_with_its_parts_and_on_the_named_scope_alone() {
+    use BanResult::{Absent, Unbanned};
+    let mut bench = Bench::new();
+    let change = add_service("postgres", "5432");
+    bench.writer.change(change, ROOT, PLAIN).unwrap();
+    let of_service = BanRequest {
+        service: Some("postgres".to_owned()),
+        ..by("fail2ban/pg", None)
+    };
+    let bans = [by("soc", None), by("fail2ban/sshd", None), of_service];
+    let made = |bench: &mut Bench| ban(bench, &bans);
+    made(&mut bench);
+    assert_eq!(unban_by(&mut bench, "fail2ba").result, Absent);
+    assert_eq!(unban_by(&mut bench, "fail2ban").result, Unbanned);
+    assert_eq!(origins_of(&bench, SOURCE), ["soc"]);
+    made(&mut bench);
+    let mut left = |service: Option<&str>, with_parts| {
+        let of = ReplaceBansQuery {
+            by: "fail2ban".to_owned(),
+            service: service.map(str::to_owned),
+            with_parts,
+        };
+        let work = BanWork::Replace { of, bans: vec![] };
+        carry_out(&mut bench, ROOT, work);
+        let query = BansQuery {
+            by: Some("fail2ban".to_owned()),
+            ..BansQuery::default()
+        };
+        let left = listed(&bench, &query).into_iter();
+        left.map(|ban| ban.scope).collect::<Vec<_>>()
+    };
+    assert_eq!(left(None, false), ["host", "postgres"]);
+    assert_eq!(left(Some("host"), true), ["postgres"]);
+    assert_eq!(left(Some("postgres"), true), [""; 0]);
+}
+
+#[test]
 fn whole_set_of_an_origin_changes_its_own_bans_where_others_are_longer() {
     let mut bench = Bench::new();
     let bans = [by("soc", Some(7200)), by("crowdsec", Some(3600))];
     ban(&mut bench, &bans);
     let replace = |seconds: Option<u64>| {
         let wanted = seconds.map(|seconds| by("crowdsec", Some(seconds)).into());
-        BanWork::Replace {
-            by: "crowdsec".to_owned(),
-            bans: wanted.into_iter().collect(),
-        }
+        whole_set("crowdsec", wanted.into_iter().collect())
     };
     let set = carry_out(&mut bench, ROOT, replace(Some(9000)));
     assert_eq!(set[0].result, BanResult::Extended);
@@ -229,7 +291,7 @@ proptest! {
                 }
                 _ => {
                     let bans = vec![by(origin, Some(seconds)).into()];
-                    carry_out(&mut bench, ROOT, BanWork::Replace { by: origin.to_owned(), bans });
+                    carry_out(&mut bench, ROOT, whole_set(origin, bans));
                     expected.insert(origin, end);
                 }
             }

@@ -113,7 +113,7 @@ pub(super) async fn unban(
 }
 
 /// Makes the bans of one origin those of the request: others of that origin end, in the same
-/// step. An empty body ends all.
+/// step. An empty body ends all, or all for a service.
 #[cfg_attr(feature = "openapi", utoipa::path(put, path = "/v1/bans", operation_id = "replaceBans", tag = BANS,
     params(ReplaceBansQuery),
     request_body(content = BanRequest, content_type = NDJSON,
@@ -133,13 +133,13 @@ pub(super) async fn replace(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, AgentError> {
-    let by = query.by;
+    let by = &query.by;
     if by.is_empty() || by.len() > 64 || by.chars().any(char::is_control) {
         return Err(AgentError::BadRequest(
             "`by` is not a name: expected 1 to 64 bytes on one line".to_owned(),
         ));
     }
-    let parse = |bans| Ok(BanWork::Replace { by, bans });
+    let parse = |bans| Ok(BanWork::Replace { of: query, bans });
     carry_out::<BanRequest, WantedBan>(app, BanClient::new(caller, origin), headers, body, parse)
         .await
 }
