@@ -60,6 +60,12 @@ pub enum ObjectError {
         /// Why.
         why: String,
     },
+    /// A sequence has too many objects.
+    #[error("more than {most} objects at a time")]
+    TooMany {
+        /// How many it may have.
+        most: usize,
+    },
     /// A sequence of objects is cut short, or something else.
     #[error("the objects are cut short or no objects, at byte {at}")]
     NoFrame {
@@ -153,11 +159,11 @@ pub fn frame(kind: ObjectKind, body: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(body);
 }
 
-/// The objects of a sequence that [`frame`] made.
+/// The objects of a sequence that [`frame`] made; `most`: how many it may have.
 ///
 /// # Errors
-/// It is none.
-pub fn unframe(sequence: &[u8]) -> Result<Vec<(ObjectKind, &[u8])>, ObjectError> {
+/// It is none, or has more.
+pub fn unframe(sequence: &[u8], most: usize) -> Result<Vec<(ObjectKind, &[u8])>, ObjectError> {
     let mut found = Vec::new();
     let mut rest = sequence;
     while !rest.is_empty() {
@@ -170,6 +176,9 @@ pub fn unframe(sequence: &[u8]) -> Result<Vec<(ObjectKind, &[u8])>, ObjectError>
             Some(((kind_of(letter)?, body), rest))
         });
         let (object, after) = next.ok_or(ObjectError::NoFrame { at })?;
+        if found.len() == most {
+            return Err(ObjectError::TooMany { most });
+        }
         found.push(object);
         rest = after;
     }
@@ -210,11 +219,17 @@ mod tests {
                 frame(KINDS[*kind].0, body, &mut sequence);
                 ends.push(sequence.len());
             }
-            let found = unframe(&sequence).unwrap();
+            let found = unframe(&sequence, bodies.len()).unwrap();
             let expected: Vec<_> = bodies.iter().map(|(kind, body)| (KINDS[*kind].0, &body[..])).collect();
             prop_assert_eq!(found, expected);
             let cut = cut.index(sequence.len() + 1);
-            prop_assert_eq!(unframe(&sequence[..cut]).is_ok(), ends.contains(&cut));
+            prop_assert_eq!(unframe(&sequence[..cut], 6).is_ok(), ends.contains(&cut));
+            if let Some(fewer) = bodies.len().checked_sub(1) {
+                prop_assert_eq!(
+                    unframe(&sequence, fewer),
+                    Err(ObjectError::TooMany { most: fewer })
+                );
+            }
         }
 
         #[test]

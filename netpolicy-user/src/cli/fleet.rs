@@ -290,7 +290,17 @@ async fn leave(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     ))?;
     let kept = set_aside(&cx.config.fleet_file)?;
     let left = match view.at {
-        Some(_) => Some(cx.client.leave_fleet().await?),
+        Some(_) => match cx.client.leave_fleet().await {
+            Ok(left) => Some(left),
+            Err(error) => {
+                if let Some(kept) = &kept
+                    && let Err(why) = fs::rename(kept, &cx.config.fleet_file)
+                {
+                    cx.note(&format!("{} cannot be renamed back: {why}", kept.display()))?;
+                }
+                return Err(error.into());
+            }
+        },
         // Nothing of it ever came.
         None => None,
     };

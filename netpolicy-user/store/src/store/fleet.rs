@@ -22,12 +22,13 @@ pub struct FleetRecord {
     pub applied: Option<AppliedFleetRevision>,
     /// The revision to go back to while the one in force waits for its confirmation.
     pub base: Option<AppliedFleetRevision>,
-    /// The local change that was made over that.
+    /// The local change that was made over what there is to go back to: that revision, or the
+    /// one in force where a rollback that ends the change waits.
     pub base_override: Option<LocalOverride>,
     /// Whether the one in force waits for its confirmation.
     pub unconfirmed: bool,
-    /// The last revision that was rolled back, and when.
-    pub rolled_back: Option<(u64, Timestamp)>,
+    /// The last revision that was rolled back.
+    pub rolled_back: Option<RolledBackRevision>,
     /// The local change that was made over the one in force.
     pub local_override: Option<LocalOverride>,
 }
@@ -58,6 +59,20 @@ pub struct AppliedFleetRevision {
     pub since: Timestamp,
     /// What of it this host could not have.
     pub left_out: Vec<String>,
+}
+
+/// A revision of a fleet that was not confirmed on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolledBackRevision {
+    /// Its number.
+    pub revision: u64,
+    /// The name of its state, in hexadecimal digits.
+    pub root: String,
+    /// When it was rolled back.
+    pub time: Timestamp,
+    /// Whether it is refused, since no newer signed record was accepted since then.
+    pub is_refused: bool,
 }
 
 /// A local change over the fleet's revision.
@@ -103,26 +118,58 @@ impl FleetRecord {
     /// What it is once the unconfirmed revision is rolled back; the counters stay.
     #[must_use]
     pub fn rolled_back(&self, now: Timestamp) -> Self {
-        let revision = self.applied.as_ref().map(|applied| applied.revision);
+        let rolled_back = self.applied.as_ref().map(|applied| RolledBackRevision {
+            revision: applied.revision,
+            root: applied.root.clone(),
+            time: now,
+            is_refused: true,
+        });
         Self {
             applied: self.base.clone(),
             local_override: self.base_override.clone(),
             base: None,
             base_override: None,
             unconfirmed: false,
-            rolled_back: revision
-                .map(|revision| (revision, now))
-                .or(self.rolled_back),
+            rolled_back: rolled_back.or_else(|| self.rolled_back.clone()),
             ..self.clone()
+        }
+    }
+
+    /// Whether an unconfirmed change leads to another record of the fleet than the one to go back
+    /// to.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.unconfirmed || self.base_override.is_some()
+    }
+
+    /// What it is once an unconfirmed change is rolled back, to this revision of the host's own.
+    #[must_use]
+    pub fn undone(&self, own: u64, now: Timestamp) -> Self {
+        match self.unconfirmed {
+            true => self.rolled_back(now),
+            false => self.back_at(own),
         }
     }
 
     /// What it is once the host is at an earlier revision of its own, of its fleet's the same.
     #[must_use]
     pub fn back_at(&self, own: u64) -> Self {
+        let made = self.base_override.as_ref().or(self.local_override.as_ref());
         Self {
-            local_override: self.local_override.clone().filter(|made| made.base < own),
+            local_override: made.filter(|made| made.base < own).cloned(),
+            base_override: None,
             ..self.clone()
+        }
+    }
+
+    /// As [`Self::back_at`], where that is rolled back unless it is confirmed.
+    #[must_use]
+    pub fn back_at_unconfirmed(&self, own: u64) -> Self {
+        let back = self.back_at(own);
+        let made = self.base_override.as_ref().or(self.local_override.as_ref());
+        Self {
+            base_override: made.filter(|_| back.local_override.is_none()).cloned(),
+            ..back
         }
     }
 

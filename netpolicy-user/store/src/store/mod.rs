@@ -50,7 +50,9 @@ pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
 pub use self::exchange::{read_state, references, write_state};
 pub use self::feed::{FeedRecord, FeedUpdate, NamedFeedRecord};
-pub use self::fleet::{AppliedFleetRevision, FleetRecord, HandedOver, LocalOverride, SeenRecord};
+pub use self::fleet::{
+    AppliedFleetRevision, FleetRecord, HandedOver, LocalOverride, RolledBackRevision, SeenRecord,
+};
 pub use self::objects::{ObjectId, ObjectKind, Objects};
 #[cfg(feature = "sqlite")]
 pub use self::observed::{

@@ -41,6 +41,7 @@ impl Situation<'_> {
         Ok(candidate)
     }
 
+    /// Temporary bypasses do not count: what passes by them alone is denied once they expire.
     fn check_admitted(
         &self,
         candidate: &Candidate,
@@ -51,7 +52,7 @@ impl Situation<'_> {
             new: Side {
                 rules: candidate.compiled.ruleset(),
                 state: &candidate.state,
-                bypasses: self.bypasses,
+                bypasses: &[],
             },
             now: self.now,
             bans: Some(&self.published.bans),
@@ -65,13 +66,7 @@ impl Situation<'_> {
         };
         let (source, port) = (attempt.ip().to_canonical(), attempt.port());
         let why = judge.denying_ban(source, port).unwrap_or_else(|| {
-            let of = explain(
-                &candidate.state,
-                self.bypasses,
-                self.now,
-                source,
-                Some(port),
-            );
+            let of = explain(&candidate.state, &[], self.now, source, Some(port));
             of.sentence(&candidate.state)
         });
         Err(AgentError::FleetRefused(format!(

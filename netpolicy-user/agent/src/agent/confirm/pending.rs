@@ -231,10 +231,7 @@ pub(in crate::agent) fn at_start(
     let mut fleets = stored.fleets.clone();
     let fleet = fleets.iter_mut().find(|fleet| fleet.is_member);
     let fleet = fleet.map(|fleet| {
-        *fleet = match fleet.unconfirmed {
-            true => fleet.rolled_back(clock.wall()),
-            false => fleet.back_at(pending.base),
-        };
+        *fleet = fleet.undone(pending.base, clock.wall());
         fleet.clone()
     });
     let extras = Extras {

@@ -141,6 +141,31 @@ pub fn counters(record: &FleetRecord) -> Counters {
     Counters(seen.collect())
 }
 
+/// Whether a record that was judged is newer than those that were accepted.
+fn is_newer(record: &FleetRecord, judged: &Judged) -> bool {
+    let mut judged = judged.counters.0.iter();
+    judged.any(|(name, seen)| {
+        let known = record.counters.get(name);
+        known.is_none_or(|known| known.counter < seen.counter)
+    })
+}
+
+/// Why a revision is not tried again: it was not confirmed, and nothing newer was signed since.
+#[must_use]
+pub fn refused_again(record: &FleetRecord, judged: &Judged, pin: &Pin) -> Option<String> {
+    let back = record.rolled_back.as_ref()?;
+    let same = (back.revision, &back.root) == (pin.revision, &pin.root);
+    let is_refused = same && back.is_refused && !is_newer(record, judged);
+    is_refused.then(|| {
+        format!(
+            "revision {} was rolled back on {}, since it was not confirmed; it is tried again \
+             once a newer record of the fleet is signed",
+            back.revision,
+            back.time.strftime("%Y-%m-%d %H:%M:%S UTC")
+        )
+    })
+}
+
 /// What is known of a fleet once records were judged.
 #[must_use]
 pub fn with_counters(record: &FleetRecord, judged: &Judged) -> FleetRecord {
@@ -148,11 +173,19 @@ pub fn with_counters(record: &FleetRecord, judged: &Judged) -> FleetRecord {
         let Seen { counter, digest } = seen.clone();
         (name.clone(), SeenRecord { counter, digest })
     });
-    FleetRecord {
+    let mut next = FleetRecord {
         is_member: true,
         counters: seen.collect(),
         ..record.clone()
+    };
+    if let Some(back) = next
+        .rolled_back
+        .as_mut()
+        .filter(|_| is_newer(record, judged))
+    {
+        back.is_refused = false;
     }
+    next
 }
 
 /// What is known of a fleet once a revision is in force that was judged. It waits for its
@@ -170,20 +203,20 @@ pub fn with_revision(
         local_override: None,
         ..with_counters(record, judged)
     };
+    (next.base, next.base_override) = match record.unconfirmed {
+        true => (record.base.clone(), record.base_override.clone()),
+        false => (record.applied.clone(), record.local_override.clone()),
+    };
+    next.unconfirmed = waits;
     match same {
-        // It was there before, and waits or does not as it did.
+        // It was there before: what it left out may be in force now, and waits as well.
         Some(old) if record.local_override.is_none() => {
             let since = old.since;
             next.applied = Some(AppliedFleetRevision { since, ..applied });
         }
         _ => {
             next.rolled_back = None;
-            (next.base, next.base_override) = match record.unconfirmed {
-                true => (record.base.clone(), record.base_override.clone()),
-                false => (record.applied.clone(), record.local_override.clone()),
-            };
             next.applied = Some(applied);
-            next.unconfirmed = waits;
         }
     }
     match next.unconfirmed {
@@ -232,10 +265,12 @@ fn faults(record: &FleetRecord) -> Vec<String> {
         .applied
         .as_ref()
         .map_or(0, |applied| applied.revision);
-    if let Some((revision, time)) = record.rolled_back.filter(|(back, _)| *back > newest) {
+    let back = record.rolled_back.as_ref();
+    if let Some(back) = back.filter(|back| back.revision > newest) {
         faults.push(format!(
-            "fleet {fleet}: revision {revision} was rolled back on {}: it was not confirmed",
-            time.strftime("%Y-%m-%d %H:%M:%S UTC")
+            "fleet {fleet}: revision {} was rolled back on {}: it was not confirmed",
+            back.revision,
+            back.time.strftime("%Y-%m-%d %H:%M:%S UTC")
         ));
     }
     faults
@@ -253,5 +288,13 @@ fn left_out(record: &FleetRecord) -> Vec<String> {
             record.fleet, applied.revision
         )
     };
-    lines.map(line).collect()
+    let mut lines: Vec<_> = lines.map(line).collect();
+    if !lines.is_empty() {
+        lines.push(format!(
+            "fleet {}: what this host lacks is bound with the next record that is signed for it, \
+             once the host has it",
+            record.fleet
+        ));
+    }
+    lines
 }

@@ -82,6 +82,8 @@ pub struct Writer {
     pub(super) grants: Grants,
     pub(super) feeds: Feeds,
     pub(super) fleets: Fleets,
+    /// The last refusal of a revision of the fleet, and of which action.
+    pub(super) fleet_refusal: Option<(String, String)>,
     pub(super) databases: OrderBoard,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
@@ -140,6 +142,7 @@ impl Writer {
             grants: Grants::new(stored.grants),
             feeds: Feeds::new(stored.feeds),
             fleets: Fleets::new(stored.fleets),
+            fleet_refusal: None,
             databases: OrderBoard::default(),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),

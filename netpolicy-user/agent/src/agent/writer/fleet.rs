@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use netpolicy_fleet::{Judged, Revision};
+use netpolicy_fleet::{Judged, Pin, Revision};
 
 use super::core::Writer;
 use crate::agent::access::{Requester, audit, rights};
@@ -84,13 +84,15 @@ impl Writer {
         let may = self.may_fleet(requester, ACTION, "put a revision of the fleet in force");
         may?;
         let proposed = self.propose(request, requester);
-        match proposed {
+        let mut action = ACTION.to_owned();
+        let result = match proposed {
             Ok(FleetProposal::Revision(proposal, within)) => {
+                action = proposal.action();
                 let options = ChangeOptions {
                     confirm_within: Some(Duration::from_secs(u64::from(within))),
                     ..ChangeOptions::default()
                 };
-                self.change(proposal, requester, options)
+                self.attempt(proposal, requester, options)
             }
             Ok(FleetProposal::Counted) => {
                 let applied = Applied {
@@ -99,14 +101,31 @@ impl Writer {
                 };
                 let situation = self.situation(&self.in_force);
                 let options = ChangeOptions::default();
-                let candidate = situation.candidate(applied, Instant::now(), None, options)?;
-                Ok(candidate.changed)
+                let candidate = situation.candidate(applied, Instant::now(), None, options);
+                candidate.map(|candidate| candidate.changed)
             }
+            Err(error) => Err(error),
+        };
+        match &result {
+            Ok(_) => self.fleet_refusal = None,
             Err(error) => {
-                self.audit_refusal(requester, ACTION, &error);
-                Err(error)
+                // Lists of the state that was read are not kept for it.
+                self.store.settle();
+                self.audit_fleet_refusal(requester, action, error);
             }
         }
+        result
+    }
+
+    /// The audit log has a refusal once, however often the same is tried again in a row.
+    fn audit_fleet_refusal(&mut self, requester: Requester, action: String, error: &AgentError) {
+        let refusal = (action, error.to_string());
+        if self.fleet_refusal.as_ref() == Some(&refusal) {
+            self.tally.refused(error.code());
+            return;
+        }
+        self.audit_refusal(requester, &refusal.0, error);
+        self.fleet_refusal = Some(refusal);
     }
 
     /// What signed records lead to on this host.
@@ -133,6 +152,13 @@ impl Writer {
             self.count_records(&record, &judged, requester)?;
             return Ok(FleetProposal::Counted);
         };
+        let pin = Pin {
+            revision: revision.revision,
+            root: revision.root.clone(),
+        };
+        if let Some(why) = fleet::refused_again(&record, &judged, &pin) {
+            return Err(AgentError::FleetRefused(why));
+        }
         let root = ObjectId::from_hex(&revision.root).ok_or(AgentError::Internal)?;
         let (applied, with_services) = self.apply_fleet(&root)?;
         let within = request.confirm_within;
@@ -172,6 +198,7 @@ impl Writer {
         if seen == *record {
             return Ok(());
         }
+        self.upkeep.must_not_be_held(self.in_force.revision)?;
         tracing::debug!(
             fleet = seen.fleet,
             actor = requester.caller.name(),
@@ -234,7 +261,8 @@ impl Writer {
                 hint: "`netpolicy fleet join` joins one",
             });
         };
-        if record.unconfirmed {
+        self.upkeep.must_not_be_held(self.in_force.revision)?;
+        if record.waits() {
             self.confirmation.must_not_wait(&self.settings.clock)?;
         }
         // The counters stay, so that no old revision is new once the host is in it again.

@@ -1,7 +1,5 @@
 //! How a change stands to what the host's fleet decides, and what is known of the fleet after it.
 
-use jiff::Timestamp;
-
 use super::core::Writer;
 use crate::agent::access::{Requester, audit, rights};
 use crate::agent::change::preflight::would_be;
@@ -78,31 +76,47 @@ impl Writer {
         let back = match origin {
             ChangeOrigin::Fleet(revision) => return Ok(Some(revision.record.clone())),
             ChangeOrigin::Ended => return Ok(None),
-            ChangeOrigin::Unconfirmed(base) => return Ok(self.fleet_back_at(*base, now)),
+            ChangeOrigin::Unconfirmed(base) => {
+                let record = self.fleets.current();
+                return Ok(record.map(|record| record.undone(*base, now)));
+            }
             ChangeOrigin::Rollback(to) => Some(*to),
             ChangeOrigin::Local => None,
         };
-        let Some((record, revision)) = self.fleets.in_force() else {
+        let Some(current) = self.fleets.current() else {
             return Ok(None);
         };
-        // What is undone is no change of the fleet's: a revision of it that waits, or a local one.
+        // A rollback, to wherever, ends what waits: it starts from what there is to go back to.
         let pending = self.confirmation.pending();
-        let undoes = |to: u64| {
-            let waits = record.unconfirmed && pending.is_some_and(|pending| pending.base == to);
-            let made = record.local_override.as_ref();
-            waits || made.is_some_and(|made| made.base == to)
-        };
-        if let Some(to) = back.filter(|to| undoes(*to)) {
-            return Ok(self.fleet_back_at(to, now));
+        let ended = pending.filter(|_| back.is_some() && current.waits());
+        let undone = ended.map(|pending| current.undone(pending.base, now));
+        let record = undone.as_ref().unwrap_or(current);
+        // What is undone is no change of the fleet's: a revision of it that waits, or a local one.
+        if back.is_some() && back == ended.map(|pending| pending.base) {
+            return Ok(undone);
         }
-        let before = self.without_ended(&self.in_force.state);
+        let made = record.local_override.as_ref();
+        if let Some(to) = back.filter(|to| made.is_some_and(|made| made.base == *to)) {
+            return Ok(Some(match options.confirm_within {
+                Some(_) => record.back_at_unconfirmed(to),
+                None => record.back_at(to),
+            }));
+        }
+        let Some(revision) = &record.applied else {
+            return Ok(undone);
+        };
+        let (before, base) = match ended {
+            Some(pending) => (self.confirmation.base(), pending.base),
+            None => (None, self.in_force.revision),
+        };
+        let before = self.without_ended(before.unwrap_or(&self.in_force.state));
         if !before.alters_fleet(&applied.state, revision.with_services) {
-            return Ok(None);
+            return Ok(undone);
         }
         if options.local_override {
             let what = "change what the host's fleet decides";
             rights::require(requester.caller, &self.grants, Privilege::Admin, what)?;
-            let (actor, base) = (requester.caller.name(), self.in_force.revision);
+            let actor = requester.caller.name();
             applied.warnings.push(format!(
                 "over revision {} of fleet {}: this is in force until the fleet's next revision",
                 revision.revision, record.fleet
@@ -146,15 +160,6 @@ impl Writer {
             .map(drop)
     }
 
-    /// What is known of the fleet once the host is at an earlier revision of its own.
-    fn fleet_back_at(&self, own: u64, now: Timestamp) -> Option<FleetRecord> {
-        let record = self.fleets.current()?;
-        Some(match record.unconfirmed {
-            true => record.rolled_back(now),
-            false => record.back_at(own),
-        })
-    }
-
     /// Follows the store.
     pub(super) fn follow_fleet(&mut self, record: Option<FleetRecord>) {
         if let Some(record) = record {
@@ -175,7 +180,7 @@ impl Writer {
         requester: Requester,
     ) -> Result<(), AgentError> {
         let current = self.fleets.current();
-        let waiting = current.filter(|current| current.unconfirmed);
+        let waiting = current.filter(|current| current.waits());
         let record = match (origin, waiting) {
             (ChangeOrigin::Fleet(_), Some(waiting)) => FleetRecord {
                 unconfirmed: true,

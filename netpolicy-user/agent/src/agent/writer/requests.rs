@@ -126,7 +126,7 @@ impl Writer {
     /// # Errors
     /// None waits, it is not the caller's to confirm, or the store refuses.
     pub fn confirm(&mut self, requester: Requester) -> Result<PendingView, AgentError> {
-        let waiting = self.fleets.current().filter(|fleet| fleet.unconfirmed);
+        let waiting = self.fleets.current().filter(|fleet| fleet.waits());
         let fleet = waiting.map(FleetRecord::confirmed);
         let result = self.confirmation.confirm(
             requester,

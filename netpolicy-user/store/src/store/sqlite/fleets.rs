@@ -15,7 +15,31 @@ use crate::store::{StoreError, state};
 const WAITS: i64 = 3_600;
 
 /// Bytes of objects that wait for a state: twice what the largest state takes.
-pub(super) const MOST_WAITING: u64 = 256 << 20;
+const MOST_WAITING_BYTES: u64 = 256 << 20;
+
+/// The most objects that wait for a state.
+const MOST_WAITING: u64 = 200_000;
+
+/// Bytes that an object takes without its body: rows and entries of indexes.
+const PER_OBJECT: u64 = 256;
+
+/// How many objects wait for a state, and their bodies' bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Waiting {
+    count: u64,
+    bytes: u64,
+}
+
+impl Waiting {
+    /// Whether these may wait as well.
+    pub(super) fn fit(self, objects: &[HandedOver]) -> bool {
+        let bodies: u64 = objects.iter().map(|object| object.body.len() as u64).sum();
+        let count = self.count.saturating_add(objects.len() as u64);
+        let bytes = self.bytes.saturating_add(bodies);
+        count <= MOST_WAITING
+            && bytes.saturating_add(count.saturating_mul(PER_OBJECT)) <= MOST_WAITING_BYTES
+    }
+}
 
 /// All fleets, the one that the host is in first.
 ///
@@ -77,16 +101,19 @@ pub(super) fn missing(db: Db<'_>, ids: &[ObjectId]) -> Result<Vec<ObjectId>, Sto
     Ok(missing)
 }
 
-/// Bytes of the objects that wait for a state.
+/// The objects that wait for a state.
 ///
 /// # Errors
 /// Failures to read.
-pub(super) fn waiting(db: Db<'_>) -> Result<u64, StoreError> {
+pub(super) fn waiting(db: Db<'_>) -> Result<Waiting, StoreError> {
+    let select = "SELECT count(*), ifnull(sum(bytes), 0) FROM handed";
+    let number = |found: i64| u64::try_from(found).unwrap_or(0);
     db.conn
-        .query_row("SELECT ifnull(sum(bytes), 0) FROM handed", [], |row| {
-            row.get::<_, i64>(0)
+        .query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map(|(count, bytes)| Waiting {
+            count: number(count),
+            bytes: number(bytes),
         })
-        .map(|bytes| u64::try_from(bytes).unwrap_or(0))
         .map_err(fault("count the objects that wait", db.path))
 }
 

@@ -514,11 +514,9 @@ impl Store for SqliteStore {
 
     fn hand_over(&mut self, objects: &[HandedOver]) -> Result<bool, StoreError> {
         let now = self.clock.wall();
-        let bytes: u64 = objects.iter().map(|object| object.body.len() as u64).sum();
-        let fits = |waiting: u64| waiting.saturating_add(bytes) <= fleets::MOST_WAITING;
-        if !fits(fleets::waiting(self.db())?) {
+        if !fleets::waiting(self.db())?.fit(objects) {
             self.prune_to(KEEP)?;
-            if !fits(fleets::waiting(self.db())?) {
+            if !fleets::waiting(self.db())?.fit(objects) {
                 return Ok(false);
             }
         }

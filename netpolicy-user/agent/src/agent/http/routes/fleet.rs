@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use netpolicy_common::Action;
-use netpolicy_fleet::unframe;
+use netpolicy_common::{Action, Reason};
+use netpolicy_fleet::{ObjectError, checked, unframe};
 
 #[cfg(feature = "openapi")]
 use super::document::{CONFLICTING, FLEET, NO_ROOM, ProblemDetails};
@@ -106,13 +106,15 @@ pub(super) async fn objects(
 ) -> Result<Json<ObjectsTaken>, AgentError> {
     let (objects, _share) = blocking(move || {
         let (bytes, share) = body.into_parts();
-        let found = unframe(&bytes).map_err(|error| AgentError::BadRequest(error.to_string()))?;
-        must_be_few(found.len())?;
-        let handed = found.into_iter().map(|(kind, body)| HandedOver {
-            id: kind.id(body),
-            body: body.to_vec(),
+        let bad = |error: ObjectError| AgentError::BadRequest(error.to_string());
+        let found = unframe(&bytes, MOST_OBJECTS).map_err(bad)?;
+        let handed = found.into_iter().map(|(kind, body)| {
+            let id = kind.id(body);
+            checked(kind, &id, body).map_err(bad)?;
+            let body = body.to_vec();
+            Ok(HandedOver { id, body })
         });
-        Ok((handed.collect::<Vec<_>>(), share))
+        Ok((handed.collect::<Result<Vec<_>, AgentError>>()?, share))
     })
     .await?;
     let requester = Requester::here(caller);
@@ -172,7 +174,8 @@ pub(super) async fn probe(State(app): State<App>, body: Body) -> Result<Json<Pro
                 .map_err(|error| AgentError::Unreadable(chain(&error)))?;
             Ok(ProbedVerdict {
                 attempt,
-                admitted: action == Action::Pass,
+                // A temporary bypass expires: what it lets pass is not admitted.
+                admitted: action == Action::Pass && reason != Reason::Bypass,
                 reason: reason.name().to_owned(),
             })
         });

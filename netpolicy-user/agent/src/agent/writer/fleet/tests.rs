@@ -1,17 +1,18 @@
 //! Revisions of a fleet that operators signed, and what is refused of them.
 
 mod operator;
+mod waiting;
 
 use std::fs;
 use std::time::Duration;
 
 use self::operator::{SigningOperator, objects, state};
 use crate::agent::access::{Caller, Requester};
-use crate::agent::change::{ChangeOptions, Proposal};
+use crate::agent::change::{ChangeOptions, Consent, Proposal};
 use crate::agent::error::AgentError;
 use crate::agent::fleet;
 use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, create};
-use crate::api::{Changed, ErrorCode, FleetView, PutRevision};
+use crate::api::{BypassRequest, Changed, ErrorCode, FleetView, PutRevision};
 use crate::model::{Change, State};
 use crate::store::{HandedOver, ObjectId, ObjectKind, references};
 
@@ -200,8 +201,20 @@ fn unconfirmed_revision_is_rolled_back_also_by_the_next_agent() {
     assert!(faults.contains("revision 2 was rolled back"), "{faults}");
     assert_eq!(bench.fleet().counters.of("head"), 2, "what was seen stays");
 
-    // The next one waits in its stead, for the same to go back to.
+    // It is not tried again, which the audit log has once, until something newer is signed.
+    for _ in 0..2 {
+        let told = bench.refused(&push);
+        assert!(told.contains("revision 2 was rolled back"), "{told}");
+    }
+    let log = bench.audit_log(9);
+    let refused = log.iter().filter(|entry| entry.action == "fleet revision");
+    assert_eq!(refused.count(), 1, "{log:?}");
+    let push = operator.push(2, &next);
+    let mut counted = push.clone();
+    counted.evidence.revision = None;
+    bench.put(&counted).unwrap();
     bench.put(&push).unwrap();
+    // The next one waits in its stead, for the same to go back to.
     let third = bench.hand_over(&state(&format!("{BRANCH}comment = \"x\"\n")));
     bench.put(&operator.push(3, &third)).unwrap();
     assert_eq!(bench.at(), Some(3));
@@ -294,6 +307,14 @@ fn what_the_group_must_admit_is_judged_before_anything_changes() {
     let mut bench = Bench::new();
     let mut operator = SigningOperator::new(&bench);
     let root = bench.hand_over(&state(OFFICE));
+    // What passes by a bypass alone is denied once that expires.
+    let bypass = BypassRequest {
+        source: "192.0.2.7".to_owned(),
+        minutes: 30,
+        service: None,
+    };
+    let granted = bench.writer.grant_bypass(&bypass, ROOT, Consent::Any);
+    granted.unwrap();
     let told = bench.refused(&operator.push_with(1, &root, &["192.0.2.7:5432"], &[]));
     assert!(told.contains("would deny 192.0.2.7 on port 5432"), "{told}");
     let admitted = ["10.0.0.2:5432", "192.0.2.7:2379"];

@@ -123,12 +123,23 @@ fn more_than_the_bound_is_not_kept() {
         .conn
         .execute_batch(
             "PRAGMA foreign_keys = OFF;
-             INSERT INTO handed VALUES (x'01', 267386880, unixepoch());",
+             INSERT INTO handed VALUES (x'01', 267386368, unixepoch());",
         )
         .unwrap();
     assert!(store.hand_over(&[big(1)]).unwrap());
     assert!(!store.hand_over(&[big(2)]).unwrap());
     assert_eq!(store.missing(&[big(2).id]).unwrap(), [big(2).id]);
+
+    // Each counts, however small it is.
+    store
+        .conn
+        .execute_batch(
+            "DELETE FROM handed;
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+             INSERT INTO handed SELECT CAST(i AS BLOB), 0, unixepoch() FROM n;",
+        )
+        .unwrap();
+    assert!(!store.hand_over(&[big(2)]).unwrap());
 }
 
 #[test]
@@ -139,7 +150,11 @@ fn rolled_back_revision_leaves_the_counters() {
     let back = waits.rolled_back(time(9));
     assert_eq!(back.applied, record(7).applied);
     assert_eq!(back.counters, record(8).counters);
-    assert_eq!(back.rolled_back, Some((8, time(9))));
+    let refused = back.rolled_back.unwrap();
+    assert_eq!(
+        (refused.revision, refused.time, refused.is_refused),
+        (8, time(9), true)
+    );
     assert!(!back.unconfirmed);
     let kept = waits.confirmed();
     assert_eq!((kept.applied, kept.base), (record(8).applied, None));
@@ -157,4 +172,10 @@ fn rollback_to_before_an_override_ends_it() {
     assert_eq!(record.back_at(13), record);
     assert_eq!(record.back_at(12).local_override, None);
     assert_eq!(record.back_at(3).local_override, None);
+    // One that waits does not forget it.
+    let waits = record.back_at_unconfirmed(12);
+    assert_eq!(waits.local_override, None);
+    assert_eq!(waits.undone(14, time(9)), record);
+    assert_eq!(waits.confirmed().base_override, None);
+    assert_eq!(record.back_at_unconfirmed(13), record);
 }
