@@ -53,6 +53,9 @@ pub(crate) enum AgentError {
     /// It refuses.
     #[error("the agent refused: {0}")]
     Refused(String),
+    /// It has nothing of this name.
+    #[error("the agent refused: {0}")]
+    Unknown(String),
     /// What it answers is not understood.
     #[error("the agent's answer is not understood: {0}")]
     Garbled(String),
@@ -67,7 +70,7 @@ impl AgentError {
                 matches!(&**source, ureq::Error::Io(error) if error.kind() == denied)
             }
             Self::Refused(why) => why.contains("privilege"),
-            Self::Garbled(_) => false,
+            Self::Unknown(_) | Self::Garbled(_) => false,
         }
     }
 }
@@ -233,10 +236,11 @@ impl AgentClient {
         let status = answer.status();
         let text = self.text(&mut answer)?;
         let problem = serde_json::from_str::<Problem>(&text);
-        Err(AgentError::Refused(problem.map_or_else(
-            |_| status.to_string(),
-            |problem| problem.detail,
-        )))
+        let why = problem.map_or_else(|_| status.to_string(), |problem| problem.detail);
+        Err(match status.as_u16() {
+            404 => AgentError::Unknown(why),
+            _ => AgentError::Refused(why),
+        })
     }
 
     fn text(&self, answer: &mut Response<Body>) -> Result<String, AgentError> {

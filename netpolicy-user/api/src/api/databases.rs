@@ -102,10 +102,13 @@ pub struct DatabaseOrder {
     pub hba_conf: Option<String>,
     /// The lines, each of which rejects.
     pub lines: Vec<String>,
-    /// Users that have to exist.
+    /// Users that policies are bound to.
     pub users: Vec<String>,
-    /// Roles that have to exist.
+    /// Roles that policies are bound to.
     pub roles: Vec<String>,
+    /// Those of both that a change adds: the order is refused if one does not exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub must_exist: Vec<String>,
     /// The policy for which all others are to be kept out, which needs PostgreSQL 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub widened_by: Option<String>,

@@ -15,6 +15,8 @@ pub(super) struct Carried {
     pub(super) wrote: bool,
     /// Sessions that were ended.
     pub(super) ended: u64,
+    /// What does not keep the lines from being in force.
+    pub(super) warning: Option<String>,
 }
 
 /// Why it is not in force.
@@ -28,7 +30,7 @@ pub(super) enum CarryError {
     Line(usize),
     #[error("{why}; the file before could not be put back: {source}")]
     NotPutBack {
-        why: ServerError,
+        why: Box<CarryError>,
         source: Box<CarryError>,
     },
 }
@@ -39,7 +41,9 @@ impl CarryError {
     }
 }
 
-/// Carries an order in. `is_new`: roles are checked and sessions ended.
+/// Carries an order in. `is_new`: the server reads its files again whatever they hold, since an
+/// earlier process may have ended between writing and reloading; roles are checked, and sessions
+/// ended.
 ///
 /// # Errors
 /// What was there stays in force.
@@ -47,36 +51,42 @@ pub(super) fn carry(order: &Order, is_new: bool) -> Result<Carried, CarryError> 
     let text: String = order.lines.iter().map(|line| format!("{line}\n")).collect();
     let lines = read_lines(&text).map_err(CarryError::Line)?;
     let mut server = Server::connect(order)?;
-    if is_new {
-        server.check(order)?;
-    }
+    let mut warning = match is_new {
+        true => server.check(order)?,
+        false => None,
+    };
     let place = Place::of(order, &server.hba_file)?;
     let before = place.read()?;
     let composed = place.composed(before.as_deref(), &order.lines)?;
     let is_there = before.as_ref() == Some(&composed.bytes);
     // A server without a file of netpolicy's needs none that says nothing.
     let wrote = !is_there && !(before.is_none() && lines.is_empty());
-    if wrote {
-        place.write(Some(&composed.bytes))?;
-    }
-    let checked = match wrote {
-        true => server.reload(),
-        false => Ok(()),
-    };
-    let checked = checked.and_then(|()| server.verify(&place, &composed, &lines));
+    let checked = (|| -> Result<(), CarryError> {
+        if wrote {
+            place.write(Some(&composed.bytes))?;
+        }
+        if is_new || wrote || !server.has_loaded(place.changed()?)? {
+            server.reload()?;
+        }
+        Ok(server.verify(&place, &composed, &lines)?)
+    })();
     if let Err(why) = checked {
-        if !wrote {
-            return Err(why.into());
+        // Also an error of the write itself may come after the rename.
+        if !wrote || place.read().is_ok_and(|now| now == before) {
+            return Err(why);
         }
         let back = place.write(before.as_deref()).map_err(CarryError::from);
         let back = back.and_then(|()| Ok(server.reload()?));
         return Err(match back {
-            Ok(()) => why.into(),
+            Ok(()) => why,
             Err(source) => CarryError::NotPutBack {
-                why,
+                why: Box::new(why),
                 source: Box::new(source),
             },
         });
+    }
+    if is_new && let Err(error) = strip_old_block(&place, &mut server) {
+        warning.get_or_insert(format!("lines of an earlier order stay: {error}"));
     }
     let ended = match is_new && order.cut {
         true => server.end_sessions(&lines)?,
@@ -87,5 +97,23 @@ pub(super) fn carry(order: &Order, is_new: bool) -> Result<Carried, CarryError> 
         place,
         wrote,
         ended,
+        warning,
     })
+}
+
+/// Takes the marked block out of `pg_hba.conf` once the lines stand in a file of their own.
+fn strip_old_block(place: &Place, server: &mut Server) -> Result<(), CarryError> {
+    let Place::Own(_) = place else {
+        return Ok(());
+    };
+    let head = Place::Head(server.hba_file.clone());
+    let Some(before) = head.read()? else {
+        return Ok(());
+    };
+    let composed = head.composed(Some(&before), &[])?;
+    if composed.bytes != before {
+        head.write(Some(&composed.bytes))?;
+        server.reload()?;
+    }
+    Ok(())
 }

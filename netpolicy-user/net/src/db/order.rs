@@ -16,6 +16,9 @@ pub(super) struct Order {
     pub(super) lines: Vec<String>,
     pub(super) users: Vec<String>,
     pub(super) roles: Vec<String>,
+    /// Those of both without which the order is refused.
+    #[serde(default)]
+    pub(super) must_exist: Vec<String>,
     #[serde(default)]
     pub(super) widened_by: Option<String>,
     #[serde(default)]

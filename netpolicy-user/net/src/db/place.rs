@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::order::Order;
 
@@ -89,6 +90,28 @@ impl Place {
     /// It cannot be read.
     pub(super) fn read(&self) -> Result<Option<Vec<u8>>, PlaceError> {
         read(self.file())
+    }
+
+    /// When the file was last changed, seconds since 1970; `None`: it is not there. The change of
+    /// the inode, since a rename leaves the time of the content.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn changed(&self) -> Result<Option<f64>, PlaceError> {
+        let path = self.file();
+        match fs::metadata(path) {
+            Ok(found) => {
+                let nanoseconds = i32::try_from(found.ctime_nsec()).unwrap_or_default();
+                let seconds = Duration::from_secs(u64::try_from(found.ctime()).unwrap_or_default());
+                Ok(Some(seconds.as_secs_f64() + f64::from(nanoseconds) / 1e9))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(PlaceError::Io {
+                what: "read",
+                path: path.to_owned(),
+                source,
+            }),
+        }
     }
 
     /// What the file has to hold for these lines; of a file of the administrator's the rest stays.
@@ -219,6 +242,20 @@ fn without_block(text: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replaced_file_counts_as_changed_at_its_rename() {
+        let name = format!("netpolicy-place-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let place = Place::Own(directory.join(FILE));
+        assert_eq!(place.changed().unwrap(), None);
+        place.write(Some(b"# one\n")).unwrap();
+        let first = place.changed().unwrap().unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        place.write(Some(b"# one\n")).unwrap();
+        assert!(place.changed().unwrap().unwrap() > first);
+        fs::remove_dir_all(directory).unwrap();
+    }
 
     #[test]
     fn block_stands_at_the_head_and_the_rest_stays() {

@@ -77,7 +77,14 @@ impl Helper {
         if let Some(order) = &self.order {
             url.push_str(&format!("&seen={}", order.sequence));
         }
-        let text = self.client.get(&url)?;
+        let text = match self.client.get(&url) {
+            Err(AgentError::Unknown(_)) if self.order.is_some() => {
+                self.remove_lines();
+                thread::sleep(self.every);
+                return Ok(());
+            }
+            text => text?,
+        };
         if text.is_empty() {
             if let Some(report) = self.keep() {
                 self.report(&report)?;
@@ -122,6 +129,29 @@ impl Helper {
         is_news.then_some(report)
     }
 
+    /// The agent has no such database any more: its lines go, once.
+    fn remove_lines(&mut self) {
+        let Some(order) = self.order.as_mut() else {
+            return;
+        };
+        if order.lines.is_empty() {
+            return;
+        }
+        let without = Order {
+            lines: Vec::new(),
+            widened_by: None,
+            cut: false,
+            ..order.clone()
+        };
+        match carry(&without, true) {
+            Ok(_) => {
+                tracing::warn!("the database was removed from netpolicy; its lines were removed");
+                self.order = Some(without);
+            }
+            Err(error) => tracing::warn!(%error, "lines of a removed database stay"),
+        }
+    }
+
     fn report(&self, report: &Report) -> Result<(), AgentError> {
         let body = serde_json::to_string(report)
             .map_err(|error| AgentError::Garbled(error.to_string()))?;
@@ -144,7 +174,10 @@ fn report(order: &Order, carried: &Result<Carried, CarryError>, repaired: bool) 
         Ok(carried) => {
             let file = carried.place.file().display().to_string();
             Report {
-                message: repaired.then(|| format!("{file} had been changed by another process")),
+                message: match repaired {
+                    true => Some(format!("{file} had been changed by another process")),
+                    false => carried.warning.clone(),
+                },
                 version: Some(carried.version.clone()),
                 file: Some(file),
                 ended: carried.ended,

@@ -21,6 +21,9 @@ const WITH_EXPRESSIONS: i32 = 160_000;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How far times of files may lag behind the server's, seconds: they go by the kernel's tick.
+const CLOCK_STEP: f64 = 0.02;
+
 /// Between two looks at whether the server has reloaded.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -107,8 +110,9 @@ impl Server {
         })
     }
 
-    /// Refuses what this server cannot be told.
-    pub(super) fn check(&mut self, order: &Order) -> Result<(), ServerError> {
+    /// Refuses what this server cannot be told, and users that a change binds and that do not exist.
+    /// One that was dropped since keeps no other user's lines out: that is what is returned.
+    pub(super) fn check(&mut self, order: &Order) -> Result<Option<String>, ServerError> {
         if let Some(policy) = order
             .widened_by
             .as_ref()
@@ -134,14 +138,39 @@ impl Server {
             })?;
         let known: Vec<String> = known.iter().map(|row| row.get(0)).collect();
         let missing = names.into_iter().filter(|name| !known.contains(name));
-        let missing: Vec<_> = missing.map(|name| format!("\"{name}\"")).collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(ServerError::Refused(format!(
+        let missing: Vec<&String> = missing.collect();
+        let says = |names: &[&String]| {
+            let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+            format!(
                 "there is no role {}, to which a policy is bound; role names know case",
-                missing.join(", ")
-            ))),
+                quoted.join(", ")
+            )
+        };
+        let required = missing
+            .iter()
+            .filter(|name| order.must_exist.contains(name));
+        let required: Vec<&String> = required.copied().collect();
+        match required.is_empty() {
+            true => Ok((!missing.is_empty()).then(|| says(&missing))),
+            false => Err(ServerError::Refused(says(&required))),
         }
+    }
+
+    /// Whether the server has read its files since one was changed, in seconds since 1970.
+    pub(super) fn has_loaded(&mut self, changed: Option<f64>) -> Result<bool, ServerError> {
+        let Some(changed) = changed else {
+            return Ok(true);
+        };
+        // This session began after the server last read them, and has the time of that.
+        let row = self.client.query_one(
+            "select extract(epoch from pg_conf_load_time())::float8",
+            &[],
+        );
+        let row = row.map_err(|source| ServerError::Failed {
+            what: "cannot read when the server loaded its configuration",
+            source,
+        })?;
+        Ok(row.get::<_, f64>(0) > changed + CLOCK_STEP)
     }
 
     /// Lets the server read its files again, and waits until new sessions are judged by them.
@@ -270,7 +299,8 @@ impl Server {
         Ok(())
     }
 
-    /// Ends the sessions that lines reject; how many.
+    /// Ends the sessions that lines reject; how many. As in `pg_hba.conf`, a superuser is no member
+    /// of a role that it was not granted.
     pub(super) fn end_sessions(&mut self, lines: &[ReadLine<'_>]) -> Result<u64, ServerError> {
         let mut who = Vec::new();
         let mut nets = Vec::new();
@@ -287,7 +317,10 @@ impl Server {
                  from pg_stat_activity a where a.client_addr is not null and a.pid <> \
                  pg_backend_pid() and exists (select from unnest($1::text[], $2::text[]) l(who, net) \
                  where a.client_addr <<= l.net::inet and case \
-                 when l.who like '+%' then pg_has_role(a.usesysid, substr(l.who, 2)::name, 'member') \
+                 when l.who like '+%' then exists (with recursive up(role) as (select a.usesysid \
+                 union select m.roleid from pg_auth_members m join up on m.member = up.role) \
+                 select from up join pg_roles r on r.oid = up.role \
+                 where r.rolname::text = substr(l.who, 2)) \
                  when l.who like '/%' then a.usename::text ~ substr(l.who, 2) \
                  else a.usename::text = l.who end)",
                 &[&who, &nets],

@@ -1,9 +1,9 @@
 //! A state to the lines of each database, fewest first: what a user may not come from, as far as
 //! the packet filter lets it through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 
 use super::{AddressSet, HbaLine, HbaUser};
@@ -20,6 +20,10 @@ pub const LINES_OF_ALL: usize = 5_000;
 /// expression for each, and a connection pays for its memory: some 15 µs a line, 1 µs for others
 /// (18.4).
 pub const LINES_OF_OTHERS: usize = 100;
+
+/// Networks that are looked at to reject a user from fewer, larger ones; from more than these it is
+/// rejected altogether.
+const CONSIDERED: usize = 50_000;
 
 /// What a database is to enforce.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +109,21 @@ pub fn plan(
     database: &Database,
     now: Timestamp,
 ) -> Result<DatabasePlan, PlanProblem> {
+    match closed_plan(state, ruleset, database, now) {
+        (plan, None) => Ok(plan),
+        (_, Some(problem)) => Err(problem),
+    }
+}
+
+/// The plan of one database, also where its policies cannot be expressed: then it rejects more than
+/// they say, within the same limits. With the first reason for that.
+#[must_use]
+pub fn closed_plan(
+    state: &State,
+    ruleset: &Ruleset,
+    database: &Database,
+    now: Timestamp,
+) -> (DatabasePlan, Option<PlanProblem>) {
     let mut plan = DatabasePlan {
         database: database.name.clone(),
         lines: Vec::new(),
@@ -116,10 +135,10 @@ pub fn plan(
     let bound = users(state, database);
     let mut services = state.services.iter();
     let Some(service) = services.find(|one| one.name == database.service) else {
-        return Ok(plan);
+        return (plan, None);
     };
     if bound.is_empty() {
-        return Ok(plan);
+        return (plan, None);
     }
     plan.users = bound.iter().map(|(user, _)| (*user).clone()).collect();
     let governed = governed(state, service);
@@ -134,7 +153,7 @@ pub fn plan(
             "service '{}' observes: its users' policies reject no source",
             service.name
         ));
-        return Ok(plan);
+        return (plan, None);
     }
     let mut unexpired: Vec<_> = database.bypasses.iter().collect();
     unexpired.retain(|one| one.until > now);
@@ -150,46 +169,37 @@ pub fn plan(
     let of_service = AddressSet::allowed_by(state, own.iter().copied());
     let of_service = of_service.with(&AddressSet::loopback());
 
-    let mut lines: BTreeMap<IpNet, Vec<HbaUser>> = BTreeMap::new();
-    let mut reject = |nets: Vec<IpNet>, user: HbaUser| {
-        for net in nets {
-            lines.entry(net).or_default().push(user.clone());
-        }
-    };
+    let mut problem = None;
+    let mut rejected = Vec::new();
     for (user, policies) in &bound {
         let allowed = AddressSet::allowed_by(state, policies.iter().copied());
         if user.kind == UserKind::Role {
             let beyond = allowed.without(&of_service);
             if let Some(policy) = policies.first().filter(|_| !beyond.is_empty()) {
-                return Err(PlanProblem::RoleWidens {
+                problem.get_or_insert_with(|| PlanProblem::RoleWidens {
                     role: user.to_string(),
                     policy: policy.name.to_string(),
                 });
             }
         }
-        if is_bypassed(user) {
-            continue;
-        }
-        let nets = allowed.around(&arriving, LINES_OF_USER);
-        if nets.len() > LINES_OF_USER {
+        let nets = within(&allowed, &arriving, LINES_OF_USER).unwrap_or_else(|nets| {
             let user = user.to_string();
-            return Err(PlanProblem::UserLines { user });
-        }
+            problem.get_or_insert(PlanProblem::UserLines { user });
+            nets
+        });
         let name = user.name.clone();
-        reject(
-            nets,
-            match user.kind {
-                UserKind::User => HbaUser::User(name),
-                UserKind::Role => HbaUser::Role(name),
-            },
-        );
+        let hba = match user.kind {
+            UserKind::User => HbaUser::User(name),
+            UserKind::Role => HbaUser::Role(name),
+        };
+        rejected.push((hba, is_bypassed(user), nets));
     }
-    let others = of_service.around(&arriving, LINES_OF_OTHERS);
-    if others.len() > LINES_OF_OTHERS {
-        return Err(PlanProblem::Others {
+    let others = within(&of_service, &arriving, LINES_OF_OTHERS).unwrap_or_else(|nets| {
+        problem.get_or_insert_with(|| PlanProblem::Others {
             database: database.name.to_string(),
         });
-    }
+        nets
+    });
     if !others.is_empty() {
         let is_user = |user: &&DatabaseUser| user.kind == UserKind::User;
         let bypassed = unexpired.iter().filter(|one| one.kind == UserKind::User);
@@ -199,13 +209,32 @@ pub fn plan(
         names.sort();
         names.dedup();
         plan.widened_by = widening(state, &bound, &of_service);
-        reject(others, HbaUser::AllBut(names));
+        rejected.push((HbaUser::AllBut(names), false, others));
     }
-    if lines.len() > LINES_OF_ALL {
-        return Err(PlanProblem::Lines {
-            database: database.name.to_string(),
-            count: lines.len(),
-        });
+    // With the lines of bypassed users: those come back without a change.
+    let count = |rejected: &[Rejected]| {
+        let nets = rejected.iter().flat_map(|(_, _, nets)| nets);
+        nets.collect::<BTreeSet<_>>().len()
+    };
+    let mut limit = LINES_OF_USER;
+    while count(&rejected) > LINES_OF_ALL && limit > 2 {
+        let (database, count) = (database.name.to_string(), count(&rejected));
+        problem.get_or_insert(PlanProblem::Lines { database, count });
+        limit /= 2;
+        for (_, _, nets) in &mut rejected {
+            *nets = coarser(nets, limit);
+        }
+    }
+    if count(&rejected) > LINES_OF_ALL {
+        for (_, _, nets) in &mut rejected {
+            *nets = everything();
+        }
+    }
+    let mut lines: BTreeMap<IpNet, Vec<HbaUser>> = BTreeMap::new();
+    for (user, _, nets) in rejected.into_iter().filter(|(_, bypassed, _)| !bypassed) {
+        for net in nets {
+            lines.entry(net).or_default().push(user.clone());
+        }
     }
     plan.lines = lines
         .into_iter()
@@ -214,7 +243,54 @@ pub fn plan(
             HbaLine { net, users }
         })
         .collect();
-    Ok(plan)
+    (plan, problem)
+}
+
+/// Users of a line, whether they bypass their policies, and where they are rejected from.
+type Rejected = (HbaUser, bool, Vec<IpNet>);
+
+/// The networks around what is allowed that have what arrives.
+///
+/// # Errors
+/// They are more than the limit: as many that have more.
+fn within(
+    allowed: &AddressSet,
+    arriving: &AddressSet,
+    limit: usize,
+) -> Result<Vec<IpNet>, Vec<IpNet>> {
+    let nets = allowed.around(arriving, limit);
+    if nets.len() <= limit {
+        return Ok(nets);
+    }
+    let nets = allowed.around(arriving, CONSIDERED);
+    Err(match nets.len() > CONSIDERED {
+        true => everything(),
+        false => coarser(&nets, limit),
+    })
+}
+
+fn everything() -> Vec<IpNet> {
+    vec![Ipv4Net::default().into(), Ipv6Net::default().into()]
+}
+
+/// Networks that have all of these, `limit` at most and no fewer than one of each family.
+fn coarser(nets: &[IpNet], limit: usize) -> Vec<IpNet> {
+    let mut nets = nets.to_vec();
+    for length in (0..32).rev() {
+        if nets.len() <= limit {
+            break;
+        }
+        let shorter = nets.iter().map(|net| shortened(*net, length));
+        nets = shorter.collect::<BTreeSet<_>>().into_iter().collect();
+    }
+    nets
+}
+
+/// A network with so many thirty-seconds of its address's bits at most.
+fn shortened(net: IpNet, length: u8) -> IpNet {
+    let most = net.max_prefix_len() / 32 * length;
+    let shorter = IpNet::new(net.addr(), net.prefix_len().min(most));
+    shorter.map_or(net, |net| net.trunc())
 }
 
 /// The users and roles of a database that enforced policies are bound to, with these policies.

@@ -16,6 +16,7 @@ pub use accounts::{Account, lint_accounts};
 pub use addresses::AddressSet;
 pub use hba::{HbaLine, HbaUser, RULES_WITHIN, ReadLine, read_lines, text};
 pub use lines::{
-    DatabasePlan, LINES_OF_ALL, LINES_OF_OTHERS, LINES_OF_USER, PlanProblem, plan, plans,
+    DatabasePlan, LINES_OF_ALL, LINES_OF_OTHERS, LINES_OF_USER, PlanProblem, closed_plan, plan,
+    plans,
 };
 pub use other::{OtherKind, OtherPlan, statements};

@@ -11,7 +11,7 @@ use crate::model::arbitrary::{boundaries, cx, service_name, state};
 use crate::model::rule::{Note, Spelling};
 use crate::model::{
     AllowPart, Binding, Combine, Database, DatabaseKind, DatabaseUser, Mode, Name, Policy, Rule,
-    RuleList, SourceText, State, UserKind, evaluate, file,
+    RuleList, SourceText, State, UserBypass, UserKind, evaluate, file,
 };
 
 fn parsed(text: &str) -> State {
@@ -175,6 +175,53 @@ fn limits_are_refused_with_what_to_do() {
         refused.contains("policy 'vpn' allows members of role:staff@orders"),
         "{refused}"
     );
+}
+
+#[test]
+fn plan_beyond_what_can_be_expressed_rejects_more_and_stays_bounded() {
+    let closed = |text: &str| {
+        let state = parsed(text);
+        let now = Timestamp::UNIX_EPOCH;
+        closed_plan(&state, &compile(&state), &state.databases[0], now)
+    };
+    let (plan, problem) = closed(&format!(
+        "{DATABASE}{OFFICE}[[policy]]\nname = \"vpn\"\nallow = [\"192.0.2.0/24\"]\nbind = [\"role:staff@orders\"]\n"
+    ));
+    assert!(matches!(problem, Some(PlanProblem::RoleWidens { .. })));
+    let source = "10.0.0.1".parse().unwrap();
+    assert!(is_rejected(&plan.lines, "dave", &["staff"], source));
+    assert!(!is_rejected(&plan.lines, "carol", &[], source));
+
+    let hosts: Vec<_> = (0..40_u32)
+        .map(|n| format!("\"{}.1.2.{}\"", 20 + 3 * n, n))
+        .collect();
+    let (plan, problem) = closed(&format!(
+        "{DATABASE}[[policy]]\nname = \"many\"\nallow = [{}]\nbind = [\"user:alice@orders\"]\n",
+        hosts.join(", ")
+    ));
+    assert!(matches!(problem, Some(PlanProblem::UserLines { .. })));
+    assert!(plan.lines.len() <= LINES_OF_USER);
+    for source in ["20.1.2.1", "198.51.100.1", "2001:db8::1"] {
+        let source = source.parse().unwrap();
+        assert!(is_rejected(&plan.lines, "alice", &[], source), "{source}");
+    }
+}
+
+#[test]
+fn end_of_a_bypass_brings_no_problem_that_was_not_there() {
+    let hosts: Vec<_> = (0..40_u32)
+        .map(|n| format!("\"{}.1.2.{}\"", 20 + 3 * n, n))
+        .collect();
+    let mut state = parsed(&format!(
+        "{DATABASE}[[policy]]\nname = \"many\"\nallow = [{}]\nbind = [\"user:alice@orders\"]\n",
+        hosts.join(", ")
+    ));
+    state.databases[0].bypasses.push(UserBypass {
+        kind: UserKind::User,
+        name: "alice".into(),
+        until: Timestamp::MAX,
+    });
+    assert!(planned(&state).is_err(), "as without the bypass");
 }
 
 /// What PostgreSQL does with the lines before the administrator's: the first that fits decides.

@@ -226,6 +226,10 @@ impl State {
                 problems.push(DatabaseProblem::ServiceGone { name, service });
             }
         }
+        for (at, database) in self.databases.iter().enumerate() {
+            let others = self.databases.iter().take(at);
+            problems.extend(others.filter_map(|other| shared(other, database)));
+        }
         let mut checked: Vec<&Name> = Vec::new();
         for (user, policy) in self.bound_users() {
             let database = self.databases.iter().find(|one| one.name == user.database);
@@ -249,6 +253,28 @@ impl State {
         }
         problems
     }
+}
+
+/// What two databases share that belongs to one.
+fn shared(one: &Database, two: &Database) -> Option<DatabaseProblem> {
+    let same = |one: &Option<String>, two: &Option<String>| match (one, two) {
+        (Some(one), Some(two)) => one.trim_end_matches('/') == two.trim_end_matches('/'),
+        _ => false,
+    };
+    let what = if one.service == two.service {
+        "service"
+    } else if same(&one.hba_dir, &two.hba_dir) {
+        "hba_dir"
+    } else if same(&one.hba_conf, &two.hba_conf) {
+        "hba_conf"
+    } else {
+        return None;
+    };
+    Some(DatabaseProblem::Shared {
+        name: one.name.to_string(),
+        other: two.name.to_string(),
+        what,
+    })
 }
 
 /// Whether the databases are the same, whichever users bypass their policies.

@@ -124,30 +124,43 @@ impl OrderBoard {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts orders up, for all databases that there are.
-    pub fn order(&self, orders: Vec<LinesOrder>) {
+    /// Puts orders up, for all databases that there are. One that was removed is to have no lines
+    /// of netpolicy's; where another took its port, the same as that one, since both write one
+    /// file.
+    pub fn order(&self, mut orders: Vec<LinesOrder>) {
         let mut inner = self.lock();
-        inner
-            .posts
-            .retain(|name, _| orders.iter().any(|order| order.database.name == *name));
+        let gone = |name: &Name| orders.iter().all(|order| order.database.name != *name);
+        let is_followed = |post: &Post| orders.iter().any(|order| order.port == post.order.port);
+        inner.posts.retain(|name, post| {
+            !gone(name) || post.may_leave_lines() && (post.is_attended() || !is_followed(post))
+        });
+        let gone = inner.posts.iter_mut().filter(|(name, _)| gone(name));
+        let mut left = Vec::new();
+        for (name, post) in gone {
+            post.is_gone = true;
+            let successor = orders.iter().find(|order| order.port == post.order.port);
+            let mut order = successor.map_or_else(|| post.order.without_lines(), Clone::clone);
+            order.database.name = name.clone();
+            left.push(order);
+        }
+        for order in &orders {
+            if let Some(post) = inner.posts.get_mut(&order.database.name) {
+                post.is_gone = false;
+            }
+        }
+        orders.extend(left);
         let mut sequence = inner.sequence;
         for order in orders {
             let name = order.database.name.clone();
-            let next = sequence + 1;
-            let post = inner.posts.entry(name).or_insert_with(|| Post {
-                order: order.clone(),
-                sequence: 0,
-                confirmed: None,
-                report: None,
-                repaired: None,
-                waiting: 0,
-                heard: None,
-            });
-            if post.sequence == 0 || post.order != order {
-                post.order = order;
-                post.sequence = next;
-                sequence = next;
+            let post = inner
+                .posts
+                .entry(name)
+                .or_insert_with(|| Post::new(order.clone()));
+            if post.sequence == 0 || !order.asks_no_more_than(&post.order) {
+                sequence += 1;
+                post.sequence = sequence;
             }
+            post.replace(order);
         }
         inner.sequence = sequence;
         drop(inner);
@@ -246,6 +259,8 @@ impl OrderBoard {
             lines,
             users,
             roles,
+            must_exist,
+            problem: _,
             widened_by,
             until: _,
             cut,
@@ -260,6 +275,7 @@ impl OrderBoard {
             lines: lines.iter().cloned().collect(),
             users: users.clone(),
             roles: roles.clone(),
+            must_exist: must_exist.clone(),
             widened_by: widened_by.clone(),
             cut: *cut,
         })
@@ -274,7 +290,7 @@ impl OrderBoard {
         }
         let mut inner = self.lock();
         let mut posts = inner.posts.iter_mut();
-        let Some((_, post)) = posts.find(|(one, _)| one.matches(name)) else {
+        let Some((found, post)) = posts.find(|(one, _)| one.matches(name)) else {
             return false;
         };
         post.heard = Some(Instant::now());
@@ -282,11 +298,8 @@ impl OrderBoard {
             if report.condition == DatabaseCondition::InForce {
                 post.confirmed = Some(post.order.lines.clone());
             }
-            // What was in force and is refused now was undone by another process.
-            let was_in_force = post.report.as_ref().is_some_and(|(_, last)| {
-                last.sequence == report.sequence && last.condition == DatabaseCondition::InForce
-            });
-            if report.condition == DatabaseCondition::Refused && was_in_force {
+            // Whatever the server has then: another process may have undone it.
+            if report.condition == DatabaseCondition::Refused {
                 post.confirmed = None;
             }
             if report.repaired {
@@ -294,6 +307,11 @@ impl OrderBoard {
                 post.repaired = Some((Instant::now(), message));
             }
             post.report = Some((now, report));
+            let is_done = post.condition() == DatabaseCondition::InForce;
+            if is_done && post.is_gone && post.order.lines.is_empty() {
+                let found = found.clone();
+                inner.posts.remove(&found);
+            }
         }
         drop(inner);
         self.0.reported.notify_all();
@@ -359,3 +377,6 @@ impl Drop for Attendance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

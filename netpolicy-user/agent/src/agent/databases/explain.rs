@@ -7,24 +7,22 @@ use jiff::Timestamp;
 use super::board::OrderBoard;
 use crate::api::DatabaseVerdict;
 use crate::compiler::Ruleset;
-use crate::database::{AddressSet, HbaUser, PlanProblem, plan};
+use crate::database::{AddressSet, HbaUser, closed_plan};
 use crate::model::{
     Binding, Database, DatabaseUser, Policy, State, UserKind, evaluate, governing_policies,
 };
 
 /// What becomes of a user who comes from an address, if the packet filter lets it through.
-///
-/// # Errors
-/// The database cannot be told.
+#[must_use]
 pub fn explain(
     state: &State,
     ruleset: &Ruleset,
     database: &Database,
     board: &OrderBoard,
     (user, source): (&str, IpAddr),
-) -> Result<DatabaseVerdict, PlanProblem> {
+) -> DatabaseVerdict {
     let now = Timestamp::now();
-    let plan = plan(state, ruleset, database, now)?;
+    let (plan, _) = closed_plan(state, ruleset, database, now);
     let named = DatabaseUser {
         database: database.name.clone(),
         kind: UserKind::User,
@@ -85,7 +83,7 @@ pub fn explain(
         }
         (None, _) => format!("{source} is allowed by {listed}; authentication decides"),
     };
-    Ok(DatabaseVerdict {
+    DatabaseVerdict {
         database: database.name.to_string(),
         user: user.to_owned(),
         source,
@@ -98,7 +96,7 @@ pub fn explain(
         in_force,
         agrees,
         sentence,
-    })
+    }
 }
 
 /// What the service's policies say, without those of users. Loopback they do not govern.

@@ -15,22 +15,17 @@ pub use order::LinesOrder;
 use jiff::Timestamp;
 
 use crate::compiler::{Ruleset, compile};
-use crate::database::{AddressSet, PlanProblem, plans};
+use crate::database::{AddressSet, closed_plan};
 use crate::model::{State, UserKind};
 
-/// The orders of a state.
-///
-/// # Errors
-/// A database cannot be told.
-pub fn orders(
-    state: &State,
-    ruleset: &Ruleset,
-    now: Timestamp,
-) -> Result<Vec<LinesOrder>, PlanProblem> {
-    let plans = plans(state, ruleset, now)?;
-    let databases = plans.into_iter().zip(&state.databases);
-    Ok(databases
-        .map(|(plan, database)| {
+/// The orders of a state. Where the policies cannot be expressed, the lines reject more than they
+/// say: see [`LinesOrder::problem`].
+#[must_use]
+pub fn orders(state: &State, ruleset: &Ruleset, now: Timestamp) -> Vec<LinesOrder> {
+    let databases = state.databases.iter();
+    databases
+        .map(|database| {
+            let (plan, problem) = closed_plan(state, ruleset, database, now);
             let service = state
                 .services
                 .iter()
@@ -49,22 +44,22 @@ pub fn orders(
                 },
                 users: named(UserKind::User),
                 roles: named(UserKind::Role),
+                must_exist: Vec::new(),
+                problem: problem.map(|problem| problem.to_string()),
                 lines: plan.lines.iter().map(ToString::to_string).collect(),
                 widened_by: plan.widened_by,
                 until: plan.until,
                 cut: false,
             }
         })
-        .collect())
+        .collect()
 }
 
 /// The orders of a state that was compiled to nothing yet.
-///
-/// # Errors
-/// As [`orders`].
-pub fn orders_of(state: &State, now: Timestamp) -> Result<Vec<LinesOrder>, PlanProblem> {
+#[must_use]
+pub fn orders_of(state: &State, now: Timestamp) -> Vec<LinesOrder> {
     match state.databases.is_empty() {
-        true => Ok(Vec::new()),
+        true => Vec::new(),
         false => orders(state, &compile(state), now),
     }
 }

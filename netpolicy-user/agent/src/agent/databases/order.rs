@@ -15,10 +15,14 @@ pub struct LinesOrder {
     pub port: u16,
     /// Its lines.
     pub lines: BTreeSet<String>,
-    /// Users that have to exist.
+    /// Users that policies are bound to.
     pub users: Vec<String>,
-    /// Roles that have to exist.
+    /// Roles that policies are bound to.
     pub roles: Vec<String>,
+    /// Those of both that a change adds, which waits for this order: they have to exist.
+    pub must_exist: Vec<String>,
+    /// Why the lines reject more than the policies say, if they do.
+    pub problem: Option<String>,
     /// The policy for which all others are kept out.
     pub widened_by: Option<String>,
     /// When a bypass ends.
@@ -34,5 +38,44 @@ impl LinesOrder {
         let same = |other: &&Self| other.database.name == self.database.name;
         let other = others.iter().find(same);
         self.lines.is_empty() || other.is_some_and(|other| self.lines.is_subset(&other.lines))
+    }
+
+    /// Whether a helper that has carried in `before` has nothing to do for this one.
+    pub(super) fn asks_no_more_than(&self, before: &Self) -> bool {
+        let plain = |order: &Self| Self {
+            must_exist: Vec::new(),
+            problem: None,
+            until: None,
+            ..order.clone()
+        };
+        let mut required = self.must_exist.iter();
+        required.all(|name| before.must_exist.contains(name)) && plain(self) == plain(before)
+    }
+
+    /// What is left to do for a database that was removed.
+    pub(super) fn without_lines(&self) -> Self {
+        Self {
+            lines: BTreeSet::new(),
+            users: Vec::new(),
+            roles: Vec::new(),
+            must_exist: Vec::new(),
+            problem: None,
+            widened_by: None,
+            until: None,
+            cut: false,
+            ..self.clone()
+        }
+    }
+
+    /// Requires the users and roles that `kept`, which databases have, does not know.
+    pub fn require_new(&mut self, kept: &[Self]) {
+        let old = kept
+            .iter()
+            .find(|old| old.database.name == self.database.name);
+        let is_known = |name: &&String| {
+            old.is_some_and(|old| old.users.contains(name) || old.roles.contains(name))
+        };
+        let names = self.users.iter().chain(&self.roles);
+        self.must_exist = names.filter(|name| !is_known(name)).cloned().collect();
     }
 }

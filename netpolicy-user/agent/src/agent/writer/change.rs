@@ -125,7 +125,7 @@ impl Writer {
             mut changed,
             ..
         } = candidate;
-        let orders = self.orders_of(&state, compiled.ruleset())?;
+        let orders = self.orders_of(&state, compiled.ruleset(), is_agent)?;
         if options.dry_run {
             changed
                 .warnings
@@ -145,6 +145,7 @@ impl Writer {
                     (&self.settings.clock, fleet.as_ref()),
                 )?;
                 self.follow_fleet(fleet);
+                self.follow_databases(false);
                 self.publish();
             } else if let Some(record) = fleet {
                 self.note_fleet(&origin, record, action, requester)?;

@@ -14,7 +14,9 @@ impl Writer {
         self.databases.clone()
     }
 
-    /// What databases are to enforce after a change.
+    /// What databases are to enforce after a change. Policies that they cannot be told are refused;
+    /// of the agent's own changes, and where databases cannot be told what is in force either, they
+    /// are not, and the database rejects more than they say.
     ///
     /// # Errors
     /// A database cannot be told.
@@ -22,10 +24,18 @@ impl Writer {
         &self,
         state: &State,
         ruleset: &Ruleset,
+        is_agent: bool,
     ) -> Result<Vec<LinesOrder>, AgentError> {
         let now = self.settings.clock.wall();
-        databases::orders(state, ruleset, now)
-            .map_err(|problem| AgentError::BadRequest(problem.to_string()))
+        let orders = databases::orders(state, ruleset, now);
+        let problem = orders.iter().find_map(|order| order.problem.as_ref());
+        let Some(problem) = problem.filter(|_| !is_agent) else {
+            return Ok(orders);
+        };
+        match self.kept().iter().any(|order| order.problem.is_some()) {
+            true => Ok(orders),
+            false => Err(AgentError::BadRequest(problem.clone())),
+        }
     }
 
     /// Carries in what a change adds, together with what there is. Without a database that answers
@@ -48,7 +58,11 @@ impl Writer {
         if !widens && new.iter().all(|order| order.is_within(&kept)) {
             return Ok(None);
         }
-        self.databases.order(databases::joined(&kept, new));
+        let mut joined = databases::joined(&kept, new);
+        for order in &mut joined {
+            order.require_new(&kept);
+        }
+        self.databases.order(joined);
         match self.databases.wait(new, defer && !widens) {
             Ok(Carried::InForce) => Ok(None),
             Ok(Carried::Deferred(why)) => Ok(Some(format!(
@@ -83,16 +97,12 @@ impl Writer {
     fn kept(&self) -> Vec<LinesOrder> {
         let now = self.settings.clock.wall();
         let in_force = databases::orders(&self.in_force.state, &self.in_force.ruleset, now);
-        // What is in force was accepted; only time and feeds have passed.
-        let in_force = in_force.unwrap_or_else(|error| {
-            tracing::error!(%error, "databases keep what they have");
-            Vec::new()
-        });
-        let base = self.confirmation.base();
-        let base = base.and_then(|base| databases::orders_of(base, now).ok());
-        match base {
-            Some(base) => databases::joined(&base, &in_force),
+        match self.confirmation.base() {
+            Some(base) => databases::joined(&databases::orders_of(base, now), &in_force),
             None => in_force,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

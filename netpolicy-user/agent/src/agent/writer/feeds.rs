@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::core::Writer;
 use crate::agent::access::{Requester, audit, rights};
 use crate::agent::change::ChangeOptions;
+use crate::agent::databases;
 use crate::agent::error::AgentError;
 use crate::agent::feeds::{FeedContent, version};
 use crate::api::{FeedContentQuery, FeedReport, FeedView, Phase};
@@ -143,8 +144,10 @@ impl Writer {
                     error => error,
                 })?;
         }
-        let orders = self.orders_of(&candidate.state, candidate.compiled.ruleset())?;
-        self.carry_first(&orders, true, false)?;
+        let (state, compiled) = (&candidate.state, candidate.compiled.ruleset());
+        let orders = self.orders_of(state, compiled, false)?;
+        let widens = databases::widens(state, (&self.in_force.ruleset, compiled));
+        self.carry_first(&orders, widens, false)?;
         // The kernel is told the revision that there is, or the next agent would take the store
         // for an older one.
         let prepared = self.kernel.prepare(

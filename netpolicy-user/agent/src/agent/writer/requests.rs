@@ -139,6 +139,8 @@ impl Writer {
             self.follow_fleet(fleet);
             // Bans of services that the change removed end only now.
             self.follow_with_bans();
+            // So do lines of what it would have been rolled back to.
+            self.follow_databases(false);
         }
         self.ended(requester, "confirm", result)
     }

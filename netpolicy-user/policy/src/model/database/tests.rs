@@ -101,3 +101,25 @@ fn what_no_database_can_enforce_is_refused_with_the_reason() {
     let refused = parsed(&relative).unwrap_err();
     assert!(refused.contains("expected an absolute path"), "{refused}");
 }
+
+#[test]
+fn second_database_of_one_server_is_refused() {
+    let second = |lines: &str| {
+        with(&format!(
+            "[[service]]\nname = \"other\"\nports = [\"5433\"]\n[[database]]\nname = \"two\"\n{lines}\n"
+        ))
+    };
+    let refused = parsed(&second("service = \"postgres\"")).unwrap_err();
+    assert!(
+        refused.contains("databases 'orders' and 'two' have the same service"),
+        "{refused}"
+    );
+    let shared = second("service = \"other\"\nhba_dir = \"/etc/pg.d/\"");
+    assert!(parsed(&shared).is_ok());
+    let shared = shared.replace(
+        "name = \"orders\"\n",
+        "name = \"orders\"\nhba_dir = \"/etc/pg.d\"\n",
+    );
+    let refused = parsed(&shared).unwrap_err();
+    assert!(refused.contains("have the same hba_dir"), "{refused}");
+}

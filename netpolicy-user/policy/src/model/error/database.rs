@@ -69,6 +69,18 @@ pub enum DatabaseProblem {
         /// The service's ports.
         ports: String,
     },
+    /// Two databases would write one server's lines.
+    #[error(
+        "databases '{name}' and '{other}' have the same {what}; each server is one database, whose lines stand in one place: remove one of them"
+    )]
+    Shared {
+        /// A database.
+        name: String,
+        /// Another.
+        other: String,
+        /// What they share.
+        what: &'static str,
+    },
     /// A relative path, or one that cannot be written down.
     #[error("'{key}' is {path}; expected an absolute path without control characters")]
     Path {
@@ -95,6 +107,7 @@ impl DatabaseProblem {
             Self::ServiceGone { .. }
             | Self::InUse { .. }
             | Self::Combined { .. }
+            | Self::Shared { .. }
             | Self::Ports { .. } => ErrorKind::Conflict,
             _ => ErrorKind::Invalid,
         }

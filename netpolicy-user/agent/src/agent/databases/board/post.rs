@@ -28,9 +28,40 @@ pub(super) struct Post {
     pub(super) waiting: usize,
     /// When one last asked or reported.
     pub(super) heard: Option<Instant>,
+    /// Whether the database was removed, and its lines may still be there.
+    pub(super) is_gone: bool,
 }
 
 impl Post {
+    pub(super) fn new(order: LinesOrder) -> Self {
+        Self {
+            order,
+            sequence: 0,
+            confirmed: None,
+            report: None,
+            repaired: None,
+            waiting: 0,
+            heard: None,
+            is_gone: false,
+        }
+    }
+
+    /// Another order: what the database had of it it still has, until it is told.
+    pub(super) fn replace(&mut self, order: LinesOrder) {
+        let is_same = (&self.order.database, self.order.port) == (&order.database, order.port);
+        self.confirmed = self.confirmed.take().filter(|_| is_same);
+        if let Some(confirmed) = &mut self.confirmed {
+            confirmed.retain(|line| order.lines.contains(line));
+        }
+        self.order = order;
+    }
+
+    /// Whether a helper ever carried lines in that have not been reported to be gone.
+    pub(super) fn may_leave_lines(&self) -> bool {
+        let has_lines = !self.order.lines.is_empty();
+        self.heard.is_some() && (has_lines || self.is_gone)
+    }
+
     /// Whether all these lines are in force.
     pub(super) fn has(&self, lines: &BTreeSet<String>) -> bool {
         lines.is_empty()
@@ -52,6 +83,13 @@ impl Post {
         }
     }
 
+    /// Whether the lines are in force, and something is to be said nevertheless.
+    fn has_warning(&self) -> bool {
+        let report = self.report.as_ref().map(|(_, report)| report);
+        self.is_attended()
+            && report.is_some_and(|report| report.message.is_some() && !report.repaired)
+    }
+
     pub(super) fn faults(&self, name: &Name) -> Vec<String> {
         let lines = counted(self.order.lines.len(), "line", "lines");
         let mut faults = Vec::new();
@@ -60,6 +98,11 @@ impl Post {
             report.map(|(_, report)| words(report)).unwrap_or_default()
         };
         let has_lines = !self.order.lines.is_empty();
+        if let Some(problem) = &self.order.problem {
+            faults.push(format!(
+                "database '{name}' rejects more than policies say: {problem}"
+            ));
+        }
         match self.condition() {
             DatabaseCondition::Refused => {
                 faults.push(format!(
@@ -70,6 +113,13 @@ impl Post {
             DatabaseCondition::Unreachable if has_lines => {
                 faults.push(format!("database '{name}' does not answer: {}", words()));
             }
+            DatabaseCondition::InForce if self.has_warning() => {
+                faults.push(format!("database '{name}': {}", words()));
+            }
+            _ if self.is_gone && !self.is_attended() => faults.push(format!(
+                "database '{name}' was removed, and no helper runs that removes its lines; start \
+                 netpolicy-db@{name}.service once more"
+            )),
             _ if has_lines && !self.is_attended() => faults.push(format!(
                 "no helper runs for database '{name}': its {lines} are not looked after; start \
                  netpolicy-db@{name}.service"

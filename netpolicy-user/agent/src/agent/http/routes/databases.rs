@@ -59,8 +59,8 @@ pub(super) async fn explain(
             .ok_or_else(|| unknown(&name))?;
         let ruleset = snapshot.ruleset.as_ref().ok_or(AgentError::Internal)?;
         let asked = (&*query.user, query.source.to_canonical());
-        databases::explain(&snapshot.state, ruleset, database, &board, asked)
-            .map_err(|problem| AgentError::BadRequest(problem.to_string()))
+        let state = &snapshot.state;
+        Ok(databases::explain(state, ruleset, database, &board, asked))
     })
     .await
     .map(Json)

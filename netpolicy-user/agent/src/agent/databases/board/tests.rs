@@ -1,0 +1,95 @@
+//! What a database is taken to have, and what becomes of one that is removed.
+
+use super::*;
+use crate::model::{Database, DatabaseKind};
+
+fn order(name: &str, port: u16, lines: &[&str]) -> LinesOrder {
+    LinesOrder {
+        database: Database {
+            name: Name::new(name).unwrap(),
+            kind: DatabaseKind::PostgreSql,
+            service: Name::new("postgres").unwrap(),
+            socket: None,
+            hba_dir: None,
+            hba_conf: None,
+            comment: None,
+            bypasses: Vec::new(),
+        },
+        port,
+        lines: lines.iter().map(ToString::to_string).collect(),
+        users: vec!["alice".into()],
+        roles: Vec::new(),
+        must_exist: Vec::new(),
+        problem: None,
+        widened_by: None,
+        until: None,
+        cut: false,
+    }
+}
+
+/// What a helper is told; then it reports.
+fn carry(board: &OrderBoard, name: &str, condition: DatabaseCondition) -> Vec<String> {
+    let attendance = board.attend(name).expect("there is such a database");
+    let told = board.order_for(&attendance.name, None).unwrap();
+    let report = DatabaseReport {
+        sequence: told.sequence,
+        condition,
+        message: None,
+        version: None,
+        file: None,
+        repaired: false,
+        ended: 0,
+    };
+    assert!(board.report(name, report, Timestamp::UNIX_EPOCH));
+    told.lines
+}
+
+fn has(board: &OrderBoard, line: &str) -> bool {
+    board.has(&Name::new("orders").unwrap(), line)
+}
+
+#[test]
+fn line_that_another_order_left_out_has_to_be_carried_in_again() {
+    let board = OrderBoard::default();
+    board.order(vec![order("orders", 5432, &["a", "b"])]);
+    carry(&board, "orders", DatabaseCondition::InForce);
+    assert!(has(&board, "a") && has(&board, "b"));
+    board.order(vec![order("orders", 5432, &["a"])]);
+    board.order(vec![order("orders", 5432, &["a", "b"])]);
+    assert!(has(&board, "a") && !has(&board, "b"));
+    carry(&board, "orders", DatabaseCondition::InForce);
+    board.order(vec![order("orders", 5432, &["a", "c"])]);
+    carry(&board, "orders", DatabaseCondition::Refused);
+    assert!(!has(&board, "a"), "whatever it has now is not known");
+}
+
+#[test]
+fn removed_database_is_told_to_have_no_lines_until_it_reports_that() {
+    let board = OrderBoard::default();
+    board.order(vec![order("orders", 5432, &["a"])]);
+    carry(&board, "orders", DatabaseCondition::InForce);
+    board.order(Vec::new());
+    assert!(carry(&board, "orders", DatabaseCondition::Unreachable).is_empty());
+    assert!(carry(&board, "orders", DatabaseCondition::InForce).is_empty());
+    assert!(board.attend("orders").is_none());
+
+    board.order(vec![order("orders", 5432, &["a"])]);
+    carry(&board, "orders", DatabaseCondition::InForce);
+    board.order(vec![order("sales", 5432, &["b"])]);
+    let told = carry(&board, "orders", DatabaseCondition::InForce);
+    assert_eq!(told, ["b"], "both helpers write one file");
+}
+
+#[test]
+fn accepted_order_is_not_put_up_again_when_no_change_waits_for_it() {
+    let board = OrderBoard::default();
+    let mut first = order("orders", 5432, &["a"]);
+    first.require_new(&[]);
+    assert_eq!(first.must_exist, ["alice"]);
+    board.order(vec![first.clone()]);
+    let before = *board.ordered().borrow();
+    board.order(vec![order("orders", 5432, &["a"])]);
+    assert_eq!(*board.ordered().borrow(), before);
+    board.order(vec![first]);
+    assert_ne!(*board.ordered().borrow(), before, "it is checked again");
+}

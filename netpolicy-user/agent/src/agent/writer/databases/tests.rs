@@ -1,0 +1,116 @@
+//! Lines of databases while changes wait, and where policies cannot be expressed.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::agent::change::ChangeOptions;
+use crate::agent::databases::OrderBoard;
+use crate::agent::testing::{Bench, PLAIN, ROOT, apply};
+use crate::api::{DatabaseCondition, DatabaseReport};
+use crate::model::Change;
+use crate::model::change::{ListEdit, ListInput};
+
+const DATABASE: &str = "[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n\n\
+                        [[database]]\nname = \"orders\"\nservice = \"postgres\"\n\n\
+                        [[policy]]\nname = \"office\"\nallow = [\"10.0.0.0/8\"]\nbind = [\"postgres\"]\n";
+
+fn with_desk(allow: &str, bind: &str) -> String {
+    format!("{DATABASE}[[policy]]\nname = \"desk\"\nallow = [\"{allow}\"]\nbind = [\"{bind}\"]\n")
+}
+
+/// A helper that carries everything in.
+fn carry_all(board: OrderBoard) {
+    thread::spawn(move || {
+        let mut seen = None;
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(60) {
+            if let Some(attendance) = board.attend("orders")
+                && let Some(order) = board.order_for(&attendance.name, seen)
+            {
+                seen = Some(order.sequence);
+                let report = DatabaseReport {
+                    sequence: order.sequence,
+                    condition: DatabaseCondition::InForce,
+                    message: None,
+                    version: None,
+                    file: None,
+                    repaired: false,
+                    ended: 0,
+                };
+                let _ = board.report("orders", report, Timestamp::now());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    });
+}
+
+fn lines(bench: &Bench) -> Vec<String> {
+    let board = bench.writer.databases();
+    let attendance = board.attend("orders").unwrap();
+    board.order_for(&attendance.name, None).unwrap().lines
+}
+
+#[test]
+fn confirmation_takes_lines_away_that_the_rollback_would_have_needed() {
+    let mut bench = Bench::new();
+    carry_all(bench.writer.databases());
+    let narrow = apply(&with_desk("10.1.0.0/16", "user:alice@orders"));
+    let wide = apply(&with_desk("10.0.0.0/9", "user:alice@orders"));
+    let waiting = ChangeOptions {
+        confirm_within: Some(Duration::from_secs(60)),
+        ..PLAIN
+    };
+    bench.writer.change(apply(DATABASE), ROOT, PLAIN).unwrap();
+    bench.writer.change(narrow, ROOT, PLAIN).unwrap();
+    bench.writer.change(wide, ROOT, waiting).unwrap();
+    let both = lines(&bench);
+    bench.writer.confirm(ROOT).unwrap();
+    let one = lines(&bench);
+    assert!(one.len() < both.len(), "{one:?} {both:?}");
+}
+
+#[test]
+fn end_of_a_rule_is_not_kept_up_by_a_role_that_then_allows_more() {
+    let mut bench = Bench::new();
+    carry_all(bench.writer.databases());
+    bench.writer.change(apply(DATABASE), ROOT, PLAIN).unwrap();
+    let expires = bench.snapshot().clock.wall() + Duration::from_secs(3600);
+    let item = ListInput {
+        items: vec!["192.0.2.0/24".to_owned()],
+        expires: Some(expires),
+        ..ListInput::default()
+    };
+    let add = Change::AlterPolicy {
+        name: "office".to_owned(),
+        allow: ListEdit::Edit {
+            add: item,
+            remove: ListInput::default(),
+        },
+        block: ListEdit::Keep,
+        except: ListEdit::Keep,
+        comment: None,
+        compat: Default::default(),
+    };
+    bench.writer.change(add, ROOT, PLAIN).unwrap();
+    for change in [
+        crate::agent::testing::create("desk", &["192.0.2.0/24"], &[]),
+        Change::Bind {
+            policy: "desk".to_owned(),
+            service: Some("role:staff@orders".to_owned()),
+        },
+    ] {
+        bench.writer.change(change, ROOT, PLAIN).unwrap();
+    }
+    let before = bench.snapshot().revision;
+    bench.clock.pass(Duration::from_secs(3600));
+    bench.writer.end_rules();
+    assert_eq!(bench.snapshot().revision, before + 1);
+    let faults = bench.writer.databases().faults().join("; ");
+    assert!(
+        faults.contains("rejects more than policies say"),
+        "{faults}"
+    );
+    assert!(lines(&bench).iter().any(|line| line.contains("+\"staff\"")));
+}
