@@ -146,8 +146,21 @@ impl Etcd {
     /// # Errors
     /// Those of the last one.
     pub(crate) async fn any(settings: &Settings, key: &str) -> Result<Self, EtcdError> {
+        let endpoints = settings.endpoints.iter().map(String::as_str);
+        Self::first(settings, endpoints, key).await
+    }
+
+    /// Connects to the first of other members that answers a request.
+    ///
+    /// # Errors
+    /// Those of the last one.
+    pub(crate) async fn first<'a>(
+        settings: &Settings,
+        endpoints: impl IntoIterator<Item = &'a str>,
+        key: &str,
+    ) -> Result<Self, EtcdError> {
         let mut last = None;
-        for endpoint in &settings.endpoints {
+        for endpoint in endpoints {
             let tried = async {
                 let etcd = Self::connect(settings, endpoint).await?;
                 etcd.get(key).await?;
