@@ -12,6 +12,7 @@
 //! | `objects` | objects of states between etcd and the agent |
 //! | `records` | the signed records about a host, listed and watched |
 //! | `session` | the connection to etcd, taken up again for ever |
+//! | `instance` | what tells two processes of one name apart |
 //! | `apply` | from records to a revision in force |
 //! | `pause` | pauses between tries |
 //! | `sign` | an operator's key |
@@ -33,6 +34,7 @@ pub(crate) mod command;
 mod etcd;
 mod groups;
 mod init;
+mod instance;
 mod mirror;
 mod objects;
 mod operator;
