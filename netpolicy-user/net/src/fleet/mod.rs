@@ -18,10 +18,12 @@
 //! | `sign` | an operator's key |
 //! | `snapshot` | a whole fleet, as operators see it |
 //! | `operator` | what every command of an operator needs |
-//! | `push` | a policy file to a revision; differences |
+//! | `push` | a policy file to a revision |
+//! | `diff` | how revisions differ |
 //! | `init` | the first records, users and roles of etcd; hosts that join |
 //! | `groups` | groups, hosts and labels |
 //! | `rollout` | a revision in stages |
+//! | `stages` | shares of hosts, and which come first |
 //! | `tally` | what the hosts of a stage say of it |
 //! | `report` | the fleet on one screen |
 //! | `mirror` | a second etcd, and its promotion |
@@ -31,6 +33,7 @@
 mod agent;
 mod apply;
 pub(crate) mod command;
+mod diff;
 mod etcd;
 mod groups;
 mod init;
@@ -47,5 +50,8 @@ mod session;
 mod settings;
 mod sign;
 mod snapshot;
+mod stages;
 mod sweep;
 mod tally;
+#[cfg(test)]
+mod testing;
