@@ -212,6 +212,7 @@ impl Operator {
                 root: root.clone(),
             },
             staged: false,
+            base: None,
             author: spec.author.clone(),
             time: spec.time,
         };

@@ -47,6 +47,6 @@ pub use object::{
 pub use record::{
     Group, Head, HostSpec, Labels, Pin, Revision, Rollout, RolloutState, most_specific,
 };
-pub use select::{Selection, bucket, select};
+pub use select::{ALL, Selection, bucket, decides, reached, select};
 pub use signed::{Opened, Record, SignedError, open, seal, unsigned};
 pub use status::{Alive, HostStatus, Phase};

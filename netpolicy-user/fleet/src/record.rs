@@ -57,6 +57,10 @@ pub struct Head {
     pub newest: Pin,
     /// Whether a host takes it only by a roll-out of its group.
     pub staged: bool,
+    /// The newest revision that was pushed at once, if the newest of all is not: hosts that no
+    /// roll-out leads to another take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Pin>,
     /// Who signed it.
     pub author: String,
     /// When.

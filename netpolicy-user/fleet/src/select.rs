@@ -29,32 +29,69 @@ pub fn bucket(salt: &str, host: &HostId) -> u16 {
     u16::try_from(u64::from_be_bytes(first) % 10_000).unwrap_or(0)
 }
 
+/// The stage of all hosts.
+pub const ALL: u16 = 10_000;
+
+/// Whether a roll-out says what hosts of its group take: no pin does, and no newer revision was
+/// pushed at once. One that was pushed for roll-outs later changes nothing of it.
+#[must_use]
+pub fn decides(head: &Head, group: &Group, rollout: &Rollout) -> bool {
+    let to = rollout.to.revision;
+    let is_newest = match head.staged {
+        true => head.base.as_ref().is_none_or(|base| to > base.revision),
+        false => to >= head.newest.revision,
+    };
+    group.pinned.is_none() && is_newest
+}
+
+/// The revision that all hosts of a group had reached when this was its last roll-out.
+#[must_use]
+pub fn reached<'a>(head: &'a Head, group: &Group, last: Option<&'a Rollout>) -> Option<&'a Pin> {
+    let base = match head.staged {
+        true => head.base.as_ref(),
+        false => Some(&head.newest),
+    };
+    let last = last.filter(|last| decides(head, group, last));
+    let by_rollout = last.and_then(|last| match last.state {
+        RolloutState::RolledBack => last.from.as_ref(),
+        RolloutState::Done => Some(&last.to),
+        _ if last.stage >= ALL => Some(&last.to),
+        _ => last.from.as_ref(),
+    });
+    by_rollout.or(base)
+}
+
 /// What a host of this group does. A pin of the group comes first, then its roll-out, then the
-/// newest revision, unless that is only to be taken by a roll-out.
+/// newest revision that was pushed at once.
 #[must_use]
 pub fn select(head: &Head, group: &Group, rollout: Option<&Rollout>, host: &HostId) -> Selection {
+    const WAITS: &str = "the roll-out has not reached this host";
     if let Some(pin) = &group.pinned {
         return Selection::Take(pin.clone());
     }
-    // One that was for an earlier revision than the newest says nothing of that.
-    let current = rollout.filter(|rollout| rollout.to.revision >= head.newest.revision);
-    match current {
-        None if head.staged => Selection::Stay("no roll-out of the newest revision has begun"),
-        None => Selection::Take(head.newest.clone()),
-        Some(rollout) => {
-            let takes = match rollout.state {
-                RolloutState::Done => true,
-                RolloutState::RolledBack => false,
-                RolloutState::Running | RolloutState::Paused | RolloutState::Stopped => {
-                    bucket(&rollout.salt, host) < rollout.stage
-                }
-            };
-            match (&rollout.from, takes) {
-                (_, true) => Selection::Take(rollout.to.clone()),
-                (Some(from), false) => Selection::Take(from.clone()),
-                (None, false) => Selection::Stay("the roll-out has not reached this host"),
-            }
+    let base = match head.staged {
+        true => head.base.as_ref(),
+        false => Some(&head.newest),
+    };
+    let to_base = |why| match base {
+        Some(base) => Selection::Take(base.clone()),
+        None => Selection::Stay(why),
+    };
+    let Some(rollout) = rollout.filter(|rollout| decides(head, group, rollout)) else {
+        return to_base("no roll-out of the newest revision has begun");
+    };
+    let takes = match rollout.state {
+        RolloutState::Done => true,
+        RolloutState::RolledBack => false,
+        RolloutState::Running | RolloutState::Paused | RolloutState::Stopped => {
+            bucket(&rollout.salt, host) < rollout.stage
         }
+    };
+    match (&rollout.from, takes) {
+        (_, true) => Selection::Take(rollout.to.clone()),
+        (Some(from), false) => Selection::Take(from.clone()),
+        (None, false) if head.staged => to_base(WAITS),
+        (None, false) => Selection::Stay(WAITS),
     }
 }
 
@@ -123,13 +160,47 @@ mod tests {
             ..rollout(None, 2)
         };
         assert_eq!(of(&staged, None, Some(first)), None);
-        // A roll-out that is over keeps no host from a newer revision, nor lets it take one.
+        // A roll-out keeps no host from a newer revision that was pushed at once.
         let newer = head(2, 3);
         assert_eq!(of(&newer, None, at(10_000, Done)), Some(3));
         let newer = Head {
             staged: true,
             ..newer
         };
-        assert_eq!(of(&newer, None, at(10_000, Done)), None);
+        // One that is only staged leaves the last roll-out's outcome in force.
+        assert_eq!(of(&newer, None, at(10_000, Done)), Some(2));
+    }
+
+    #[test]
+    fn staged_revision_leaves_what_was_pushed_at_once_or_rolled_out_in_force() {
+        let (id, group) = (host(1), group("db", 1));
+        let head = Head {
+            staged: true,
+            base: Some(pin(2)),
+            ..head(1, 4)
+        };
+        let back = |from, to| Rollout {
+            state: RolloutState::RolledBack,
+            ..rollout(from, to)
+        };
+        let of = |rollout: Option<Rollout>| select(&head, &group, rollout.as_ref(), &id);
+        assert_eq!(of(None), Selection::Take(pin(2)));
+        assert_eq!(of(Some(back(Some(1), 2))), Selection::Take(pin(2)));
+        assert_eq!(of(Some(back(Some(1), 3))), Selection::Take(pin(1)));
+        assert_eq!(of(Some(back(None, 3))), Selection::Take(pin(2)));
+        let all = |stage, state| Rollout {
+            stage,
+            state,
+            ..rollout(Some(2), 3)
+        };
+        use RolloutState::{Paused, Running, Stopped};
+        for state in [Running, Paused, Stopped] {
+            assert_eq!(
+                reached(&head, &group, Some(&all(ALL, state))),
+                Some(&pin(3))
+            );
+            assert_eq!(reached(&head, &group, Some(&all(50, state))), Some(&pin(2)));
+        }
+        assert!(!decides(&head, &group, &rollout(Some(1), 2)));
     }
 }

@@ -99,7 +99,10 @@ macro_rules! records {
 
 records! {
     Revision "revision" |_| None, |record| vec![record.root.as_str()];
-    Head "head" |record| Some(record.counter), |record| vec![record.newest.root.as_str()];
+    Head "head" |record| Some(record.counter), |record| {
+        let pins = record.base.iter().chain([&record.newest]);
+        pins.map(|pin| pin.root.as_str()).collect()
+    };
     Group "group" |record| Some(record.counter),
         |record| record.pinned.iter().map(|pin| pin.root.as_str()).collect();
     Rollout "rollout" |record| Some(record.counter), |record| {

@@ -63,6 +63,7 @@ pub(crate) fn head(counter: u64, newest: u64) -> Head {
         counter,
         newest: pin(newest),
         staged: false,
+        base: None,
         author: "op".to_owned(),
         time: Timestamp::UNIX_EPOCH,
     }

@@ -234,6 +234,9 @@ struct GroupSettings {
     /// Let the group follow the newest revision again
     #[arg(long, conflicts_with = "pin")]
     unpin: bool,
+    /// Also if hosts have seen a newer record of the group than etcd has
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -243,6 +246,9 @@ pub(super) struct LabelArgs {
     /// LABEL=VALUE sets a label, LABEL- removes it
     #[arg(required = true, value_name = "LABEL=VALUE")]
     labels: Vec<String>,
+    /// Also if hosts have seen a newer record of the host than etcd has
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -114,6 +114,8 @@ pub(crate) struct Applier {
     group: Option<GroupName>,
     /// The records of a revision that failed for good, and how.
     failed: Option<(Evidence, String)>,
+    /// The records of a revision with which etcd was not reached once.
+    unreached: Option<Evidence>,
 }
 
 impl Applier {
@@ -137,6 +139,7 @@ impl Applier {
             denied_clients: 0,
             group: None,
             failed: None,
+            unreached: None,
         }
     }
 
@@ -243,28 +246,37 @@ impl Applier {
             }
         };
         let is_at = |view: &FleetView| view.at.as_ref() == Some(&pin);
-        if is_at(view) {
-            // A revision would end a local change.
-            if view.counters != judged.counters {
-                *view = self.put(&evidence).await?;
-            }
-        } else {
-            if let Some((of, why)) = &self.failed
-                && *of == evidence
-            {
-                return Err(StepError::Unconfirmed {
-                    revision: pin.revision,
-                    why: why.clone(),
-                    again: false,
-                });
-            }
+        if !is_at(view)
+            && let Some((of, why)) = &self.failed
+            && *of == evidence
+        {
+            return Err(StepError::Unconfirmed {
+                revision: pin.revision,
+                why: why.clone(),
+                again: false,
+            });
+        }
+        // First what was seen, so that what is reported from here on is of these records.
+        if view.counters != judged.counters {
+            *view = self.put(&evidence).await?;
+        }
+        if !is_at(view) {
+            let faults = view.faults.clone();
+            self.report(Phase::Applying, Some(pin.clone()), view, faults);
             let found = self.take(desired, &mut evidence, &pin, view).await;
             // What the agent says by now, also of what it refused.
             *view = self.agent.view().await?;
             found?;
         }
+        // A newer revision ends it; until then the host keeps it.
+        if view.local_override.is_some() {
+            return Ok(Step {
+                phase: Phase::Overridden,
+                to: Some(pin),
+            });
+        }
         if is_at(view) && !view.confirmed {
-            let confirmed = self.confirm(&judged, &pin, view).await;
+            let confirmed = self.confirm(desired, &judged, &pin, view).await;
             evidence.revision = None;
             self.settled(confirmed, evidence)?;
             *view = self.agent.view().await?;
@@ -282,13 +294,24 @@ impl Applier {
         confirmed: Result<(), StepError>,
         evidence: Evidence,
     ) -> Result<(), StepError> {
-        self.failed = match &confirmed {
-            Err(StepError::Unconfirmed {
-                why, again: false, ..
-            }) => Some((evidence, why.clone())),
-            _ => None,
+        let (failed, unreached) = match &confirmed {
+            Err(StepError::Unconfirmed { why, again, .. }) => {
+                match *again && self.unreached.as_ref() != Some(&evidence) {
+                    true => (None, Some(evidence)),
+                    false => (Some((evidence, why.clone())), None),
+                }
+            }
+            _ => (None, None),
         };
+        (self.failed, self.unreached) = (failed, unreached);
         confirmed
+    }
+
+    /// All members, those of the mirror too; first the one that is followed.
+    fn members<'a>(&'a self, followed: &'a str) -> impl Iterator<Item = &'a str> {
+        let (own, mirror) = (&self.settings.endpoints, &self.settings.mirror);
+        let others = own.iter().chain(mirror).map(String::as_str);
+        std::iter::once(followed).chain(others.filter(move |other| *other != followed))
     }
 
     fn is_ours(&self, desired: &Desired, view: &FleetView) -> Result<(), StepError> {
@@ -333,6 +356,7 @@ impl Applier {
             confirm_within: None,
         };
         let put = self.agent.put(&revision).await?;
+        // What was only counted denied none.
         if evidence.revision.is_some() {
             self.denied_clients = put.denied_clients();
         }
@@ -370,7 +394,13 @@ impl Applier {
 
     /// Confirms a revision if the program in force admits what it must, and a fresh connection
     /// to etcd works; else the agent rolls it back when the time is over.
-    async fn confirm(&self, judged: &Judged, pin: &Pin, view: &FleetView) -> Result<(), StepError> {
+    async fn confirm(
+        &self,
+        desired: &Desired,
+        judged: &Judged,
+        pin: &Pin,
+        view: &FleetView,
+    ) -> Result<(), StepError> {
         let unconfirmed = |why: String, again: bool| StepError::Unconfirmed {
             revision: pin.revision,
             why,
@@ -399,7 +429,9 @@ impl Applier {
         let mut pause = Pause::new(self.host.as_str(), PAUSES);
         loop {
             // Not the one that was there before: what is open is never judged again.
-            let reached = timeout_at(until, Etcd::any_or_mirror(&self.settings, &head)).await;
+            let members = self.members(&desired.etcd.endpoint);
+            let reached = Etcd::first(&self.settings, members, &head);
+            let reached = timeout_at(until, reached).await;
             let why = match reached {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) => error.to_string(),

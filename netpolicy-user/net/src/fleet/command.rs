@@ -6,11 +6,12 @@ use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use super::diff::{DiffArgs, diff};
 use super::groups::{GroupsArgs, HostsArgs, LabelArgs, groups, hosts, label};
 use super::init::{InitArgs, JoinArgs, init, join};
 use super::mirror::{MirrorArgs, PromoteArgs, mirror, promote};
 use super::operator::Operator;
-use super::push::{DiffArgs, PushArgs, diff, push};
+use super::push::{PushArgs, push};
 use super::report::status;
 use super::rollout::{
     GroupArgs, ResumeArgs, RollbackArgs, RolloutArgs, pause, resume, rollback, rollout,

@@ -146,21 +146,17 @@ impl Etcd {
     /// # Errors
     /// Those of the last one.
     pub(crate) async fn any(settings: &Settings, key: &str) -> Result<Self, EtcdError> {
-        Self::first_of(settings, settings.endpoints.iter(), key).await
+        let endpoints = settings.endpoints.iter().map(String::as_str);
+        Self::first(settings, endpoints, key).await
     }
 
-    /// As [`Self::any`], also of the mirror's members, which a host may follow.
+    /// Connects to the first of other members that answers a request.
     ///
     /// # Errors
     /// Those of the last one.
-    pub(crate) async fn any_or_mirror(settings: &Settings, key: &str) -> Result<Self, EtcdError> {
-        let all = settings.endpoints.iter().chain(&settings.mirror);
-        Self::first_of(settings, all, key).await
-    }
-
-    async fn first_of(
+    pub(crate) async fn first<'a>(
         settings: &Settings,
-        endpoints: impl Iterator<Item = &String>,
+        endpoints: impl IntoIterator<Item = &'a str>,
         key: &str,
     ) -> Result<Self, EtcdError> {
         let mut last = None;

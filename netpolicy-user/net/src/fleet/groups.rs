@@ -48,6 +48,9 @@ struct SetArgs {
     /// Let the group follow the newest revision again
     #[arg(long, conflicts_with = "pin")]
     unpin: bool,
+    /// Also if hosts have seen a newer record of the group than etcd has
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +70,9 @@ pub(crate) struct LabelArgs {
     /// LABEL=VALUE sets a label, LABEL- removes it
     #[arg(required = true, value_parser = label_edit)]
     labels: Vec<(String, Option<String>)>,
+    /// Also if hosts have seen a newer record of the host than etcd has
+    #[arg(long)]
+    force: bool,
 }
 
 fn label_edit(text: &str) -> Result<(String, Option<String>), String> {
@@ -172,6 +178,7 @@ pub(crate) fn table<const N: usize>(
 
 async fn set(operator: &mut Operator, mut snapshot: Snapshot, args: SetArgs) -> anyhow::Result<()> {
     is_sound(&snapshot)?;
+    snapshot.is_newest(&format!("group {}", args.group), args.force)?;
     let there = snapshot.groups.get(&args.group);
     let written = there.map_or(0, |group| group.written);
     let before = there.map(|group| group.record.clone());
@@ -218,7 +225,7 @@ async fn set(operator: &mut Operator, mut snapshot: Snapshot, args: SetArgs) -> 
     let key = FleetKey::Group(args.group.clone());
     operator.write(&key, &group, written).await?;
     let mut out = std::io::stdout();
-    writeln!(out, "group {} is set", args.group)?;
+    writeln!(out, "group {} is set{}", args.group, pinned_to(&group))?;
     let written = super::snapshot::Written {
         record: group,
         written,
@@ -254,6 +261,7 @@ async fn set(operator: &mut Operator, mut snapshot: Snapshot, args: SetArgs) -> 
 pub(crate) async fn label(mut operator: Operator, args: LabelArgs) -> anyhow::Result<()> {
     let snapshot = operator.snapshot().await?;
     is_sound(&snapshot)?;
+    snapshot.is_newest(&format!("host {}", args.host), args.force)?;
     let there = snapshot
         .hosts
         .get(&args.host)
@@ -275,13 +283,25 @@ pub(crate) async fn label(mut operator: Operator, args: LabelArgs) -> anyhow::Re
     }
     let counter = snapshot.next_counter();
     let said = labels_text(&labels);
+    let of = super::init::group_for(&snapshot, &labels)?;
+    snapshot.is_newest(&format!("group {of}"), args.force)?;
     let group = write_spec(&mut operator, &snapshot, &args.host, labels, counter).await?;
+    let pinned = snapshot.groups.get(&group);
     writeln!(
         std::io::stdout(),
-        "host {}: labels {said}, group {group}",
-        args.host
+        "host {}: labels {said}, group {group}{}",
+        args.host,
+        pinned.map_or_else(String::new, |group| pinned_to(&group.record))
     )?;
     Ok(())
+}
+
+/// The pin that hosts of a group follow, after a sentence.
+fn pinned_to(group: &Group) -> String {
+    let pinned = group.pinned.as_ref();
+    pinned.map_or_else(String::new, |pin| {
+        format!(", pinned to revision {}", pin.revision)
+    })
 }
 
 /// What is wrong at a host, in a line; `None`: nothing.
@@ -295,6 +315,7 @@ pub(crate) fn fault_of(entry: &HostEntry) -> Option<String> {
         faults.push(format!("the name is used twice, also by {contender}"));
     }
     match &entry.status {
+        None if entry.is_unreadable => faults.push("its status cannot be read".to_owned()),
         None => faults.push("it never reported".to_owned()),
         Some(status) => faults.extend(status.faults.iter().cloned()),
     }

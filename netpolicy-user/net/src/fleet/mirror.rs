@@ -4,7 +4,7 @@
 //! Records are signed and counters never go back, so a mirror needs no trust: at worst it is
 //! behind. Its mark is not signed, since it decides nothing but whether operators are warned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -14,7 +14,10 @@ use anyhow::Context as _;
 use clap::Args;
 use etcd_client::TxnOp;
 use jiff::Timestamp;
-use netpolicy_fleet::{FleetKey, Head, Layout, packs};
+use netpolicy_fleet::{
+    FleetKey, FleetName, Group, Head, HostSpec, Keyring, Layout, PACK_OPERATIONS, Record, Rollout,
+    open, packs,
+};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
@@ -145,46 +148,66 @@ async fn copy(
     let head = layout.key(&FleetKey::Head);
     let source = Etcd::any(&operator.settings, &head).await?;
     let to = Etcd::any(target, &head).await?;
-    let mark = mark_of(&to, layout).await?;
+    let mark_at = mark_key(layout);
+    let marked = to.get(&mark_at).await?.map_or(0, |mark| mark.written);
+    let target_head = to.get(&head).await?;
     anyhow::ensure!(
-        mark.is_some() || to.get(&head).await?.is_none(),
+        marked != 0 || target_head.is_none(),
         "{} has fleet {} and is no mirror: it was promoted, or is in use\n\
          hint: a mirror begins empty",
         to.endpoint,
         operator.fleet()
     );
-    let there = to.keys(&layout.objects()).await?;
-    let there: std::collections::BTreeSet<_> = there.into_iter().collect();
-    // The head last: what it names has to be there.
-    let mut parts = Vec::new();
-    for key in source.keys(&layout.objects()).await? {
-        if !there.contains(&key) {
-            parts.extend(source.get(&key).await?);
-        }
-    }
+    // The head is read before what it names, and written after it.
+    let source_head = source.get(&head).await?;
+    let mut records = Vec::new();
     for prefix in [
         layout.revisions(),
         layout.groups(),
         layout.rollouts(),
         layout.hosts(),
     ] {
-        parts.extend(source.all(&prefix).await?);
+        records.extend(source.all(&prefix).await?);
     }
-    parts.extend(source.get(&head).await?);
-    let changed: Vec<Value> = parts
-        .into_iter()
-        .filter(|found| {
-            is_copied(layout, &found.key) && known.get(&found.key) != Some(&found.written)
-        })
-        .collect();
+    let is_behind = !is_as_new(operator, source_head.as_ref(), target_head.as_ref());
+    records.extend(source_head.iter().cloned());
+    let there: BTreeSet<_> = to.keys(&layout.objects()).await?.into_iter().collect();
+    let mut parts = Vec::new();
+    for key in source.keys(&layout.objects()).await? {
+        if !there.contains(&key) {
+            parts.extend(source.get(&key).await?);
+        }
+    }
+    for found in records {
+        if is_copied(layout, &found.key) && known.get(&found.key) != Some(&found.written) {
+            parts.push(found);
+        }
+    }
+    let mut changed = Vec::new();
+    for found in parts {
+        let is_newer = match layout.parse(&found.key) {
+            Some(FleetKey::Object(_) | FleetKey::Revision(_)) => true,
+            _ => is_as_new(operator, Some(&found), to.get(&found.key).await?.as_ref()),
+        };
+        match is_newer {
+            true => changed.push(found),
+            false => _ = known.insert(found.key, found.written),
+        }
+    }
     let mark = MirrorMark {
         source: operator.settings.endpoints.clone(),
         time: Timestamp::now(),
     };
-    let mark = serde_json::to_vec(&mark)?;
+    let put = TxnOp::put(mark_at.as_str(), serde_json::to_vec(&mark)?, None);
     // The mark first: what is half copied is a mirror already.
-    to.swap(&[], vec![TxnOp::put(mark_key(layout), mark, None)])
-        .await?;
+    let mut unchanged = vec![(mark_at.clone(), marked)];
+    if marked == 0 {
+        unchanged.push((head.clone(), 0));
+    }
+    written(&to, to.swap(&unchanged, vec![put]).await?)?;
+    let marked = to.get(&mark_at).await?.map_or(0, |mark| mark.written);
+    anyhow::ensure!(marked != 0, "{} was promoted meanwhile", to.endpoint);
+    let unchanged = [(mark_at, marked)];
     let sizes: Vec<_> = changed
         .iter()
         .map(|found| found.key.len() + found.value.len())
@@ -196,10 +219,61 @@ async fn copy(
         let puts = some
             .iter()
             .map(|found| TxnOp::put(found.key.as_str(), found.value.clone(), None));
-        to.swap(&[], puts.collect()).await?;
+        written(&to, to.swap(&unchanged, puts.collect()).await?)?;
         known.extend(some.into_iter().map(|found| (found.key, found.written)));
     }
+    if source_head.is_none() || is_behind {
+        return Ok(count);
+    }
+    // What the source swept; revisions before the objects that they name.
+    for prefix in [layout.revisions(), layout.objects()] {
+        let there = to.keys(&prefix).await?;
+        // Read after the head: what that names is there.
+        let kept: BTreeSet<_> = source.keys(&prefix).await?.into_iter().collect();
+        let swept: Vec<_> = there.iter().filter(|key| !kept.contains(*key)).collect();
+        for some in swept.chunks(PACK_OPERATIONS) {
+            let deletes = some.iter().map(|key| TxnOp::delete(key.as_str(), None));
+            written(&to, to.swap(&unchanged, deletes.collect()).await?)?;
+        }
+        for key in swept {
+            known.remove(key);
+        }
+    }
     Ok(count)
+}
+
+/// Refuses to go on if the mark was written meanwhile.
+fn written(to: &Etcd, swapped: Swapped) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        swapped == Swapped::Done,
+        "{} was promoted meanwhile, or another command copies to it",
+        to.endpoint
+    );
+    Ok(())
+}
+
+/// Whether a signed record of the source is as new as the target's, or newer.
+fn is_as_new(operator: &Operator, source: Option<&Value>, target: Option<&Value>) -> bool {
+    let counter = |found: Option<&Value>| {
+        let found = found?;
+        counter(&operator.layout, operator.fleet(), &operator.keys, found)
+    };
+    counter(source) >= counter(target)
+}
+
+/// The counter of a signed record; `None`: no operator signed it.
+fn counter(layout: &Layout, fleet: &FleetName, keys: &Keyring, found: &Value) -> Option<u64> {
+    fn of<R: Record>(text: &str, fleet: &FleetName, keys: &Keyring) -> Option<u64> {
+        open::<R>(text, fleet, keys).ok()?.record.counter()
+    }
+    let text = found.text();
+    match layout.parse(&found.key)? {
+        FleetKey::Head => of::<Head>(&text, fleet, keys),
+        FleetKey::Group(_) => of::<Group>(&text, fleet, keys),
+        FleetKey::Rollout(_) => of::<Rollout>(&text, fleet, keys),
+        FleetKey::Spec(_) => of::<HostSpec>(&text, fleet, keys),
+        _ => None,
+    }
 }
 
 /// Refuses to write to a mirror.
@@ -267,4 +341,20 @@ pub(crate) async fn promote(mut operator: Operator, args: PromoteArgs) -> anyhow
          next: on each host put its URLs in `endpoints` of /etc/netpolicy/fleet.toml"
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::testing::{KEYS, found, group};
+
+    #[test]
+    fn counter_is_of_what_an_operator_signed() {
+        let fleet = "prod".parse().unwrap();
+        let layout = Layout::new(&fleet);
+        let key = layout.key(&FleetKey::Group("db".parse().unwrap()));
+        let of = |text: &str| counter(&layout, &fleet, &KEYS.keyring(), &found(key.clone(), text));
+        assert_eq!(of(&KEYS.sign(&group("db", 7))), Some(7));
+        assert_eq!(of("{}"), None);
+    }
 }

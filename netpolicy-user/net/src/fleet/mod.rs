@@ -12,16 +12,19 @@
 //! | `objects` | objects of states between etcd and the agent |
 //! | `records` | the signed records about a host, listed and watched |
 //! | `session` | the connection to etcd, taken up again for ever |
+//! | `instance` | what tells two processes of one name apart |
 //! | `apply` | from records to a revision in force |
 //! | `pause` | pauses between tries |
 //! | `sign` | an operator's key |
 //! | `snapshot` | a whole fleet, as operators see it |
 //! | `operator` | what every command of an operator needs |
-//! | `push` | a policy file to a revision; differences |
+//! | `push` | a policy file to a revision |
+//! | `diff` | how revisions differ |
 //! | `init` | the first records, users and roles of etcd; hosts that join |
 //! | `groups` | groups, hosts and labels |
 //! | `rollout` | a revision in stages |
-//! | `tally` | what hosts say of a roll-out |
+//! | `stages` | shares of hosts, and which come first |
+//! | `tally` | what the hosts of a stage say of it |
 //! | `report` | the fleet on one screen |
 //! | `mirror` | a second etcd, and its promotion |
 //! | `sweep` | what no revision needs any more |
@@ -30,9 +33,11 @@
 mod agent;
 mod apply;
 pub(crate) mod command;
+mod diff;
 mod etcd;
 mod groups;
 mod init;
+mod instance;
 mod mirror;
 mod objects;
 mod operator;
@@ -45,5 +50,8 @@ mod session;
 mod settings;
 mod sign;
 mod snapshot;
+mod stages;
 mod sweep;
 mod tally;
+#[cfg(test)]
+mod testing;

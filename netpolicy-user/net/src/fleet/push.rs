@@ -1,7 +1,7 @@
 //! `fleet push`: a policy file to a revision. Objects first, the head last.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl Memory {
     ) -> anyhow::Result<Vec<(ObjectKind, ObjectId, Vec<u8>)>> {
         let (own, other) = (self.0.borrow(), other.0.borrow());
         let mut found = Vec::new();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let mut open = vec![(ObjectKind::State, root)];
         while let Some((kind, id)) = open.pop() {
             if other.contains_key(&id) || !seen.insert(id) {
@@ -194,7 +194,7 @@ async fn newest(operator: &Operator, snapshot: &Snapshot) -> anyhow::Result<(Sta
     }
 }
 
-fn show(
+pub(super) fn show(
     out: &mut impl std::io::Write,
     before: &State,
     after: &State,
@@ -257,7 +257,14 @@ async fn locked(
             "no host takes it before its roll-out: `netpolicy fleet rollout GROUP`"
         )?;
     }
-    sweep::swept(operator, lock, &mut out).await
+    if let Err(error) = sweep::swept(operator, lock, &mut out).await {
+        writeln!(
+            out,
+            "warning: old revisions were not removed: {error:#}\n\
+             hint: the revision is pushed; the next push removes them"
+        )?;
+    }
+    Ok(())
 }
 
 /// Refuses to go on from records that are not what they have to be.
@@ -333,15 +340,30 @@ pub(crate) async fn publish(
         Some(FleetKey::Revision(number)) => Some(number),
         _ => None,
     });
-    let highest = kept.max().unwrap_or(0).max(snapshot.highest_revision());
-    let parent = snapshot
-        .head
-        .as_ref()
-        .map(|head| head.record.newest.revision);
+    let kept: BTreeSet<u64> = kept.collect();
+    let mut highest = snapshot.highest_revision();
+    for number in kept.range(highest.saturating_add(1)..).rev() {
+        // What no operator signed takes up its number, and no more.
+        if revision(&operator.etcd, operator.fleet(), &operator.keys, *number)
+            .await
+            .is_ok()
+        {
+            highest = *number;
+            break;
+        }
+    }
+    let number = following(highest, &kept).context("there is no higher number for a revision")?;
+    let last = snapshot.head.as_ref().map(|head| &head.record);
+    let parent = last.map(|head| head.newest.revision);
+    let base = last.filter(|_| made.staged);
+    let base = base.and_then(|head| match head.staged {
+        true => head.base.clone(),
+        false => Some(head.newest.clone()),
+    });
     let now = Timestamp::now();
     let revision = Revision {
         fleet: operator.fleet().clone(),
-        revision: highest + 1,
+        revision: number,
         root: made.root,
         parent,
         staged: made.staged,
@@ -354,6 +376,7 @@ pub(crate) async fn publish(
         counter: snapshot.next_counter(),
         newest: pin_of(&revision),
         staged: made.staged,
+        base,
         author: operator.author.clone(),
         time: now,
     };
@@ -378,60 +401,24 @@ pub(crate) async fn publish(
     }
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct DiffArgs {
-    /// Compare with this policy file
-    #[arg(long, short, value_name = "FILE", conflicts_with = "to")]
-    file: Option<PathBuf>,
-    /// From this revision instead of the newest
-    #[arg(long, value_name = "REVISION")]
-    from: Option<u64>,
-    /// To this revision instead of the newest
-    #[arg(long, value_name = "REVISION")]
-    to: Option<u64>,
+/// The next number that none has.
+fn following(highest: u64, kept: &BTreeSet<u64>) -> Option<u64> {
+    let mut next = highest.checked_add(1)?;
+    while kept.contains(&next) {
+        next = next.checked_add(1)?;
+    }
+    Some(next)
 }
 
-/// Runs `fleet diff`.
-///
-/// # Errors
-/// In words.
-pub(crate) async fn diff(operator: Operator, args: DiffArgs) -> anyhow::Result<()> {
-    let snapshot = operator.snapshot().await?;
-    let newest = snapshot
-        .head
-        .as_ref()
-        .map(|head| head.record.newest.revision);
-    let newest = newest.context("the fleet has no revision yet")?;
-    let state = async |number: u64| -> anyhow::Result<State> {
-        if number == 0 {
-            return Ok(State::empty());
-        }
-        let found = revision(&operator.etcd, operator.fleet(), &operator.keys, number).await?;
-        Ok(state_of(&operator, &found.root).await?.0)
-    };
-    let (before, after) = match (&args.file, args.from, args.to) {
-        (Some(file), from, _) => {
-            let before = state(from.unwrap_or(newest)).await?;
-            let after = applied(file, &before, &operator.author, UNBOUNDED)?.0;
-            (before, after)
-        }
-        (None, None, None) => {
-            let found = revision(&operator.etcd, operator.fleet(), &operator.keys, newest).await?;
-            (
-                state(found.parent.unwrap_or(0)).await?,
-                state(newest).await?,
-            )
-        }
-        (None, from, to) => (
-            state(from.unwrap_or(newest)).await?,
-            state(to.unwrap_or(newest)).await?,
-        ),
-    };
-    show(&mut std::io::stdout(), &before, &after, &[])
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What is compared is bounded when it is pushed.
-const UNBOUNDED: Limits = Limits {
-    policies: usize::MAX,
-    rules_per_list: usize::MAX,
-};
+    #[test]
+    fn number_of_a_revision_is_the_next_free_one() {
+        let kept = BTreeSet::from([3, 4, u64::MAX]);
+        assert_eq!(following(2, &kept), Some(5));
+        assert_eq!(following(u64::MAX - 1, &kept), None);
+        assert_eq!(following(u64::MAX, &kept), None);
+    }
+}

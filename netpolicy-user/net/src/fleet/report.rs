@@ -75,6 +75,8 @@ impl Hosts {
             right: 0,
             faults: [snapshot.faults.clone(), snapshot.notes.clone()].concat(),
         };
+        let behind = snapshot.behind();
+        hosts.faults.extend(behind.iter().map(ToString::to_string));
         for (host, entry) in &snapshot.hosts {
             let status = entry.status.as_ref();
             let phase = status.map_or("silent", |status| status.phase.name());

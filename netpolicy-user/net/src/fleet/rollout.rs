@@ -10,20 +10,22 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
-use netpolicy_fleet::{FleetKey, GroupName, Pin, Rollout, RolloutState, open};
+use netpolicy_fleet::{ALL, FleetKey, GroupName, Rollout, RolloutState, decides, open, reached};
 use tokio::time::{Instant, sleep};
 
+use super::etcd::{Etcd, EtcdError};
 use super::mirror::is_no_mirror;
 use super::operator::Operator;
 use super::push::{Made, is_sound, publish};
-use super::snapshot::{Written, pin_of, revision};
+use super::snapshot::{Snapshot, Written, revision};
+use super::stages::{ascending, drawn, percent};
 use super::tally::Tally;
 
 /// Time between two looks at hosts.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// All hosts.
-const ALL: u16 = 10_000;
+/// Time between two tries to reach etcd.
+const AGAIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(crate) struct RolloutArgs {
@@ -76,23 +78,6 @@ pub(crate) struct RollbackArgs {
     at_once: bool,
 }
 
-/// Hundredths of a percent.
-fn percent(text: &str) -> Result<u16, String> {
-    let expected = || format!("'{text}': expected a share in percent, above 0 and up to 100");
-    let share: f64 = text.trim_end_matches('%').parse().map_err(|_| expected())?;
-    if !(share > 0.0 && share <= 100.0) {
-        return Err(expected());
-    }
-    // Rounded up: no stage of no host.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "above 0 and up to 10,000"
-    )]
-    let hundredths = (share * 100.0).ceil() as u16;
-    Ok(hundredths.min(ALL))
-}
-
 /// Begins a roll-out and drives it.
 ///
 /// # Errors
@@ -121,6 +106,10 @@ pub(crate) async fn rollout(mut operator: Operator, args: RolloutArgs) -> anyhow
          hint: `netpolicy fleet rollback {number}` makes its state the newest one again",
         head.record.newest.revision
     );
+    anyhow::ensure!(
+        head.record.staged,
+        "revision {number} was pushed at once: hosts take it without a roll-out"
+    );
     let last = snapshot.rollouts.get(&group);
     if let Some(last) = last
         && last.record.state == RolloutState::Running
@@ -132,16 +121,17 @@ pub(crate) async fn rollout(mut operator: Operator, args: RolloutArgs) -> anyhow
             f64::from(last.record.stage) / 100.0
         );
     }
-    let from = effective(&operator, last.map(|last| &last.record), number).await?;
+    let from = reached(&head.record, &of.record, last.map(|last| &last.record)).cloned();
     let stages = ascending(&args.stages)?;
+    let stage = stages.first().copied().unwrap_or(ALL);
     let begun = Rollout {
         fleet: operator.fleet().clone(),
         group: group.clone(),
         counter: snapshot.next_counter(),
         from,
         to: head.record.newest.clone(),
-        stage: stages.first().copied().unwrap_or(ALL),
-        salt: format!("{number}/{}", Timestamp::now().as_nanosecond()),
+        stage,
+        salt: drawn(&snapshot, &group, number, stage),
         soak: u32::try_from(args.soak.as_secs())?,
         max_failed: args.max_failed,
         max_denied_clients: args.max_denied_clients,
@@ -157,41 +147,57 @@ pub(crate) async fn rollout(mut operator: Operator, args: RolloutArgs) -> anyhow
     drive(operator, begun, stages).await
 }
 
-/// What hosts of a group have by signed records before a revision is rolled out; `None`: nothing
-/// that records name.
-async fn effective(
-    operator: &Operator,
-    last: Option<&Rollout>,
-    number: u64,
-) -> anyhow::Result<Option<Pin>> {
-    let base = last.and_then(|last| match last.state {
-        RolloutState::Done => Some(last.to.clone()),
-        _ => last.from.clone(),
-    });
-    let above = base.as_ref().map_or(0, |base| base.revision);
-    let mut next = Some(number);
-    while let Some(of) = next.filter(|of| *of > above) {
-        let Ok(found) = revision(&operator.etcd, operator.fleet(), &operator.keys, of).await else {
-            break;
-        };
-        if of != number && !found.staged {
-            return Ok(Some(pin_of(&found)));
-        }
-        next = found.parent;
+/// Refuses to go on with a roll-out that says nothing of what its group takes.
+fn still_decides(snapshot: &Snapshot, rollout: &Rollout) -> anyhow::Result<()> {
+    let group = &rollout.group;
+    let number = rollout.to.revision;
+    let (Some(head), Some(of)) = (&snapshot.head, snapshot.groups.get(group)) else {
+        anyhow::bail!("the head or group {group} is missing in etcd");
+    };
+    if let Some(pin) = &of.record.pinned {
+        anyhow::bail!(
+            "group {group} is pinned to revision {}, so the roll-out of revision {number} decides nothing\n\
+             hint: `netpolicy fleet groups set {group} --unpin`",
+            pin.revision
+        );
     }
-    Ok(base)
+    let head = &head.record;
+    let newer = head.base.as_ref().unwrap_or(&head.newest).revision;
+    anyhow::ensure!(
+        decides(head, &of.record, rollout),
+        "revision {newer} was pushed at once after revision {number} was rolled out in group {group}: \
+         that roll-out decides nothing any more\n\
+         hint: `netpolicy fleet rollback REVISION` makes the state of an earlier revision the newest one"
+    );
+    Ok(())
 }
 
-fn ascending(stages: &[u16]) -> anyhow::Result<Vec<u16>> {
-    anyhow::ensure!(
-        stages.is_sorted_by(|a, b| a < b),
-        "--stages: expected ascending shares, such as 1,10,50,100"
-    );
-    let mut stages = stages.to_vec();
-    if stages.last() != Some(&ALL) {
-        stages.push(ALL);
+/// The fleet now, also if etcd does not answer for a while.
+async fn looked(
+    operator: &mut Operator,
+    out: &mut impl std::io::Write,
+) -> anyhow::Result<Snapshot> {
+    let head = operator.layout.key(&FleetKey::Head);
+    let mut is_said = false;
+    loop {
+        let error = match operator.snapshot().await {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(error) => error,
+        };
+        let no_answer = |error: &EtcdError| matches!(error, EtcdError::NoAnswer { .. });
+        anyhow::ensure!(error.downcast_ref().is_some_and(no_answer), "{error}");
+        if !is_said {
+            writeln!(
+                out,
+                "{error}; the roll-out stays at its stage until etcd answers"
+            )?;
+            is_said = true;
+        }
+        sleep(AGAIN).await;
+        if let Ok(etcd) = Etcd::any(&operator.settings, &head).await {
+            operator.etcd = etcd;
+        }
     }
-    Ok(stages)
 }
 
 /// Goes through the stages.
@@ -212,7 +218,7 @@ async fn drive(
         let mut good_since: Option<Instant> = None;
         let mut said = String::new();
         loop {
-            let snapshot = operator.snapshot().await?;
+            let snapshot = looked(&mut operator, &mut out).await?;
             let now = snapshot.rollouts.get(&group).map(|found| &found.record);
             if now != Some(&rollout) {
                 let by = now.map_or("another operator", |now| now.author.as_str());
@@ -220,6 +226,7 @@ async fn drive(
                     "the roll-out was changed by {by} meanwhile; this command no longer drives it"
                 );
             }
+            still_decides(&snapshot, &rollout)?;
             let tally = Tally::of(&snapshot, &rollout);
             let line = format!(
                 "group {group}: revision {} at {} %: {} of {} hosts have it, {} failed, {} absent",
@@ -304,7 +311,13 @@ async fn found(operator: &Operator, group: &GroupName) -> anyhow::Result<Rollout
     let key = operator.layout.key(&FleetKey::Rollout(group.clone()));
     let text = operator.etcd.get(&key).await?;
     let text = text.with_context(|| format!("no roll-out was ever begun in group {group}"))?;
-    Ok(open::<Rollout>(&text.text(), operator.fleet(), &operator.keys)?.record)
+    let rollout = open::<Rollout>(&text.text(), operator.fleet(), &operator.keys)?.record;
+    anyhow::ensure!(
+        rollout.group == *group,
+        "{key}: the roll-out of group {} is in its place",
+        rollout.group
+    );
+    Ok(rollout)
 }
 
 /// Holds a roll-out at its stage.
@@ -361,11 +374,12 @@ pub(crate) async fn rollback(mut operator: Operator, args: RollbackArgs) -> anyh
     operator.unlock()?;
     if let Some(group) = args.group {
         let rollout = found(&operator, &group).await?;
-        let from = rollout.from.as_ref().with_context(|| {
-            format!(
-                "the roll-out in group {group} is its first: there is nothing to go back to\n\
-                 hint: `netpolicy fleet rollback REVISION` makes an earlier state the newest one"
-            )
+        let snapshot = operator.snapshot().await?;
+        still_decides(&snapshot, &rollout)?;
+        let base = snapshot.head.as_ref();
+        let base = base.and_then(|head| head.record.base.as_ref());
+        let from = rollout.from.as_ref().or(base).with_context(|| {
+            format!("the roll-out in group {group} is its first: there is nothing to go back to")
         })?;
         let from = from.revision;
         changed(&mut operator, &rollout, |next| {
@@ -397,22 +411,4 @@ pub(crate) async fn rollback(mut operator: Operator, args: RollbackArgs) -> anyh
         done?.revision
     )?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stages_are_ascending_shares_up_to_all() {
-        assert_eq!(percent("0.01"), Ok(1));
-        assert_eq!(percent("0.001"), Ok(1));
-        assert_eq!(percent("100%"), Ok(ALL));
-        for wrong in ["0", "-1", "101", "x", "", "nan"] {
-            assert!(percent(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(ascending(&[100, 5_000]).unwrap(), [100, 5_000, ALL]);
-        assert!(ascending(&[100, 100]).is_err());
-        assert!(ascending(&[500, 100]).is_err());
-    }
 }

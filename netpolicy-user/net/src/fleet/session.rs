@@ -11,10 +11,11 @@ use etcd_client::{LeaseKeepAliveStream, LeaseKeeper, PutOptions, TxnOp, WatchStr
 use jiff::Timestamp;
 use netpolicy_fleet::{Alive, FleetKey, Head, HostId, HostStatus, Keyring, Layout, Phase, open};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::apply::{Applier, Desired};
 use super::etcd::{Etcd, EtcdError, Swapped};
+use super::instance::instance;
 use super::pause::Pause;
 use super::records::{Records, Watched};
 use super::settings::Settings;
@@ -29,6 +30,10 @@ const FORGIVEN: Duration = Duration::from_secs(35);
 const CHECK: Duration = Duration::from_secs(60);
 /// Least time between two writes of the status.
 const STATUS: Duration = Duration::from_millis(500);
+/// Time before a status that etcd refused is written again.
+const REFUSED: Duration = Duration::from_secs(60);
+/// Looks at signs of life in which a contender that is there names itself again.
+const PATIENCE: u8 = 3;
 /// The shortest and longest pause before the next member is tried.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
 /// How long the same fault is not said again.
@@ -77,7 +82,7 @@ pub(crate) async fn run_host(
     settings.keyring()?;
     let (desired, wanted) = watch::channel(None);
     let (said, reports) = watch::channel(None);
-    let instance = instance(path);
+    let instance = instance(path)?;
     let applier = Applier::new(&settings, &host, socket, instance.clone(), wanted, said);
     let applier = tokio::spawn(applier.run());
     let layout = Layout::new(&settings.fleet);
@@ -97,22 +102,6 @@ pub(crate) async fn run_host(
             anyhow::bail!("the task that speaks to the agent ended")
         }
     }
-}
-
-/// A name for this process, the same after it is started again: another machine, boot, network
-/// namespace or settings file is another.
-fn instance(settings: &Path) -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let name = read("/proc/sys/kernel/hostname");
-    let boot = read("/proc/sys/kernel/random/boot_id");
-    let boot = boot.split('-').next().unwrap_or_default();
-    let namespace = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
-    format!(
-        "{}, boot {boot}, {}, {}",
-        name.trim(),
-        namespace.display(),
-        settings.display()
-    )
 }
 
 impl Host {
@@ -209,7 +198,9 @@ impl Host {
         is_twin: &AtomicBool,
     ) -> Result<Ended, EtcdError> {
         let again = |why: String| Ended { why, next: None };
-        self.publish(etcd, &records, is_twin);
+        // A contender whose name was removed to see whether it is still there.
+        let mut doubted: Option<(String, u8)> = None;
+        self.publish(etcd, &records, is_twin, None);
         let mut sign = self.sign(etcd, &records).await;
         let mut signs = interval(SIGN);
         let mut checks = interval(CHECK);
@@ -231,7 +222,9 @@ impl Host {
                     let said = said.ok_or_else(|| etcd.other("it ended the watch"))?;
                     match records.update(&said, &self.layout) {
                         Watched::Same => {}
-                        Watched::Changed => self.publish(etcd, &records, is_twin),
+                        Watched::Changed => {
+                            self.publish(etcd, &records, is_twin, doubted.as_ref());
+                        }
                         Watched::ListAgain(why) => return Ok(again(why)),
                     }
                 }
@@ -245,8 +238,17 @@ impl Host {
                         _ => sign = None,
                     }
                 }
-                _ = signs.tick() => self.show(etcd, &records, &mut sign).await?,
+                _ = signs.tick() => {
+                    self.show(etcd, &records, &mut sign).await?;
+                    doubted = doubted.and_then(|(name, left)| Some((name, left.checked_sub(1)?)));
+                    self.publish(etcd, &records, is_twin, doubted.as_ref());
+                }
                 _ = checks.tick() => {
+                    if sign.is_some()
+                        && let Some(name) = self.doubt(etcd).await
+                    {
+                        doubted = Some((name, PATIENCE));
+                    }
                     let (now, _) = self.list(etcd, keys).await?;
                     if !now.decide_alike(&records) {
                         return Ok(again("a watch said nothing of a change".to_owned()));
@@ -293,7 +295,13 @@ impl Host {
     }
 
     /// Tells the task that speaks to the agent, if it is anything to it.
-    fn publish(&self, etcd: &Etcd, records: &Records, is_twin: &AtomicBool) {
+    fn publish(
+        &self,
+        etcd: &Etcd,
+        records: &Records,
+        is_twin: &AtomicBool,
+        doubted: Option<&(String, u8)>,
+    ) {
         let other =
             records
                 .alive
@@ -302,6 +310,7 @@ impl Host {
                     true => alive.contender.clone(),
                     false => Some(alive.instance.clone()),
                 });
+        let other = other.or_else(|| doubted.map(|(name, _)| name.clone()));
         let is_other = |alive: &Alive| alive.instance != self.instance;
         let twin = records.alive.as_ref().is_some_and(is_other);
         is_twin.store(twin, Ordering::Relaxed);
@@ -378,6 +387,19 @@ impl Host {
         }))
     }
 
+    /// Removes the contender from `alive`: one that is still there names itself again.
+    async fn doubt(&self, etcd: &Etcd) -> Option<String> {
+        let key = self.layout.key(&FleetKey::Alive(self.host.clone()));
+        let found = etcd.get(&key).await.ok()??;
+        let mut alive: Alive = serde_json::from_slice(&found.value).ok()?;
+        let contender = alive.contender.take();
+        let contender = contender.filter(|_| alive.instance == self.instance)?;
+        let keep = PutOptions::new().with_ignore_lease();
+        let put = TxnOp::put(key.as_str(), serde_json::to_vec(&alive).ok()?, Some(keep));
+        let swapped = etcd.swap(&[(key, found.written)], vec![put]).await.ok()?;
+        (swapped == Swapped::Done).then_some(contender)
+    }
+
     /// Keeps `alive`, or tries to get it.
     async fn show(
         &self,
@@ -413,8 +435,12 @@ impl Host {
         let key = self.layout.key(&FleetKey::Status(self.host.clone()));
         let mut client = etcd.client.clone();
         reports.mark_changed();
+        let mut refused = String::new();
         loop {
-            if reports.changed().await.is_err() {
+            // After a refusal the same one again, once the time is over.
+            let is_refused = Some(&refused).filter(|refused| !refused.is_empty());
+            let wait = is_refused.map_or(Duration::MAX, |_| REFUSED);
+            if let Ok(Err(_)) = timeout(wait, reports.changed()).await {
                 return etcd.other("the task that speaks to the agent ended");
             }
             let status = reports.borrow_and_update().clone();
@@ -426,10 +452,14 @@ impl Host {
                 Err(error) => return etcd.other(error.to_string()),
             };
             match etcd.within(client.put(key.as_str(), text, None)).await {
-                Ok(_) => {}
+                Ok(_) => refused.clear(),
                 // A mirror is read-only, and a full etcd takes nothing: neither ends anything.
                 Err(error @ (EtcdError::Full { .. } | EtcdError::Denied { .. })) => {
-                    tracing::warn!("host {}: the status is not written: {error}", self.host);
+                    let error = error.to_string();
+                    if refused != error {
+                        tracing::warn!("host {}: the status is not written: {error}", self.host);
+                        refused = error;
+                    }
                 }
                 Err(error) => return error,
             }

@@ -59,7 +59,12 @@ pub(crate) async fn swept(
         .hosts
         .values()
         .filter_map(|host| host.status.as_ref()?.at.as_ref());
+    let heads = snapshot.head.iter().flat_map(|head| {
+        let head = &head.record;
+        head.base.iter().chain([&head.newest])
+    });
     let in_use: BTreeSet<u64> = pins
+        .chain(heads)
         .chain(rolled)
         .chain(hosts)
         .map(|pin| pin.revision)

@@ -149,6 +149,7 @@ impl SigningOperator {
             counter: self.counter,
             newest: pin,
             staged: false,
+            base: None,
             author: author.clone(),
             time,
         };
