@@ -45,7 +45,11 @@ fn subject(finding: &Finding) -> Subject<'_> {
         finding.scope.as_deref(),
         finding.rule.as_ref().map(rule_subject),
         finding.other.as_ref().map(rule_subject),
-        &finding.message,
+        // Of another rule the message names the place.
+        match finding.other {
+            Some(_) => "",
+            None => finding.message.as_str(),
+        },
     )
 }
 
