@@ -45,23 +45,21 @@ fn rounds() -> usize {
     }
 }
 
-/// `EM_BPF` of `linux/elf-em.h`.
-const EM_BPF: u16 = 247;
+/// The program that the binary holds.
+const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
 
-/// Another build: the same binary with another program in it. A byte of padding in the header of
-/// the program's ELF file (`EI_PAD`) is different, which no reader looks at, and so is its
-/// digest, by which agents tell builds from each other.
+/// Another build, as agents see it: the same binary with another digest of its program, by which
+/// they tell builds from each other.
 fn other_build(host: &DatabaseHost) -> PathBuf {
     let mut bytes = fs::read(binary::netpolicy()).unwrap();
-    // Aligned, as it is in memory.
-    let is_object = |at: &usize| {
-        let head = &bytes[*at..];
-        let machine = head.get(18..20).map(|m| u16::from_le_bytes([m[0], m[1]]));
-        head.starts_with(b"\x7fELF") && machine == Some(EM_BPF)
-    };
-    let at: Vec<_> = (0..bytes.len()).step_by(8).filter(is_object).collect();
-    assert_eq!(at.len(), 1, "the program's object file in the binary");
-    bytes[at[0] + 9] = 1;
+    let digest = blake3::hash(PROGRAM);
+    let digest = digest.as_bytes();
+    let is_digest = |at: &usize| bytes[*at..].starts_with(digest);
+    let at: Vec<_> = (0..bytes.len()).filter(is_digest).collect();
+    assert!(!at.is_empty(), "no digest of the program is in the binary");
+    for at in at {
+        bytes[at] ^= 1;
+    }
     let path = host.file("other-netpolicy");
     fs::write(&path, bytes).unwrap();
     let mode = fs::metadata(binary::netpolicy()).unwrap().permissions();
