@@ -340,6 +340,8 @@ def use(api):
     api.call("listRules", 404, name="nowhere")
     assert api.call("getHost")["policies"] == ["office"]
     api.call("lintPolicies")
+    api.call("lintPolicies", 404, revision=99)
+    assert any(one["name"] == "postgresql" for one in api.call("listKnownServices"))
 
     script = "CREATE NETWORK POLICY branch BLOCKED_IP_LIST = ('10.0.0.9'); SHOW NETWORK POLICIES;"
     ran = api.call("runSql", body=sql({"text": script, "dialect": "snowflake"}))
@@ -413,6 +415,7 @@ def use(api):
     apply = api.model("Apply").from_dict
     change = {"change": "apply", "file": file}
     planned = api.call("diffChange", body=apply(change))
+    assert "introduced" in api.call("lintChange", body=apply(change))
     judged = api.call("evaluateChange", body=apply(change), since="1h")
     assert judged["denied"] + judged["allowed"] >= len(judged["sources"]), judged
     assert "judged" in api.call("evaluatePolicy", policy="office")

@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 /// The most that an answer may take on a machine with nothing else to do, release build.
 const LONGEST: Duration = Duration::from_millis(200);
 
+/// The same of lint, which sorts all rules: page and dialog are shown without it, and it follows.
+const LINT: Duration = Duration::from_millis(600);
+
 const ROUNDS: usize = 5;
 const POLICIES: u32 = 20;
 const LIST: u32 = 100_000;
@@ -242,7 +245,12 @@ fn every_answer_of_four_million_rules_is_there_soon() {
             taken[ROUNDS - 1].as_millis(),
             size / 1024
         );
-        if taken[0] > LONGEST {
+        let longest = if target.starts_with("/v1/lint") {
+            LINT
+        } else {
+            LONGEST
+        };
+        if taken[0] > longest {
             slow.push(format!("{page}: {method} {target}: {:?}", taken[0]));
         }
     }
