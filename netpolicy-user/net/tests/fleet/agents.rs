@@ -243,7 +243,7 @@ fn missing(agent: &Mutex<Agent>, body: &[u8]) -> Answered {
 }
 
 fn take(agent: &Mutex<Agent>, shared: &Shared, body: &[u8]) -> Answered {
-    let found = unframe(body).map_err(|error| ("invalid", error.to_string()))?;
+    let found = unframe(body, 65_536).map_err(|error| ("invalid", error.to_string()))?;
     let taken = found.len() as u64;
     for (kind, body) in found {
         let id = kind.id(body);
