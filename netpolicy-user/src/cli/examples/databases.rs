@@ -51,8 +51,8 @@ pub(super) static DATABASES: [(&str, [&str; 2]); 8] = [
     (
         "db run",
         [
-            "sudo -u postgres netpolicy db run orders",
-            "sudo -u postgres netpolicy db run orders --check-every 60s",
+            "netpolicy db run orders",
+            "netpolicy db run orders --check-every 60s",
         ],
     ),
 ];
