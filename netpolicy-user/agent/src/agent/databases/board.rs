@@ -201,7 +201,7 @@ impl OrderBoard {
             if let Some((_, report)) = &post.report
                 && report.sequence == post.sequence
             {
-                let (database, message) = (name.clone(), words(&report));
+                let (database, message) = (name.clone(), words(report));
                 match report.condition {
                     DatabaseCondition::Refused => {
                         return Err(NotCarried::Refused { database, message });

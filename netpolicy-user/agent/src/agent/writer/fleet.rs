@@ -19,6 +19,7 @@ use crate::store::{AppliedFleetRevision, FleetRecord, HandedOver, ObjectId, Outc
 pub(in crate::agent) const MOST_OBJECTS: usize = 65_536;
 
 /// What signed records lead to.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum FleetProposal {
     /// A revision, and how many seconds it waits for its confirmation.
     Revision(Proposal, u32),
