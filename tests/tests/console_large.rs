@@ -3,7 +3,6 @@
 //! `NETPOLICY_TEST_LONG=1` alone runs it; figures are those of a release build:
 //! `NETPOLICY_BIN=target/release/netpolicy`.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "figures are to be seen")]
 
 use std::fmt::Write as _;

@@ -174,7 +174,7 @@ fn reader_killed_at_any_moment_leaves_the_last_good_list() {
         command.args(["feed", "refresh", "drop"]);
         let _request = Process::start(command, &fed.host.file("refresh.log"));
         // Each second one early, so that both ends of a refresh are met.
-        let latest = whole.as_micros() as u64 / if round % 2 == 0 { 1 } else { 4 };
+        let latest = u64::try_from(whole.as_micros()).unwrap() / if round % 2 == 0 { 1 } else { 4 };
         std::thread::sleep(Duration::from_micros(fastrand::u64(0..=latest)));
         fed.reader.take().expect("a reader").kill();
         let found = settled_round(&fed);

@@ -1,5 +1,4 @@
 //! The commands of fleets, which `netpolicy` describes and `netpolicy-net` carries out.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 

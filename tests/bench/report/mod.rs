@@ -143,30 +143,21 @@ impl Report {
         self.offloads.push(offloads);
     }
 
-    pub(crate) fn ban(&mut self, figure: BanFigure) {
-        let figure = Measured {
-            bench: "bans",
-            ..figure
-        };
+    pub(crate) fn ban(&mut self, mut figure: BanFigure) {
+        figure.bench = "bans";
         self.print_json(&figure);
         self.bans.push(figure);
     }
 
     /// Takes a figure of starts.
-    pub(crate) fn start(&mut self, figure: Measured) {
-        let figure = Measured {
-            bench: "start",
-            ..figure
-        };
+    pub(crate) fn start(&mut self, mut figure: Measured) {
+        figure.bench = "start";
         self.print_json(&figure);
         self.start.push(figure);
     }
 
-    pub(crate) fn seen(&mut self, figure: Measured) {
-        let figure = Measured {
-            bench: "seeing",
-            ..figure
-        };
+    pub(crate) fn seen(&mut self, mut figure: Measured) {
+        figure.bench = "seeing";
         self.print_json(&figure);
         self.seeing.push(figure);
     }

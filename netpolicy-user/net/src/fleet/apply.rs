@@ -1,5 +1,9 @@
 //! From signed records to a revision in force: the one task that speaks to the agent.
 
+mod step_error;
+
+use step_error::StepError;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,63 +39,6 @@ pub(crate) struct Desired {
     pub(crate) etcd: Etcd,
     /// Another process has this host's name.
     pub(crate) twin: Option<String>,
-}
-
-/// Why a step ended short of what the records say.
-#[derive(Debug, thiserror::Error)]
-enum StepError {
-    #[error("{0}")]
-    Unproven(String),
-    #[error(transparent)]
-    Refusal(#[from] Refusal),
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    Transfer(#[from] TransferError),
-    #[error(transparent)]
-    Etcd(#[from] EtcdError),
-    #[error(transparent)]
-    Agent(#[from] FleetAgentError),
-    #[error("revision {revision} was not confirmed: {why}")]
-    Unconfirmed {
-        revision: u64,
-        why: String,
-        /// Whether it may be another time.
-        again: bool,
-    },
-    #[error("{0}")]
-    Elsewhere(String),
-    #[error("revision {0} is not in etcd")]
-    Gone(u64),
-}
-
-impl StepError {
-    fn phase(&self) -> Phase {
-        match self {
-            Self::Refusal(Refusal::Older(_)) => Phase::Ahead,
-            Self::Unconfirmed { .. } => Phase::Failed,
-            Self::Etcd(EtcdError::NoAnswer { .. })
-            | Self::Transfer(TransferError::Etcd(EtcdError::NoAnswer { .. }))
-            | Self::Agent(FleetAgentError::NoAnswer { .. })
-            | Self::Transfer(TransferError::Agent(FleetAgentError::NoAnswer { .. })) => {
-                Phase::Applying
-            }
-            _ => Phase::Refused,
-        }
-    }
-
-    /// Whether trying again can help though records are the same.
-    fn is_passing(&self) -> bool {
-        match self {
-            Self::Unconfirmed { again, .. } => *again,
-            Self::Refusal(_) | Self::Unproven(_) | Self::Elsewhere(_) => false,
-            Self::Settings(_)
-            | Self::Transfer(_)
-            | Self::Etcd(_)
-            | Self::Agent(_)
-            | Self::Gone(_) => true,
-        }
-    }
 }
 
 /// What a step came to.

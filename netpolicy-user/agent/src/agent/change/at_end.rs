@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn operator_whom_a_bypass_alone_lets_in_loses_nothing_by_an_end() {
+    fn operator_that_only_a_bypass_lets_in_loses_nothing_by_an_end() {
         let mut bench = Bench::new();
         bench.sockets();
         let request = BypassRequest {

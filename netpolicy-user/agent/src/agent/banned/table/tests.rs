@@ -82,7 +82,7 @@ fn rows(table: &BanTable) -> Vec<String> {
 }
 
 #[test]
-fn shorter_bans_that_are_staged_anew_count_once() {
+fn shorter_bans_that_are_staged_again_count_once() {
     let mut table = BanTable::default();
     put(&mut table, None, &row("10.0.0.1/32", None, Some("first")));
     let shorter = row("10.0.0.1/32", Some(9), Some("second"));
