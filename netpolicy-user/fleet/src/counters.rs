@@ -18,7 +18,7 @@ pub struct Seen {
 
 /// The newest record of each name: "head", "group db", "rollout db", "host h1".
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FleetCounters))]
 #[serde(transparent)]
 pub struct Counters(pub BTreeMap<String, Seen>);
 
