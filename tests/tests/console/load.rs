@@ -41,6 +41,7 @@ fn slow_connections_keep_no_person_out() {
 }
 
 /// Lets this process have so many descriptors.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn raise_descriptors(wanted: u64) {
     let limit = getrlimit(Resource::Nofile);
     let maximum = limit.maximum.map(|maximum| maximum.max(wanted));

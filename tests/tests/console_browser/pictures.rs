@@ -85,6 +85,15 @@ fn shown() -> DatabaseHost {
     ] {
         host.ok(line);
     }
+    for (name, comment) in [
+        ("office", "head office"),
+        ("abuse", "reported by the mail relay"),
+        ("trial", "observed before it replaces office"),
+    ] {
+        let _ = host
+            .netpolicy(&["policy", "alter", name, "--comment", comment])
+            .ok();
+    }
     host
 }
 
@@ -132,6 +141,15 @@ fn attempts(host: &DatabaseHost, ended: &AtomicBool) {
     }
 }
 
+/// Ends the attempts when it is dropped.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn take(browser: &Browser, into: &Path, name: &str, (width, dark): (u32, bool)) {
     std::thread::sleep(Duration::from_millis(400));
     let theme = if dark { "dark" } else { "light" };
@@ -148,10 +166,13 @@ fn pictures_for_the_guide() {
     let browser = opened(&mut console);
     let into: PathBuf = workspace().join("docs/guide/console");
     std::fs::create_dir_all(&into).unwrap();
-    let revision = host.json("status")["agent"]["revision"].as_u64().unwrap();
+    // That of the last edit of addresses; comments came after it.
+    let revision = host.json("status")["agent"]["revision"].as_u64().unwrap() - 3;
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| attempts(&host, &ended));
+        // Also when a page does not show what it is to show.
+        let _ended = End(&ended);
         std::thread::sleep(SHOWN);
         for (width, height) in [(1440, 900), (390, 844)] {
             for dark in [false, true] {
@@ -181,11 +202,10 @@ fn pictures_for_the_guide() {
                 browser.fill("Remove from allowed", "203.0.113.0/24");
                 browser.fill("Add to allowed", "203.0.113.0/26\n203.0.113.66");
                 browser.click("Review");
-                browser.wait_text("likely mistake in this change");
+                browser.wait_text(" in this change");
                 take(&browser, &into, "change", screen);
                 close_dialogs(&browser);
             }
         }
-        ended.store(true, Ordering::Relaxed);
     });
 }

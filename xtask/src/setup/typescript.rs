@@ -27,7 +27,7 @@ impl TypeScript {
             let pinned = fs::read(pinned().join(file));
             pinned.is_ok_and(|pinned| fs::read(installed.join(file)).is_ok_and(|it| it == pinned))
         };
-        FILES.iter().all(|file| same(&file)) && tools::tsc(&self.tools_dir).exists()
+        FILES.iter().all(same) && tools::tsc(&self.tools_dir).exists()
     }
 }
 
