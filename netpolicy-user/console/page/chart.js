@@ -60,7 +60,7 @@ export function Chart({ series, unit }) {
       const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
       const straight = UPlot.paths.linear();
       plot.current = new UPlot({
-        width: element.clientWidth, height: 220, padding: [8, 24, 0, 0], cursor: { y: false, points: { size: 6 } }, legend: { show: false },
+        width: element.clientWidth, height: 220, padding: [8, 32, 0, 0], cursor: { y: false, points: { size: 6 } }, legend: { show: false },
         scales: { x: { range: (_, low, high) => (high - low < 120 ? [high - 120, high] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
         axes: [{ ...axis, space: 90, size: 30, values: (_, times, __, ___, step) => times.map((time) => label(time, step)) }, { ...axis, size: 56, values: (_, values) => values.map((value) => number(value)) }],
         series: [{}, { label: "allowed", stroke: good, width: 2, fill: `${good.replace("rgb(", "rgba(").replace(")", ", .12)")}`, paths: straight, points: { show: false } },

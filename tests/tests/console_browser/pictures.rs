@@ -24,7 +24,7 @@ const PICTURES: [(&str, &str, &str); 16] = [
     ("policies", "policies", "head office"),
     ("policy", "policies/abuse", "10.0.0.1"),
     ("policy-hits", "policies/office", "203.0.113.0/24"),
-    ("policy-sql", "policies/office/sql", "CREATE NETWORK POLICY"),
+    ("policy-sql", "policies/trial/sql", "CREATE NETWORK POLICY"),
     (
         "policy-effect",
         "policies/trial/effect",
@@ -50,7 +50,7 @@ const PICTURES: [(&str, &str, &str); 16] = [
     ("sql", "sql", "Dry run"),
 ];
 
-/// A host with policies, lists, a feed, bans and grants.
+/// A host with policies, lists, bans and grants.
 fn shown() -> DatabaseHost {
     let host = DatabaseHost::start();
     let lines: String = (0..100_000_u32)
@@ -74,7 +74,6 @@ fn shown() -> DatabaseHost {
         "policy create dba --allow 203.0.113.10,@our-own --service billing",
         "policy create trial --allow 203.0.113.0/25 --service postgres --mode observe",
         "policy create contractors --allow 192.0.2.128/26 --inactive --service postgres",
-        "feed create drop https://www.spamhaus.org/drop/drop_v4.json --interval 6h",
         "ban 198.51.100.99 --for 4h --reason brute-force --by fail2ban/postgres",
         "ban 192.0.2.200/30 --for 7d --reason scanner --by crowdsec",
         "ban 2001:db8:bad::/48 --reason abuse",
