@@ -3,7 +3,7 @@
 use netpolicy_tests::binary::workspace;
 use serde_json::json;
 
-use super::{assert_quiet, console, go, host, is_wanted, opened};
+use super::{assert_quiet, close_dialogs, console, go, host, is_wanted, opened};
 
 /// Pages, by the address in the fragment, and what each shows when it is ready.
 pub(super) const PAGES: [(&str, &str); 15] = [
@@ -45,6 +45,14 @@ fn every_page_works_is_accessible_and_violates_no_policy_of_content() {
     for (width, height) in [(1440, 900), (390, 844), (320, 640)] {
         for dark in [false, true] {
             browser.screen(width, height, dark);
+            go(&browser, "policies", "head office");
+            browser.click("Create policy");
+            browser.click("Exceptions, end, observing");
+            let wide = browser.eval(
+                "const body = document.querySelector('.dialog-body'); return body.scrollWidth - body.clientWidth;",
+            );
+            assert_eq!(wide, 0, "the dialog at {width} is too wide");
+            close_dialogs(&browser);
             for (page, shows) in PAGES {
                 go(&browser, page, shows);
                 let wide =
