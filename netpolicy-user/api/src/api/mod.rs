@@ -1,7 +1,7 @@
 //! The API's data: what travels between the agent and its clients as JSON.
 //!
-//! Only types and their conversions; the server is in [`crate::agent`], the
-//! client in [`crate::client`]. Requests that change the desired state are
+//! Only types and their conversions; the server is the crate `netpolicy-agent`, the
+//! client is in `netpolicy-user`. Requests that change the desired state are
 //! [`Change`](crate::model::change::Change)s.
 
 mod bans;

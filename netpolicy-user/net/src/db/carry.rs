@@ -60,7 +60,7 @@ pub(super) fn carry(order: &Order, is_new: bool) -> Result<Carried, CarryError> 
     let composed = place.composed(before.as_deref(), &order.lines)?;
     let is_there = before.as_ref() == Some(&composed.bytes);
     // A server without a file of netpolicy's needs none that says nothing.
-    let wrote = !is_there && !(before.is_none() && lines.is_empty());
+    let wrote = !is_there && (before.is_some() || !lines.is_empty());
     let checked = (|| -> Result<(), CarryError> {
         if wrote {
             place.write(Some(&composed.bytes))?;

@@ -83,6 +83,7 @@ pub(crate) struct RollbackArgs {
 /// # Errors
 /// It stopped; in words.
 pub(crate) async fn rollout(mut operator: Operator, args: RolloutArgs) -> anyhow::Result<()> {
+    let stages = ascending(&args.stages)?;
     operator.unlock()?;
     let snapshot = operator.snapshot().await?;
     is_sound(&snapshot)?;
@@ -122,7 +123,6 @@ pub(crate) async fn rollout(mut operator: Operator, args: RolloutArgs) -> anyhow
         );
     }
     let from = reached(&head.record, &of.record, last.map(|last| &last.record)).cloned();
-    let stages = ascending(&args.stages)?;
     let stage = stages.first().copied().unwrap_or(ALL);
     let begun = Rollout {
         fleet: operator.fleet().clone(),

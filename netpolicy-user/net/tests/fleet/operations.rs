@@ -164,7 +164,7 @@ fn groups_labels_and_pins_divide_hosts() {
         ),
         (
             &["rollout", "default", "--stages", "50,10"],
-            "without a roll-out",
+            "expected ascending",
         ),
         (&["diff", "--from", "77"], "there is no revision 77"),
         (&["push", "-f", "/nonexistent"], "cannot read /nonexistent"),

@@ -107,7 +107,7 @@ fn unbanning_without_an_origin_and_replacing_end_the_bans_of_all() {
         replace: true,
         ..by("operator", Some(60))
     };
-    assert_eq!(ban(&mut bench, &[shorter.clone()]), [Extended]);
+    assert_eq!(ban(&mut bench, std::slice::from_ref(&shorter)), [Extended]);
     assert_eq!(ban(&mut bench, &[shorter]), [Unchanged]);
     assert_eq!(origins(&bench), ["operator"]);
     let mut bench = bench.restart(&["eth7"]);

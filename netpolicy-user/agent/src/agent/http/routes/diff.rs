@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use jiff::Timestamp;
 use serde::Deserialize;
 
 #[cfg(feature = "openapi")]
@@ -17,7 +16,7 @@ use crate::agent::writer::aside;
 use crate::api::{Changed, DiffAnswer, Timing};
 #[cfg(feature = "openapi")]
 use crate::model::Change;
-use crate::model::{ChangeContext, State as Desired, diff, plan};
+use crate::model::{State as Desired, diff, plan};
 
 /// Bytes of a unified diff, unless the query has fewer.
 const LONGEST: usize = 16 << 20;
@@ -81,16 +80,7 @@ pub(super) async fn change(
     body: ChangeBody,
 ) -> Result<Json<DiffAnswer>, AgentError> {
     aside(move || {
-        let (change, _share) = body.parse()?;
-        let snapshot = app.supervisor.snapshot();
-        let cx = ChangeContext {
-            now: Timestamp::now(),
-            actor: &caller.name(),
-            limits: app.running.borrow().config.limits,
-            force: true,
-        };
-        let applied = snapshot.state.try_out(&change, &cx)?;
-        drop(change);
+        let (snapshot, applied) = body.try_out(&app, &caller)?;
         let mut answer = difference(&snapshot.state, &applied.state, LONGEST);
         let plan = plan(&snapshot.state, &applied.state);
         // Where the texts agree and the plan does not, the plan is right.

@@ -4,7 +4,6 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 use ipnet::IpNet;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 #[cfg(feature = "openapi")]
@@ -19,7 +18,6 @@ use crate::agent::writer::judge_aside;
 use crate::exposure::own_networks;
 #[cfg(feature = "openapi")]
 use crate::model::Change;
-use crate::model::ChangeContext;
 use crate::model::lint::{Finding, FindingsDifference, difference, lint_on};
 
 #[derive(Deserialize)]
@@ -77,16 +75,7 @@ pub(super) async fn change(
     body: ChangeBody,
 ) -> Result<Json<FindingsDifference>, AgentError> {
     judge_aside(move || {
-        let (change, _share) = body.parse()?;
-        let snapshot = app.supervisor.snapshot();
-        let cx = ChangeContext {
-            now: Timestamp::now(),
-            actor: &caller.name(),
-            limits: app.running.borrow().config.limits,
-            force: true,
-        };
-        let applied = snapshot.state.try_out(&change, &cx)?;
-        drop(change);
+        let (snapshot, applied) = body.try_out(&app, &caller)?;
         let own = own(&app);
         let before = app.linted.of(&snapshot.state, own.clone());
         let answer = difference(&before, lint_on(&applied.state, &own));

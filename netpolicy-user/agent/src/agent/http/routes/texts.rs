@@ -1,18 +1,22 @@
 //! A change as a body: as JSON, or followed by its texts as they are.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use bytes::{Buf as _, Bytes};
+use jiff::Timestamp;
 
+use crate::agent::access::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::error::HttpError;
 use crate::agent::http::extract::{Body, Incoming, read_with};
 use crate::agent::http::quota::Share;
+use crate::agent::snapshot::Snapshot;
 use crate::api::{CHANGE_WITH_TEXTS, ChangeHead};
-use crate::model::Change;
+use crate::model::{Applied, Change, ChangeContext};
 
 /// Bytes of what stands before the texts.
 const HEAD_MAX: usize = 1 << 20;
@@ -61,6 +65,29 @@ impl ChangeBody {
                 Ok((*change, share))
             }
         }
+    }
+}
+
+impl ChangeBody {
+    /// The state as it is, and as the change would make it: checked as any change, and not made.
+    ///
+    /// # Errors
+    /// As those of the change.
+    pub(super) fn try_out(
+        self,
+        app: &App,
+        caller: &Caller,
+    ) -> Result<(Arc<Snapshot>, Applied), AgentError> {
+        let (change, _share) = self.parse()?;
+        let snapshot = app.supervisor.snapshot();
+        let cx = ChangeContext {
+            now: Timestamp::now(),
+            actor: &caller.name(),
+            limits: app.running.borrow().config.limits,
+            force: true,
+        };
+        let applied = snapshot.state.try_out(&change, &cx)?;
+        Ok((snapshot, applied))
     }
 }
 
@@ -123,7 +150,6 @@ fn bad(why: impl Into<Cow<'static, str>>) -> AgentError {
 mod tests {
     use super::super::tests::Agent;
     use super::*;
-    use crate::agent::access::Caller;
     use crate::agent::http::standing::Standing;
     use crate::model::SourceText;
 
