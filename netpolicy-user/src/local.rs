@@ -25,7 +25,8 @@ use crate::{
     compiler::{self, Doors, Exempt, compile},
     config::{Config, DETACHED_MARKER},
     datapath::{
-        CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name, running,
+        CounterSnapshot, DatapathError, Reader, counters_at, detach_pins, packet, program_name,
+        running,
     },
     detach_marker::{self, Unrecorded},
     exposure,
@@ -178,7 +179,7 @@ pub fn counters(bpffs_dir: &Path) -> anyhow::Result<Counters> {
         events,
         resets,
         since,
-    } = Reader::open(bpffs_dir)?.counters();
+    } = counters_at(bpffs_dir)?;
     let rows = rows
         .into_iter()
         .map(|(scope, reason, packets)| CounterRow {

@@ -18,7 +18,7 @@ use crate::agent::writer::{Settings, Writer};
 use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
-use crate::datapath::{self, DatapathError, Enforced, Links, Opened, Options, Reader};
+use crate::datapath::{self, DatapathError, Enforced, Links, Opened, Options, Reader, enforced_at};
 use crate::detach_marker;
 use crate::early;
 use crate::selection;
@@ -263,8 +263,7 @@ fn attach_first(config: &Config, options: &Options) -> Result<(), DatapathError>
 
 /// What is in force. What cannot be read is in force no longer; opening it says what is wrong.
 fn in_force(config: &Config) -> Option<Enforced> {
-    let reader = Reader::open(&config.bpffs_dir).ok()?;
-    let enforced = reader.enforced().ok()?;
+    let enforced = enforced_at(&config.bpffs_dir).ok()?;
     (enforced.generation > 0).then_some(enforced)
 }
 
@@ -279,10 +278,7 @@ fn is_filtering(config: &Config) -> bool {
 /// or not mounted would open the host without a word.
 fn refuse_to_open(config: &Config, empty: &[u8; 32]) -> Result<(), StartError> {
     // What cannot be read is not known to filter; opening it says what is wrong.
-    let Ok(reader) = Reader::open(&config.bpffs_dir) else {
-        return Ok(());
-    };
-    let Ok(enforced) = reader.enforced() else {
+    let Ok(enforced) = enforced_at(&config.bpffs_dir) else {
         return Ok(());
     };
     if enforced.revision == 0 || enforced.digest == *empty {

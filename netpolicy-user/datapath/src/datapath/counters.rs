@@ -88,11 +88,7 @@ pub(super) fn read_pages(cpus: &Mapped<CpuState>, control: &ControlPage) -> Coun
 }
 
 /// What became of events, all CPUs together.
-pub(super) fn read_event_stats(maps: &Maps) -> EventStats {
-    event_stats(&maps.cpus, &maps.control)
-}
-
-fn event_stats(cpus: &Mapped<CpuState>, control: &ControlPage) -> EventStats {
+pub(super) fn event_stats(cpus: &Mapped<CpuState>, control: &ControlPage) -> EventStats {
     EventStats {
         sent: sum(cpus, SENT),
         limited: sum(cpus, LIMITED)

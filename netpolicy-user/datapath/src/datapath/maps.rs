@@ -80,7 +80,7 @@ pub(super) struct Maps {
     pub(super) ban_v4: TrieV4,
     pub(super) ban_v6: TrieV6,
     pub(super) cpus: Mapped<CpuState>,
-    /// Ids of all of them, by name.
+    /// Ids of all of them, by name; none where they are only read.
     ids: Vec<(&'static str, u32)>,
 }
 
@@ -108,7 +108,7 @@ impl Maps {
             ban_v4: typed(dir, "BAN_V4")?,
             ban_v6: typed(dir, "BAN_V6")?,
             cpus: cpus(dir, writable)?,
-            ids: ids(dir)?,
+            ids: if writable { ids(dir)? } else { Vec::new() },
         };
         if maps.slot_info.len() != SLOTS {
             let found = format!("{} elements, not {SLOTS}", maps.slot_info.len());
@@ -151,6 +151,22 @@ fn must_use(engine: Engine, name: &str) -> bool {
 fn ids(dir: &Path) -> Result<Vec<(&'static str, u32)>, DatapathError> {
     let id = |(name, _): &(&'static str, MapType)| Ok((*name, checked(dir, name)?.id()));
     PINNED.iter().map(id).collect()
+}
+
+/// Opens what says which ruleset is in force, to read.
+pub(super) fn open_enforced(
+    dir: &Path,
+) -> Result<(ControlPage, Array<MapData, SlotInfo>, Array<MapData, Build>), DatapathError> {
+    Ok((
+        control(dir, false)?,
+        typed(dir, "SLOT_INFO")?,
+        typed(dir, "BUILD")?,
+    ))
+}
+
+/// Opens what is counted, to read.
+pub(super) fn open_counters(dir: &Path) -> Result<(ControlPage, Mapped<CpuState>), DatapathError> {
+    Ok((control(dir, false)?, cpus(dir, false)?))
 }
 
 /// What belongs to the events: their ring buffer, what tells how many each CPU may write to it,

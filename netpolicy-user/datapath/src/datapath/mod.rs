@@ -63,6 +63,8 @@ pub use links::{Kept, Links};
 pub use pinned::{PinnedBuild, jitted, pinned_build};
 pub use program::program_name;
 pub use read_back::EnforcedRules;
-pub use reader::{Enforced, Reader, detach_pins};
+pub use reader::{
+    Enforced, Reader, counters_at, detach_pins, enforced_at, event_stats_at, probe_at,
+};
 pub use requirements::{check_kernel, check_system};
 pub use slots::PreparedSlot;

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use netpolicy_common::{ABI_VERSION, Action, Engine, EventStats, Reason, reason::Probe, slot_of};
+use aya::maps::{Array, MapData};
+use netpolicy_common::{
+    ABI_VERSION, Action, Build, Engine, EventStats, Reason, SlotInfo, reason::Probe, slot_of,
+};
 
 use super::{
     AttachedInterface, CounterSnapshot, DatapathError, attach, counters,
@@ -11,6 +14,7 @@ use super::{
     program::{self, Program, Programs},
     read_back::{self, EnforcedRules},
     slots::Slots,
+    sys::ControlPage,
 };
 use crate::compiler::{Extent, Ruleset};
 
@@ -47,29 +51,8 @@ impl Reader {
     /// # Errors
     /// Nothing there, or pins of another ABI, which are not read.
     pub fn open(bpffs_dir: &Path) -> Result<Self, DatapathError> {
-        let pins = Pins::new(bpffs_dir);
+        let pins = own_pins(bpffs_dir)?;
         let live = pins.live();
-        let path = bpffs_dir.to_path_buf();
-        match maps::is_there(&live) {
-            Ok(true) => {}
-            _ if !rustix::process::geteuid().is_root() => return Err(DatapathError::NotPermitted),
-            Ok(false) => return Err(DatapathError::NothingPinned { path }),
-            Err(source) => {
-                return Err(DatapathError::Pins {
-                    action: "look into",
-                    path: live,
-                    source,
-                });
-            }
-        }
-        let build = maps::build(&live)?;
-        if build.abi != ABI_VERSION {
-            return Err(DatapathError::OtherAbi {
-                path,
-                found: build.abi,
-                ours: ABI_VERSION,
-            });
-        }
         let maps = Maps::open(&live, false)?;
         let programs = Programs::open(&live)?;
         let probe = program::open_probe(&live)?;
@@ -147,12 +130,6 @@ impl Reader {
         }
     }
 
-    /// What became of events.
-    #[must_use]
-    pub fn event_stats(&self) -> EventStats {
-        counters::read_event_stats(&self.maps)
-    }
-
     /// As [`Datapath::probe`](super::Datapath::probe).
     ///
     /// # Errors
@@ -160,6 +137,75 @@ impl Reader {
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
         probe(&self.probe, frame, None)
     }
+}
+
+/// The pins under a bpffs directory, if they are there and of this build's ABI.
+fn own_pins(bpffs_dir: &Path) -> Result<Pins, DatapathError> {
+    let pins = Pins::new(bpffs_dir);
+    let live = pins.live();
+    let path = bpffs_dir.to_path_buf();
+    match maps::is_there(&live) {
+        Ok(true) => {}
+        _ if !rustix::process::geteuid().is_root() => return Err(DatapathError::NotPermitted),
+        Ok(false) => return Err(DatapathError::NothingPinned { path }),
+        Err(source) => {
+            return Err(DatapathError::Pins {
+                action: "look into",
+                path: live,
+                source,
+            });
+        }
+    }
+    let build = maps::build(&live)?;
+    if build.abi != ABI_VERSION {
+        return Err(DatapathError::OtherAbi {
+            path,
+            found: build.abi,
+            ours: ABI_VERSION,
+        });
+    }
+    Ok(pins)
+}
+
+/// As [`Reader::enforced`]; opens only what that needs, as the others do.
+///
+/// # Errors
+/// As those of [`Reader::open`], and when a map cannot be read.
+pub fn enforced_at(bpffs_dir: &Path) -> Result<Enforced, DatapathError> {
+    let live = own_pins(bpffs_dir)?.live();
+    let (control, slot_info, build) = maps::open_enforced(&live)?;
+    read_enforced(&control, &slot_info, &build)
+}
+
+/// As [`Reader::counters`].
+///
+/// # Errors
+/// As those of [`Reader::open`].
+pub fn counters_at(bpffs_dir: &Path) -> Result<CounterSnapshot, DatapathError> {
+    let pins = own_pins(bpffs_dir)?;
+    let (control, cpus) = maps::open_counters(&pins.live())?;
+    Ok(CounterSnapshot {
+        since: pins.counting_since(),
+        ..counters::read_pages(&cpus, &control)
+    })
+}
+
+/// What became of events.
+///
+/// # Errors
+/// As those of [`Reader::open`].
+pub fn event_stats_at(bpffs_dir: &Path) -> Result<EventStats, DatapathError> {
+    let (control, cpus) = maps::open_counters(&own_pins(bpffs_dir)?.live())?;
+    Ok(counters::event_stats(&cpus, &control))
+}
+
+/// As [`Datapath::probe`](super::Datapath::probe).
+///
+/// # Errors
+/// As those of [`Reader::open`], and when the kernel refuses the frame.
+pub fn probe_at(bpffs_dir: &Path, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
+    let program = program::open_probe(&own_pins(bpffs_dir)?.live())?;
+    probe(&program, frame, None)
 }
 
 /// The kill switch: removes every link under a bpffs directory, and with it the
@@ -173,13 +219,19 @@ pub fn detach_pins(bpffs_dir: &Path) -> Result<Vec<String>, DatapathError> {
 }
 
 pub(super) fn enforced(maps: &Maps) -> Result<Enforced, DatapathError> {
-    let generation = maps.control.generation();
-    let info = maps
-        .slot_info
+    read_enforced(&maps.control, &maps.slot_info, &maps.build)
+}
+
+fn read_enforced(
+    control: &ControlPage,
+    slot_info: &Array<MapData, SlotInfo>,
+    build: &Array<MapData, Build>,
+) -> Result<Enforced, DatapathError> {
+    let generation = control.generation();
+    let info = slot_info
         .get(&slot_of(generation), 0)
         .map_err(DatapathError::map("read", "SLOT_INFO"))?;
-    let build = maps
-        .build
+    let build = build
         .get(&0, 0)
         .map_err(DatapathError::map("read", "BUILD"))?;
     Ok(Enforced {

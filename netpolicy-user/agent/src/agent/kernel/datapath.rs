@@ -14,7 +14,7 @@ use crate::config::BpffsChoice;
 use crate::datapath::{
     self, AttachedInterface, BanLists, BypassEntry, CounterSnapshot, Datapath, DatapathError,
     Enforced, EnforcedRules, EventReader, Links, Opened, Options, PreparedBans, PreparedSlot,
-    Reader,
+    Reader, counters_at, enforced_at, event_stats_at, probe_at,
 };
 use crate::netdev::Device;
 
@@ -199,7 +199,7 @@ pub struct Inspection {
 
 impl Inspector for Inspection {
     fn enforced(&self) -> Result<Enforced, EnforcerError> {
-        Ok(Reader::open(&self.bpffs_dir)?.enforced()?)
+        Ok(enforced_at(&self.bpffs_dir)?)
     }
 
     fn attached(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
@@ -215,15 +215,15 @@ impl Inspector for Inspection {
     }
 
     fn counters(&self) -> Result<CounterSnapshot, EnforcerError> {
-        Ok(Reader::open(&self.bpffs_dir)?.counters())
+        Ok(counters_at(&self.bpffs_dir)?)
     }
 
     fn event_stats(&self) -> Result<EventStats, EnforcerError> {
-        Ok(Reader::open(&self.bpffs_dir)?.event_stats())
+        Ok(event_stats_at(&self.bpffs_dir)?)
     }
 
     fn probe(&self, packet: &[u8]) -> Result<(Action, Reason), EnforcerError> {
-        Ok(Reader::open(&self.bpffs_dir)?.probe(packet)?)
+        Ok(probe_at(&self.bpffs_dir, packet)?)
     }
 
     fn origin(&self, source: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError> {
