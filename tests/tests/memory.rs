@@ -62,7 +62,7 @@ fn resident(pid: u32) -> u64 {
 /// Left to itself the allocator keeps what large requests took, in each thread that had one.
 #[test]
 fn agent_gives_back_the_memory_of_large_requests() {
-    const BANS: u32 = 30_000;
+    const BANS: u32 = 80_000;
     const MOST_KIB: u64 = 16 << 10;
     let mut host = DatabaseHost::start();
     let pid = host.agent().pid();
