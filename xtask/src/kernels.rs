@@ -26,7 +26,7 @@ use crate::workspace;
 
 /// Test programs that run where none is named: what the verifier, the packet path and the
 /// agent do differently from kernel to kernel.
-const TESTS: [&str; 18] = [
+const TESTS: [&str; 19] = [
     "verifier",
     "packets",
     "verdicts",
@@ -38,6 +38,7 @@ const TESTS: [&str; 18] = [
     "reset_frames",
     "resets",
     "bans",
+    "exceptions",
     "traffic",
     "interfaces",
     "existing",

@@ -75,6 +75,8 @@ pub(super) fn run(report: &mut Report, plan: Plan) {
         ));
         // Until the first of them ends.
         tokio::time::sleep_until((making + Duration::from_secs(MAKING)).into()).await;
+        // The agent closes connections that are idle for some seconds.
+        let mut connection = Connection::open(&host.socket()).await;
         let begin = (Instant::now(), ticks(pid));
         let requests: Vec<Vec<u8>> = coming
             .chunks(TOGETHER)

@@ -1,8 +1,26 @@
 //! The agent's own memory: how much it is, and giving it back.
 
-/// Returns what the allocator holds but does not use to the system. A large change
-/// leaves hundreds of megabytes of freed small blocks behind, which the allocator
-/// would keep for good.
+/// Bytes that each arena of the allocator may keep free at its end, and from which on a block is
+/// mapped by itself.
+#[cfg(target_env = "gnu")]
+const KEPT: libc::c_int = 1 << 20;
+
+/// Bounds what the allocator keeps of freed memory. By itself it learns from the first large
+/// block that is freed to keep up to 64 MiB at the end of each thread's arena, and
+/// [`give_back`] does not reach these (`mtrim` in glibc's malloc/malloc.c).
+pub fn bound_what_is_kept() {
+    #[cfg(target_env = "gnu")]
+    for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: mallopt(3) may be called at any time; it takes the allocator's lock.
+        unsafe {
+            libc::mallopt(parameter, KEPT);
+        }
+    }
+}
+
+/// Returns what the allocator holds but does not use to the system, but for the ends of threads'
+/// arenas, which [`bound_what_is_kept`] bounds. A large change leaves hundreds of megabytes of
+/// freed small blocks behind, which the allocator would keep for good.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim(3) may be called at any time from any thread.
