@@ -1,5 +1,27 @@
 //! The agent's own memory: how much it is, and giving it back.
 
+/// Allocations from this size on go back to the system as soon as they are freed, bytes.
+#[cfg(target_env = "gnu")]
+const RETURNED: libc::c_int = 1 << 20;
+
+/// What an arena keeps at its end for later, bytes.
+#[cfg(target_env = "gnu")]
+const SPARE: libc::c_int = 2 << 20;
+
+/// Keeps the allocator from holding what is freed.
+///
+/// Without this glibc takes the size of the first large block that is freed as the size up to which
+/// it holds blocks from then on, up to 32 MiB, and twice as much at the end of each arena: of what
+/// answers take for an instant, each thread that gave one would hold some.
+pub fn hold_little() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt(3) may be called at any time from any thread; it takes plain numbers.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, RETURNED);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, SPARE);
+    }
+}
+
 /// Returns what the allocator holds but does not use to the system. A large change
 /// leaves hundreds of megabytes of freed small blocks behind, which the allocator
 /// would keep for good.

@@ -56,6 +56,7 @@ const WARN_EVERY: Duration = Duration::from_secs(3600);
 /// # Errors
 /// A [`start::StartError`] if it cannot start; otherwise a fault in netpolicy.
 pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
+    memory::hold_little();
     let mut signals = Signals::new()?;
     // From here on SIGHUP does not end the agent; one during the start is answered after it.
     let hangups = signal(SignalKind::hangup())?;

@@ -139,6 +139,8 @@ pub(super) async fn recommend(
         if seen.remembered_since.is_none() {
             answer.notes.push(NOTHING.to_owned());
         }
+        drop(seen);
+        memory::give_back();
         Ok(Json(answer))
     })
     .await?

@@ -9,7 +9,11 @@ use super::document::ENFORCEMENT;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
+use crate::agent::memory;
 use crate::api::{HitsPage, HitsQuery, RatesQuery, RatesView, SourcesPage, SourcesQuery};
+
+/// Of as many rules the sums leave much memory behind that is free.
+const MANY_RULES: u64 = 10_000;
 
 /// Which sources came, what became of their attempts, and which rule decided: the newest first.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/sources", operation_id = "listSources", tag = ENFORCEMENT,
@@ -32,7 +36,14 @@ pub(super) async fn hits(
     State(app): State<App>,
     Params(query): Params<HitsQuery>,
 ) -> Result<Json<HitsPage>, AgentError> {
-    blocking(move || app.observations.hits(&query, Timestamp::now()).map(Json)).await
+    blocking(move || {
+        let page = app.observations.hits(&query, Timestamp::now())?;
+        if page.total > MANY_RULES {
+            memory::give_back();
+        }
+        Ok(Json(page))
+    })
+    .await
 }
 
 /// How many attempts came in each minute, hour or day.
