@@ -82,7 +82,7 @@ pub fn fill_sources(dir: &Path, addresses: u16) -> usize {
     store
         .load(&mut |kind, key, value| {
             // The address stands in it as it is, behind the number of its family.
-            let is_first = |four: &[u8]| matches!(four, [10.., _, 0, 1]);
+            let is_first = |four: &[u8]| matches!(four, [first, _, 0, 1] if *first > 0);
             let at = key.windows(4).position(is_first);
             if let (SOURCE, Some(at)) = (kind, at) {
                 found.push((key.to_vec(), value.to_vec(), at + 2));
