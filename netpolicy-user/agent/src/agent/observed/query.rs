@@ -41,10 +41,14 @@ impl From<&Row> for ListedSource {
     }
 }
 
+/// Of a page this many are sorted at once at least.
+const SORTED_AT_ONCE: usize = 1024;
+
 /// What is listed together: a network, the scope and the outcome.
 type Together = (IpNet, NameId, Judgement);
 
 /// Sources that are listed together.
+#[derive(Clone, Copy)]
 struct SourceGroup<'a> {
     sources: &'a [(Together, &'a Row)],
     last: i64,
@@ -60,13 +64,33 @@ fn compare(order: SourceOrder, one: (i64, u64), other: (i64, u64)) -> Ordering {
     }
 }
 
-/// Leaves the first ones up to `end`, in order.
-fn first<T>(listed: &mut Vec<T>, end: usize, compare: impl Fn(&T, &T) -> Ordering) {
-    if end < listed.len() {
-        listed.select_nth_unstable_by(end, &compare);
-        listed.truncate(end);
+/// How many there are, and the first ones up to `end`, in order. Of hundreds of thousands only some
+/// are ever put together.
+fn first<T: Copy>(
+    all: impl Iterator<Item = T>,
+    end: usize,
+    compare: impl Fn(&T, &T) -> Ordering,
+) -> (usize, Vec<T>) {
+    let most = end.saturating_mul(2).max(SORTED_AT_ONCE);
+    let mut listed: Vec<T> = Vec::new();
+    // The last one that may be among them.
+    let mut last: Option<T> = None;
+    let mut total = 0;
+    for one in all {
+        total += 1;
+        if last.is_some_and(|last| compare(&one, &last).is_gt()) {
+            continue;
+        }
+        listed.push(one);
+        if listed.len() >= most {
+            let (_, farthest, _) = listed.select_nth_unstable_by(end - 1, &compare);
+            last = Some(*farthest);
+            listed.truncate(end);
+        }
     }
     listed.sort_unstable_by(compare);
+    listed.truncate(end);
+    (total, listed)
 }
 
 impl Observations {
@@ -110,9 +134,7 @@ impl Observations {
         let (total, shown) = match query.net {
             Some(length) => together(found, length, order, from..end),
             None => {
-                let mut listed: Vec<&Row> = found.collect();
-                let total = listed.len();
-                first(&mut listed, end, |a, b| {
+                let (total, listed) = first(found, end, |a, b| {
                     let by_value = compare(order, (a.last, a.attempts), (b.last, b.attempts));
                     by_value.then_with(|| a.key.cmp(&b.key))
                 });
@@ -193,14 +215,12 @@ fn together<'a>(
         last: sources.iter().map(|(_, row)| row.last).max().unwrap_or(0),
         attempts: sources.iter().map(|(_, row)| row.attempts).sum(),
     });
-    let mut groups: Vec<SourceGroup<'_>> = groups.collect();
-    let total = groups.len();
-    first(&mut groups, part.end, |a, b| {
+    let (total, listed) = first(groups, part.end, |a, b| {
         let by_value = compare(order, (a.last, a.attempts), (b.last, b.attempts));
         let key = |group: &SourceGroup<'_>| group.sources.first().map(|(key, _)| *key);
         by_value.then_with(|| key(a).cmp(&key(b)))
     });
-    let shown = groups.into_iter().skip(part.start);
+    let shown = listed.into_iter().skip(part.start);
     (total, shown.filter_map(SourceGroup::listed).collect())
 }
 
@@ -277,4 +297,31 @@ pub(super) fn page(after: Option<u64>, limit: usize, total: usize) -> (usize, Op
     let from = usize::try_from(after.unwrap_or(0)).unwrap_or(usize::MAX);
     let next = from.saturating_add(limit);
     (from, (next < total).then_some(next as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_ones_are_those_of_a_sorted_list_however_long_it_is() {
+        // Not sorted, and with equal ones: an odd factor.
+        let numbers = |count: u32| (0..count).map(|n| n.wrapping_mul(0x9e37_79b1) % 3000);
+        for (count, end) in [
+            (0, 5),
+            (10, 5),
+            (10, 50),
+            (9000, 1),
+            (9000, 700),
+            (9000, 8999),
+        ] {
+            let mut sorted: Vec<u32> = numbers(count).collect();
+            let total = sorted.len();
+            sorted.sort_unstable();
+            sorted.truncate(end);
+            assert_eq!(first(numbers(count), end, Ord::cmp), (total, sorted));
+        }
+        let all = first(numbers(5000), usize::MAX, Ord::cmp);
+        assert!(all.1.len() == 5000 && all.1.is_sorted());
+    }
 }
