@@ -5,7 +5,8 @@ use axum::extract::State;
 use jiff::Timestamp;
 
 #[cfg(feature = "openapi")]
-use super::document::ENFORCEMENT;
+use super::document::{ENFORCEMENT, ProblemDetails, UNKNOWN_NAME};
+use super::named;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
@@ -18,12 +19,16 @@ const MANY_RULES: u64 = 10_000;
 /// Which sources came, what became of their attempts, and which rule decided: the newest first.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/sources", operation_id = "listSources", tag = ENFORCEMENT,
     params(SourcesQuery),
-    responses((status = OK, body = SourcesPage, description = "Sources, as of a second or two ago."))
+    responses(
+        (status = OK, body = SourcesPage, description = "Sources, as of a second or two ago."),
+        (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
+    )
 ))]
 pub(super) async fn sources(
     State(app): State<App>,
-    Params(query): Params<SourcesQuery>,
+    Params(mut query): Params<SourcesQuery>,
 ) -> Result<Json<SourcesPage>, AgentError> {
+    query.service = named::scope(&app, query.service)?;
     blocking(move || app.observations.sources(&query, Timestamp::now()).map(Json)).await
 }
 
@@ -49,11 +54,16 @@ pub(super) async fn hits(
 /// How many attempts came in each minute, hour or day.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/rates", operation_id = "listRates", tag = ENFORCEMENT,
     params(RatesQuery),
-    responses((status = OK, body = RatesView, description = "Attempts by time, scope, policy and reason."))
+    responses(
+        (status = OK, body = RatesView, description = "Attempts by time, scope, policy and reason."),
+        (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
+    )
 ))]
 pub(super) async fn rates(
     State(app): State<App>,
-    Params(query): Params<RatesQuery>,
+    Params(mut query): Params<RatesQuery>,
 ) -> Result<Json<RatesView>, AgentError> {
+    query.scope = named::scope(&app, query.scope)?;
+    query.policy = named::policy(&app, query.policy)?;
     blocking(move || app.observations.rates(&query, Timestamp::now()).map(Json)).await
 }
