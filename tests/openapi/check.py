@@ -262,6 +262,7 @@ def use_memory(api):
     assert api.call("listSources", net=24, since="1h")["total"] > 0
     api.call("listSources", 400, since="yesterday")
     api.call("listSources", 400, limit=0)
+    api.call("listSources", 404, service="missing")
     while not any(hit["policy"] == "office" for hit in api.call("listHits")["hits"]):
         assert time.monotonic() < deadline, api.call("listHits")
         time.sleep(0.2)
@@ -270,6 +271,7 @@ def use_memory(api):
     rates = api.call("listRates", scope="host", reason="blocked")
     assert rates["step"] == "minute" and rates["buckets"], rates
     api.call("listRates", 400, since="yesterday")
+    api.call("listRates", 404, policy="missing")
 
 
 def use_bans(api):
@@ -371,7 +373,9 @@ def use(api):
     api.call("findNetwork", 400, network="office")
     assert api.call("listClients")["watched_since"]
     api.call("listClients", 400, limit=0)
+    api.call("listClients", 404, service="missing")
     api.call("streamEvents", 400, source="office")
+    api.call("streamEvents", 404, policy="missing")
     assert not api.call("verifyEnforcement")["differences"]
 
     exempt = {"source": "10.0.0.1", "minutes": 5}

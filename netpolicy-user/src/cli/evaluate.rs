@@ -13,12 +13,12 @@ use crate::model::change::Change;
 use crate::output::RecommendedPolicy;
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("judged").args(["name", "file"]).required(true))]
 pub(super) struct EvaluateArgs {
     /// The policy, judged as if it were active and enforced
-    #[arg(required_unless_present = "file")]
     name: Option<String>,
     /// Judge this policy file; `-` is standard input
-    #[arg(long, short, conflicts_with_all = ["name", "service"])]
+    #[arg(long, short, conflicts_with = "service")]
     file: Option<PathBuf>,
     /// Leave what the file does not name as it is
     #[arg(long, requires = "file")]

@@ -8,7 +8,7 @@ use crate::api::{AuditView, GrantView, PendingView, RevisionView};
 impl Render for [RevisionView] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
-            return writeln!(out, "no such revision");
+            return writeln!(out, "no such revision is kept");
         }
         if self.iter().any(|revision| !revision.changes.is_empty()) {
             return with_changes(self, options, out);

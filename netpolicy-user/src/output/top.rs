@@ -17,6 +17,8 @@ pub struct TopView {
     pub since: Timestamp,
     /// What is not filtered, in words; `None`: every interface that should be is.
     pub gap: Option<String>,
+    /// The only scope of which it shows attempts; rules are those of all scopes.
+    pub service: Option<String>,
     /// Attempts a second by scope.
     pub scopes: Vec<TopScope>,
     /// Sources that were denied, those with most attempts first.
@@ -135,6 +137,15 @@ pub struct TopRow {
 }
 
 impl TopView {
+    /// What a list is called: hits of rules are known of all scopes together.
+    #[must_use]
+    pub const fn title(&self, list: TopList) -> &'static str {
+        match (list, &self.service) {
+            (TopList::Rules, Some(_)) => "Rules of all scopes",
+            _ => list.title(),
+        }
+    }
+
     /// The lines of a list, those that contain a text in any of their cells.
     #[must_use]
     pub fn rows(&self, list: TopList, filter: &str, options: &RenderOptions) -> Vec<TopRow> {
@@ -217,12 +228,8 @@ impl Render for TopView {
         write_table(options, &head, rows.collect(), out)?;
         for list in TopList::ALL {
             let rows = self.rows(list, "", options);
-            writeln!(
-                out,
-                "\n{} since {}",
-                list.title(),
-                time(options, self.since)
-            )?;
+            let (title, since) = (self.title(list), time(options, self.since));
+            writeln!(out, "\n{title} since {since}")?;
             if rows.is_empty() {
                 writeln!(out, "none")?;
                 continue;

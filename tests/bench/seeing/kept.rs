@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use netpolicy_tests::observations::fill_rates;
 use netpolicy_user::store::observations_bytes;
 
 use super::{
     Plan,
     agent::{REPORTED, host, remembered, sources, wait_for},
-    at_most, buckets,
+    at_most,
 };
 use crate::{apply::resident, command::milliseconds, passing::bursts::Bursts, report::Report};
 
@@ -79,7 +80,7 @@ pub(super) fn run(report: &mut Report, plan: Plan) {
     thread::sleep(WRITTEN);
     // It inherits that this process has signals blocked, and would not hear another one.
     host.kill_agent();
-    let days = buckets::fill(&host.state_dir());
+    let days = fill_rates(&host.state_dir());
     let begin = Instant::now();
     host.start_agent();
     wait_for(&host, "sources --limit 1", |page| {

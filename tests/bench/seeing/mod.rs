@@ -1,7 +1,6 @@
 //! `cargo xtask bench seeing`: what it costs to remember who came, packets and agent alike.
 
 mod agent;
-mod buckets;
 mod exact;
 mod flood;
 mod idle;

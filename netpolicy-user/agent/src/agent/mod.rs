@@ -29,7 +29,7 @@
 //! | `bypasses` | bypasses, the same in store and kernel | `access`, `banned`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `memory`, `upkeep` |
 //! | `events` | judged attempts: ring buffer, names, listeners | `banned`, `error`, `kernel`, `snapshot` |
-//! | `observed` | the memory of sources: who came, what decided, how often | `error`, `events`, `rehearsal`, `snapshot` |
+//! | `observed` | the memory of sources: who came, what decided, how often | `error`, `events`, `memory`, `rehearsal`, `snapshot` |
 //! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `databases`, `error`, `faults`, `feeds`, `fleet`, `held`, `in_force`, `kernel`, `memory`, `notices`, `progress`, `rehearsal`, `snapshot`, `tally`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |

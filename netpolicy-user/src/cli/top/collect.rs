@@ -94,6 +94,7 @@ impl TopCollector {
             time: now,
             since,
             gap,
+            service: self.service.clone(),
             scopes,
             denied: denied.into_iter().map(source).collect(),
             networks: networks.into_iter().map(source).collect(),

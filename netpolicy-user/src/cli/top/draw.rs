@@ -154,8 +154,10 @@ fn draw_tabs(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
             true => CHOSEN,
             false => Style::new(),
         };
+        let view = screen.view.as_ref();
+        let title = view.map_or(list.title(), |view| view.title(*list));
         [
-            Span::styled(format!(" {key} {} ", list.title()), style),
+            Span::styled(format!(" {key} {title} "), style),
             Span::raw(" "),
         ]
     });

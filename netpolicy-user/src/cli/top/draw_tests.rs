@@ -37,6 +37,7 @@ fn view() -> TopView {
         time: Timestamp::UNIX_EPOCH,
         since: Timestamp::UNIX_EPOCH,
         gap: None,
+        service: None,
         scopes: vec![TopScope {
             scope: "postgres".to_owned(),
             passed_per_second: 1.5,
@@ -193,6 +194,19 @@ fn paused_screen_stays_and_rates_go_on() {
     screen.take(empty);
     assert_eq!(screen.rows().len(), 2);
     assert_eq!(screen.rates["postgres"].len(), kept + 1);
+}
+
+#[test]
+fn rules_are_said_to_be_of_all_scopes_where_one_is_selected() {
+    let mut screen = screen(false);
+    assert!(drawn(&screen, 80, 24).contains(" 3 Rules "));
+    screen.take(TopView {
+        service: Some("postgres".to_owned()),
+        ..view()
+    });
+    let text = drawn(&screen, 80, 24);
+    let tabs = " 3 Rules of all scopes   4 Allowed";
+    assert!(text.contains(tabs), "{text}");
 }
 
 #[test]

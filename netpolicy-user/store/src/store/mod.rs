@@ -56,8 +56,8 @@ pub use self::fleet::{
 pub use self::objects::{ObjectId, ObjectKind, Objects};
 #[cfg(feature = "sqlite")]
 pub use self::observed::{
-    EachRecord, ObservationRecord, ObservationStore, discard_observations, observations_bytes,
-    open_observations,
+    EachRecord, ObservationRecord, ObservationStore, Records, discard_observations,
+    observations_bytes, open_observations,
 };
 pub use self::pending::{Pending, PendingEdit};
 pub use self::rescue::{Rescued, Whole, by_rescue};

@@ -18,6 +18,9 @@ pub struct ObservationRecord {
     pub value: Option<Vec<u8>>,
 }
 
+/// Records one by one: all at once may take much memory.
+pub type Records<'a> = &'a mut dyn Iterator<Item = ObservationRecord>;
+
 /// Takes the kind, the key and the content of a record.
 pub type EachRecord<'a> = &'a mut dyn FnMut(u8, &[u8], &[u8]);
 
@@ -33,13 +36,13 @@ pub trait ObservationStore: Send {
     ///
     /// # Errors
     /// It is full, damaged, or cannot be written.
-    fn write(&mut self, records: &[ObservationRecord]) -> Result<(), StoreError>;
+    fn write(&mut self, records: Records<'_>) -> Result<(), StoreError>;
 
     /// Writes these records in place of all others, all or none.
     ///
     /// # Errors
     /// See [`Self::write`].
-    fn replace(&mut self, records: &[ObservationRecord]) -> Result<(), StoreError>;
+    fn replace(&mut self, records: Records<'_>) -> Result<(), StoreError>;
 
     /// Whether it is still what its directory holds.
     fn is_in_place(&self) -> bool;

@@ -15,10 +15,11 @@ use super::ledger::Ledger;
 use super::memory::Lost;
 use super::models::Models;
 use super::pending::{self, PendingAttempts};
-use super::records::{MemoryHead, Restoration, take_changes};
+use super::records::{Changes, MemoryHead, Restoration};
 use super::settle::settle;
 use super::shared::Observations;
 use crate::agent::events::stream::Reported;
+use crate::agent::memory::give_back;
 use crate::agent::snapshot::Snapshot;
 use crate::config::MemoryConfig;
 use crate::store::{
@@ -38,6 +39,9 @@ const WRITE_AT_LAST: Duration = Duration::from_secs(9);
 
 /// Time between two tries to write where it fails.
 const RETRY_EVERY: Duration = Duration::from_secs(60);
+
+/// After a write of as many records the allocator is to give back what it took.
+const MANY_RECORDS: usize = 10_000;
 
 /// How much longer than the work is the time until it is done again.
 const SHARE: u32 = 20;
@@ -235,7 +239,7 @@ impl Work {
         let read = self.read(config);
         match read {
             Ok(Restoration { memory, head, .. }) => {
-                let sources = memory.sources.iter().count();
+                let sources = memory.sources.len();
                 *self.observations.lock() = memory;
                 self.head = head;
                 (self.is_restored, self.is_whole) = (true, false);
@@ -273,7 +277,7 @@ impl Work {
                 return;
             }
         }
-        let records = {
+        let changes = {
             let memory = &mut *self.observations.lock();
             let now = Timestamp::now();
             memory.tidy(now, config.days, config.each());
@@ -287,12 +291,18 @@ impl Work {
                 self.is_whole = true;
                 memory.all_dirty();
             }
-            take_changes(memory, now, self.ledger.accounted())
+            Changes::take(memory, now, self.ledger.accounted())
         };
-        if records.is_empty() {
+        let count = changes.len();
+        if count == 0 {
             return;
         }
-        match self.written_to_store(&records, config) {
+        let written = self.written_to_store(&changes, config);
+        drop(changes);
+        if count >= MANY_RECORDS {
+            give_back();
+        }
+        match written {
             Ok(()) => {
                 self.is_whole = false;
                 self.observations.lock_faults().present = None;
@@ -305,7 +315,7 @@ impl Work {
 
     fn written_to_store(
         &mut self,
-        records: &[crate::store::ObservationRecord],
+        changes: &Changes,
         config: &MemoryConfig,
     ) -> Result<(), StoreError> {
         let store = match &mut self.store {
@@ -315,8 +325,8 @@ impl Work {
                 .insert(open_observations(&self.dir, config.most_bytes())?),
         };
         match self.is_whole {
-            true => store.replace(records),
-            false => store.write(records),
+            true => store.replace(&mut changes.records()),
+            false => store.write(&mut changes.records()),
         }
     }
 

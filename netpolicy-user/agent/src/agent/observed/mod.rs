@@ -16,9 +16,11 @@ mod policy_attempts;
 mod query;
 mod rates;
 mod records;
+mod rows;
 mod seen;
 mod settle;
 mod shared;
+mod source_record;
 mod sources;
 mod tallies;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::model::{Service, State};
 const MOST: usize = 4;
 
 /// A number of rules. It is not kept by the store: revisions and generations may begin again.
-pub(super) type ModelId = u64;
+pub(super) type ModelId = u32;
 
 /// What stands for rules that are not known.
 pub(super) const NO_MODEL: ModelId = 0;

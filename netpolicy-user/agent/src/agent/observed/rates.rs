@@ -1,6 +1,6 @@
 //! Attempts by minute, hour and day.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,11 +36,83 @@ pub(super) struct AttemptCount {
 /// Buckets of all steps.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    buckets: BTreeMap<BucketKey, AttemptCount>,
-    /// How many are kept of each step and time.
-    apart: HashMap<(u8, u32), usize>,
-    /// Those that the store does not keep as they are.
-    dirty: BTreeSet<BucketKey>,
+    times: BTreeMap<BucketTime, Vec<Bucket>>,
+    /// Of these the store does not keep all as it is.
+    dirty: BTreeSet<BucketTime>,
+}
+
+/// The step and the minute of a key.
+type BucketTime = (u8, u32);
+
+/// What was counted at one time, in the order of [`Bucket::counted`]: 16 bytes, as there may be
+/// 140,000.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    attempts: u64,
+    decider: DeciderId,
+    scope: NameId,
+    reason: u8,
+    flags: u8,
+}
+
+/// Bits of [`Bucket::flags`].
+const SAMPLED: u8 = 1;
+const DIRTY: u8 = 2;
+
+impl Bucket {
+    /// What is counted in it.
+    fn counted(&self) -> (NameId, u8, DeciderId) {
+        (self.scope, self.reason, self.decider)
+    }
+
+    fn key(&self, (step, minute): BucketTime) -> BucketKey {
+        BucketKey {
+            step,
+            minute,
+            scope: self.scope,
+            reason: self.reason,
+            decider: self.decider,
+        }
+    }
+
+    fn count(&self) -> AttemptCount {
+        AttemptCount {
+            attempts: self.attempts,
+            is_sampled: self.flags & SAMPLED != 0,
+        }
+    }
+}
+
+/// Adds to the bucket of what is counted, or makes it. Times have few buckets: there is no room
+/// but for some more.
+fn add(
+    buckets: &mut Vec<Bucket>,
+    (scope, reason, decider): (NameId, u8, DeciderId),
+    tally: AttemptCount,
+    flags: u8,
+) {
+    let flags = flags | if tally.is_sampled { SAMPLED } else { 0 };
+    match buckets.binary_search_by_key(&(scope, reason, decider), Bucket::counted) {
+        Ok(at) => {
+            if let Some(bucket) = buckets.get_mut(at) {
+                bucket.attempts += tally.attempts;
+                bucket.flags |= flags;
+            }
+        }
+        Err(at) => {
+            if buckets.len() == buckets.capacity() {
+                buckets.reserve_exact((buckets.len() / 4).max(2));
+            }
+            let bucket = Bucket {
+                attempts: tally.attempts,
+                decider,
+                scope,
+                reason,
+                flags,
+            };
+            buckets.insert(at, bucket);
+        }
+    }
 }
 
 /// Minutes of a step.
@@ -91,27 +163,18 @@ impl Rates {
     ) {
         for (step, which) in (0..).zip(RateStep::ALL) {
             let now = minute(at);
-            let key = |decider| BucketKey {
-                step,
-                minute: now - now % minutes(which),
-                scope,
-                reason,
-                decider,
+            let time = (step, now - now % minutes(which));
+            let buckets = self.times.entry(time).or_default();
+            let counted = (scope, reason, decider);
+            let is_known = buckets
+                .binary_search_by_key(&counted, Bucket::counted)
+                .is_ok();
+            let decider = match is_known || buckets.len() < most(which) {
+                true => decider,
+                false => whole,
             };
-            let mut key_of = key(decider);
-            if !self.buckets.contains_key(&key_of) {
-                let apart = self.apart.entry((step, key_of.minute)).or_default();
-                if *apart >= most(which) {
-                    key_of = key(whole);
-                }
-                if !self.buckets.contains_key(&key_of) {
-                    *apart += 1;
-                }
-            }
-            let bucket = self.buckets.entry(key_of).or_default();
-            bucket.attempts += tally.attempts;
-            bucket.is_sampled |= tally.is_sampled;
-            self.dirty.insert(key_of);
+            add(buckets, (scope, reason, decider), tally, DIRTY);
+            self.dirty.insert(time);
         }
     }
 
@@ -120,57 +183,58 @@ impl Rates {
         &self,
         step: RateStep,
         since: Timestamp,
-    ) -> impl Iterator<Item = (&BucketKey, &AttemptCount)> {
-        let number = number(step);
-        let first = minute(since);
-        let from = BucketKey {
-            step: number,
-            minute: first - first % minutes(step),
-            scope: 0,
-            reason: 0,
-            decider: 0,
-        };
-        let rest = self.buckets.range(from..);
-        rest.take_while(move |(key, _)| key.step == number)
+    ) -> impl Iterator<Item = (BucketKey, AttemptCount)> {
+        let (number, first) = (number(step), minute(since));
+        let from = (number, first - first % minutes(step));
+        let rest = self.times.range(from..=(number, u32::MAX));
+        rest.flat_map(|(time, buckets)| {
+            let buckets = buckets.iter();
+            buckets.map(|bucket| (bucket.key(*time), bucket.count()))
+        })
     }
 
     /// Removes what is too old; which.
     pub(super) fn expire(&mut self, now: Timestamp) -> Vec<BucketKey> {
         let mut gone = Vec::new();
         for step in RateStep::ALL {
+            let number = number(step);
             let oldest = minute(now).saturating_sub(kept(step));
-            let old = self.since(step, Timestamp::UNIX_EPOCH);
-            gone.extend(
-                old.map(|(key, _)| *key)
-                    .take_while(|key| key.minute < oldest),
-            );
-        }
-        for key in &gone {
-            self.buckets.remove(key);
-            self.apart.remove(&(key.step, key.minute));
-            self.dirty.remove(key);
+            let old = self.times.range((number, 0)..(number, oldest));
+            let old: Vec<BucketTime> = old.map(|(time, _)| *time).collect();
+            for time in old {
+                let buckets = self.times.remove(&time).unwrap_or_default();
+                gone.extend(buckets.iter().map(|bucket| bucket.key(time)));
+                self.dirty.remove(&time);
+            }
         }
         gone
     }
 
     /// What the store does not keep as it is.
     pub(super) fn take_dirty(&mut self) -> Vec<(BucketKey, AttemptCount)> {
-        let dirty = std::mem::take(&mut self.dirty);
-        let found = dirty.into_iter();
-        found
-            .filter_map(|key| Some((key, *self.buckets.get(&key)?)))
-            .collect()
+        let mut changed = Vec::new();
+        for time in std::mem::take(&mut self.dirty) {
+            let buckets = self.times.get_mut(&time).into_iter().flatten();
+            for bucket in buckets.filter(|bucket| bucket.flags & DIRTY != 0) {
+                bucket.flags &= !DIRTY;
+                changed.push((bucket.key(time), bucket.count()));
+            }
+        }
+        changed
     }
 
     /// The store keeps nothing: all is to be written.
     pub(super) fn all_dirty(&mut self) {
-        self.dirty = self.buckets.keys().copied().collect();
+        self.dirty = self.times.keys().copied().collect();
+        for bucket in self.times.values_mut().flatten() {
+            bucket.flags |= DIRTY;
+        }
     }
 
     /// Puts in what the store kept.
-    pub(super) fn restore(&mut self, key: BucketKey, tally: AttemptCount) {
-        *self.apart.entry((key.step, key.minute)).or_default() += 1;
-        self.buckets.insert(key, tally);
+    pub(super) fn restore(&mut self, key: &BucketKey, tally: AttemptCount) {
+        let buckets = self.times.entry((key.step, key.minute)).or_default();
+        add(buckets, (key.scope, key.reason, key.decider), tally, 0);
     }
 }
 

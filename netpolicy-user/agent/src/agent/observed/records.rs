@@ -5,10 +5,12 @@ use netpolicy_common::{Reason, ScopeId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::deciders::Decider;
+use super::deciders::{Decider, DeciderId};
 use super::memory::{Lost, SourceMemory};
+use super::names::NameId;
 use super::rates::{AttemptCount, BucketKey};
-use super::sources::{SourceKey, SourceRecord};
+use super::rows::{PackedKey, Row};
+use super::source_record::{SourceKey, SourceRecord};
 use crate::store::ObservationRecord;
 
 /// Kinds of records, in the order in which they are read: names and deciders before what
@@ -46,72 +48,111 @@ impl MemoryHead {
     }
 }
 
+/// What the store does not keep as it is. Records are made of it one by one as they are written:
+/// all at once would take several times as much memory as what they are made of.
+#[derive(Debug)]
+pub(super) struct Changes {
+    names: Vec<(NameId, String)>,
+    deciders: Vec<(DeciderId, Decider)>,
+    deciders_removed: Vec<DeciderId>,
+    sources: Vec<Row>,
+    sources_removed: Vec<PackedKey>,
+    buckets: Vec<(BucketKey, AttemptCount)>,
+    buckets_removed: Vec<BucketKey>,
+    head: MemoryHead,
+    is_full: bool,
+}
+
+impl Changes {
+    /// Takes all that the store does not keep as it is.
+    pub(super) fn take(
+        memory: &mut SourceMemory,
+        now: Timestamp,
+        counted: Vec<(ScopeId, u8, u64)>,
+    ) -> Self {
+        let names = memory.names.unwritten();
+        let names = names.map(|(id, text)| (id, text.to_owned())).collect();
+        memory.names.all_written();
+        let (sources, sources_removed) = memory.sources.take_changes();
+        let lost = memory.lost.as_ref();
+        Self {
+            names,
+            deciders: memory.deciders.take_dirty(),
+            deciders_removed: memory.deciders.take_removed(),
+            sources,
+            sources_removed,
+            buckets: memory.rates.take_dirty(),
+            buckets_removed: std::mem::take(&mut memory.expired),
+            head: MemoryHead {
+                since: memory.since.as_millisecond(),
+                written: now.as_millisecond(),
+                counted,
+                lost: lost.map(|lost| (lost.from.as_millisecond(), lost.before.as_millisecond())),
+                displaced: memory.sources.displaced,
+            },
+            is_full: memory.deciders.is_full,
+        }
+    }
+
+    /// How many records of sources, buckets, names and deciders are written or removed.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+            + self.deciders.len()
+            + self.deciders_removed.len()
+            + self.sources.len()
+            + self.sources_removed.len()
+            + self.buckets.len()
+            + self.buckets_removed.len()
+    }
+
+    /// What is to be written, and what the memory is then as a whole.
+    pub(super) fn records(&self) -> impl Iterator<Item = ObservationRecord> {
+        let names = self.names.iter();
+        let names = names.filter_map(|(id, text)| record(NAME, id.to_be_bytes(), text));
+        let deciders = self.deciders.iter();
+        let deciders =
+            deciders.filter_map(|(id, decider)| record(DECIDER, id.to_be_bytes(), decider));
+        let removed = self.deciders_removed.iter();
+        let deciders = deciders.chain(removed.map(|id| removal(DECIDER, id.to_be_bytes())));
+        let sources = self.sources.iter();
+        let sources =
+            sources.filter_map(|row| record(SOURCE, encoded(&row.key.unpacked())?, &row.record()));
+        let removed = self.sources_removed.iter();
+        let removed = removed.filter_map(|key| Some(removal(SOURCE, encoded(&key.unpacked())?)));
+        let sources = sources.chain(removed);
+        let buckets = self.buckets.iter();
+        let buckets = buckets.filter_map(|(key, tally)| record(BUCKET, encoded(key)?, tally));
+        let removed = self.buckets_removed.iter();
+        let removed = removed.filter_map(|key| Some(removal(BUCKET, encoded(key)?)));
+        let head = record(HEAD, [], &self.head).into_iter();
+        let is_full = self.is_full.then(|| record(HEAD, IS_FULL, &true));
+        names
+            .chain(deciders)
+            .chain(sources)
+            .chain(buckets.chain(removed))
+            .chain(head)
+            .chain(is_full.flatten())
+    }
+}
+
+fn encoded(content: &impl Serialize) -> Option<Vec<u8>> {
+    postcard::to_stdvec(content).ok()
+}
+
 fn record(kind: u8, key: impl Into<Vec<u8>>, value: &impl Serialize) -> Option<ObservationRecord> {
     Some(ObservationRecord {
         kind,
         key: key.into(),
-        value: Some(postcard::to_stdvec(value).ok()?),
+        value: Some(encoded(value)?),
     })
 }
 
-fn removal(kind: u8, key: &impl Serialize) -> Option<ObservationRecord> {
-    Some(ObservationRecord {
+fn removal(kind: u8, key: impl Into<Vec<u8>>) -> ObservationRecord {
+    ObservationRecord {
         kind,
-        key: postcard::to_stdvec(key).ok()?,
+        key: key.into(),
         value: None,
-    })
-}
-
-/// Takes all that the store does not keep as it is.
-pub(super) fn take_changes(
-    memory: &mut SourceMemory,
-    now: Timestamp,
-    counted: Vec<(ScopeId, u8, u64)>,
-) -> Vec<ObservationRecord> {
-    let mut records = Vec::new();
-    for (id, text) in memory.names.unwritten() {
-        records.extend(record(NAME, id.to_be_bytes(), &text));
     }
-    memory.names.all_written();
-    for (id, decider) in memory.deciders.take_dirty() {
-        records.extend(record(DECIDER, id.to_be_bytes(), &decider));
-    }
-    for id in memory.deciders.take_removed() {
-        records.push(ObservationRecord {
-            kind: DECIDER,
-            key: id.to_be_bytes().into(),
-            value: None,
-        });
-    }
-    let (dirty, removed) = memory.sources.take_changes();
-    for (key, source) in dirty {
-        let key = postcard::to_stdvec(&key);
-        records.extend(key.ok().and_then(|key| record(SOURCE, key, &source)));
-    }
-    records.extend(removed.iter().filter_map(|key| removal(SOURCE, key)));
-    for (key, tally) in memory.rates.take_dirty() {
-        let key = postcard::to_stdvec(&key);
-        records.extend(key.ok().and_then(|key| record(BUCKET, key, &tally)));
-    }
-    let expired = std::mem::take(&mut memory.expired);
-    records.extend(expired.iter().filter_map(|key| removal(BUCKET, key)));
-    if records.is_empty() {
-        return records;
-    }
-    let head = MemoryHead {
-        since: memory.since.as_millisecond(),
-        written: now.as_millisecond(),
-        counted,
-        lost: memory
-            .lost
-            .map(|lost| (lost.from.as_millisecond(), lost.before.as_millisecond())),
-        displaced: memory.sources.displaced,
-    };
-    records.extend(record(HEAD, [], &head));
-    if memory.deciders.is_full {
-        records.extend(record(HEAD, IS_FULL, &true));
-    }
-    records
 }
 
 /// Puts what the store kept into an empty memory.
@@ -169,12 +210,12 @@ impl Restoration {
             }
             SOURCE => {
                 let key = read::<SourceKey>(key)?;
-                memory.sources.restore(key, read::<SourceRecord>(value)?);
+                memory.sources.restore(key, &read::<SourceRecord>(value)?)?;
             }
             BUCKET => {
                 let key = read::<BucketKey>(key)?;
                 memory.deciders.reserve(key.decider);
-                memory.rates.restore(key, read::<AttemptCount>(value)?);
+                memory.rates.restore(&key, read::<AttemptCount>(value)?);
             }
             _ => return None,
         }

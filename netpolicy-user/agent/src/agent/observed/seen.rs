@@ -1,15 +1,13 @@
 //! The memory, for what judges sources once more.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use netpolicy_common::Reason;
 
 use super::names::NameId;
-use super::query::time;
 use super::shared::Observations;
-use super::sources::Judgement;
+use super::source_record::Judgement;
 use super::trials::is_by_policies;
 use crate::agent::rehearsal::{SeenSource, SeenSources, SourcesSeen};
 
@@ -17,30 +15,32 @@ impl SeenSources for Observations {
     fn seen_since(&self, since: Timestamp) -> SourcesSeen {
         let memory = &*self.lock();
         let oldest = since.as_millisecond();
-        let mut scopes: HashMap<NameId, Arc<str>> = HashMap::new();
         let found = memory.sources.iter();
-        let sources = found
-            .filter(|(_, record)| record.last >= oldest)
-            .map(|(key, record)| {
-                let scope = scopes
-                    .entry(key.scope)
-                    .or_insert_with(|| memory.scope(key.scope).into());
-                SeenSource {
-                    net: key.net,
-                    scope: Arc::clone(scope),
-                    // Also if what denies them is only observed.
-                    got_in: key.judgement != Judgement::Denied,
-                    by_policies: Reason::from_u8(record.reason).is_none_or(is_by_policies),
-                    attempts: record.attempts,
-                    sampled: record.is_sampled,
-                    first_seen: time(record.first),
-                    last_seen: time(record.last),
-                }
-            })
-            .collect();
-        SourcesSeen {
-            sources,
+        let found = found.filter(|row| row.last >= oldest);
+        let mut seen = SourcesSeen {
+            // No room to grow: there may be hundreds of thousands.
+            sources: Vec::with_capacity(found.clone().count()),
+            scopes: Vec::new(),
             remembered_since: Some(memory.since),
+        };
+        let mut scopes: HashMap<NameId, u16> = HashMap::new();
+        for row in found {
+            let name = row.key.scope;
+            let scope = *scopes
+                .entry(name)
+                .or_insert_with(|| seen.scope(&memory.scope(name)));
+            seen.sources.push(SeenSource {
+                net: row.key.net(),
+                scope,
+                // Also if what denies them is only observed.
+                got_in: row.key.judgement != Judgement::Denied,
+                by_policies: Reason::from_u8(row.reason).is_none_or(is_by_policies),
+                attempts: row.attempts,
+                sampled: row.is_sampled(),
+                first: row.first,
+                last: row.last,
+            });
         }
+        seen
     }
 }

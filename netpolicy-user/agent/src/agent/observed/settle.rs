@@ -20,7 +20,8 @@ use super::names::{NO_NAME, NameId};
 use super::pending::{PendingAttempts, PendingKey, SeenAttempts};
 use super::rates::AttemptCount;
 use super::shared::Observations;
-use super::sources::{Judged, Judgement};
+use super::source_record::Judgement;
+use super::sources::Judged;
 use super::trials::{WouldBeDenied, would_deny};
 use crate::agent::snapshot::Snapshot;
 use crate::model::{ListKind, Policy, State, evaluate_all, governing_policies};
@@ -158,12 +159,11 @@ fn attribute(
         for (key, _) in attempts {
             let judgement = Judgement::of(key.reason);
             let found = memory.sources.get(key.source, scope, judgement);
-            let found = found
-                .filter(|(record, model)| *model == number && record.reason == key.reason as u8);
+            let found = found.filter(|row| row.model == number && row.reason == key.reason as u8);
             if found.is_none() && has_rule(key.reason) {
                 sources.push(key.source);
             }
-            known.push(found.map(|(record, _)| Attribution::Already(record.decider)));
+            known.push(found.map(|row| Attribution::Already(row.decider)));
         }
     }
     let sole = sole_policy(&model.state, &governing_policies(&model.state, service));

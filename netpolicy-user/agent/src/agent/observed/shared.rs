@@ -48,6 +48,12 @@ impl Observations {
         faults.present.iter().cloned().chain(past).collect()
     }
 
+    /// Whether a scope, a policy or a list of this name was met.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.lock().names.known(name).is_some()
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, SourceMemory> {
         // Whatever a thread left that panicked: counts, at worst wrong ones.
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)

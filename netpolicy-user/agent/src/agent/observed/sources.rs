@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv6Net};
-use netpolicy_common::{Action, Reason};
-use serde::{Deserialize, Serialize};
+use netpolicy_common::Reason;
 
 use super::deciders::DeciderId;
 use super::models::{ModelId, NO_MODEL};
 use super::names::NameId;
 use super::period::Period;
+use super::rows::{PackedKey, Row, SourceRows};
+use super::source_record::{Judgement, SourceKey, SourceRecord};
 
 /// Addresses of an IPv6 /64 that are remembered apart, in each scope with each verdict; others
 /// are remembered together.
@@ -22,65 +22,6 @@ const V6_APART: u8 = 16;
 
 /// Of the sources of a verdict, one in so many goes at once.
 const GO_AT_ONCE: usize = 10;
-
-/// What became of attempts. Its numbers are what the store keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(super) enum Judgement {
-    /// They passed.
-    Allowed,
-    /// They were dropped.
-    Denied,
-    /// They passed, since what denies them is only observed.
-    Observed,
-}
-
-impl Judgement {
-    /// What becomes of attempts for a reason.
-    pub(super) fn of(reason: Reason) -> Self {
-        match (reason.action(), reason.is_denial()) {
-            (Action::Drop, _) => Self::Denied,
-            (Action::Pass, true) => Self::Observed,
-            (Action::Pass, false) => Self::Allowed,
-        }
-    }
-
-    /// Whether rules denied them, whatever became of them.
-    pub(super) fn is_denial(self) -> bool {
-        self != Self::Allowed
-    }
-}
-
-/// What is remembered apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(super) struct SourceKey {
-    /// An address, or an IPv6 /64.
-    pub(super) net: IpNet,
-    /// The scope's name.
-    pub(super) scope: NameId,
-    /// What became of its attempts.
-    pub(super) judgement: Judgement,
-}
-
-/// What is remembered of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SourceRecord {
-    /// When the first attempt came, milliseconds since 1970.
-    pub(super) first: i64,
-    /// When the last one came.
-    pub(super) last: i64,
-    /// How many came.
-    pub(super) attempts: u64,
-    /// How many of them were reported one by one.
-    pub(super) reported: u32,
-    /// Whether others are estimated.
-    pub(super) is_sampled: bool,
-    /// The number of the last one's reason.
-    pub(super) reason: u8,
-    /// What decided it.
-    pub(super) decider: DeciderId,
-    /// The generation that did.
-    pub(super) generation: u64,
-}
 
 /// A source's attempts that were judged alike.
 #[derive(Clone, Copy, Debug)]
@@ -100,45 +41,31 @@ pub(super) struct Judged {
 /// The sources that are remembered.
 #[derive(Debug, Default)]
 pub(super) struct SourceTable {
-    rows: HashMap<SourceKey, Row>,
+    rows: SourceRows,
     /// How many there are of each verdict: allowed, denied or observed.
     count: [usize; 2],
     /// Addresses of each IPv6 /64 that are remembered apart.
-    apart: HashMap<SourceKey, u8>,
+    apart: HashMap<PackedKey, u8>,
     /// Removed, and still kept by the store.
-    removed: Vec<SourceKey>,
+    removed: Vec<PackedKey>,
     /// How many made room for others.
     pub(super) displaced: u64,
 }
 
-#[derive(Debug)]
-struct Row {
-    record: SourceRecord,
-    /// By which rules the last attempt was attributed.
-    model: ModelId,
-    is_dirty: bool,
-}
-
 impl SourceTable {
-    /// What is remembered of an address, and by which rules its last attempt was attributed.
-    pub(super) fn get(
-        &self,
-        source: IpAddr,
-        scope: NameId,
-        judgement: Judgement,
-    ) -> Option<(&SourceRecord, ModelId)> {
-        let key = SourceKey {
-            net: source.into(),
-            scope,
-            judgement,
-        };
-        let row = self.rows.get(&key)?;
-        Some((&row.record, row.model))
+    /// What is remembered of an address.
+    pub(super) fn get(&self, source: IpAddr, scope: NameId, judgement: Judgement) -> Option<&Row> {
+        self.rows.get(&PackedKey::of(source, scope, judgement))
     }
 
     /// All of them.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&SourceKey, &SourceRecord)> {
-        self.rows.iter().map(|(key, row)| (key, &row.record))
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Row> + Clone {
+        self.rows.iter()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.count.iter().sum()
     }
 
     /// Remembers attempts, with room for `most` sources of each verdict.
@@ -146,17 +73,19 @@ impl SourceTable {
         let key = self.key(judged);
         let is_sampled = judged.attempts != u64::from(judged.reported);
         if let Some(row) = self.rows.get_mut(&key) {
-            row.is_dirty = true;
-            let record = &mut row.record;
-            record.first = record.first.min(judged.span.first);
-            record.attempts += judged.attempts;
-            record.reported = record.reported.saturating_add(judged.reported);
-            record.is_sampled |= is_sampled;
-            if judged.span.last >= record.last {
-                record.last = judged.span.last;
-                record.reason = judged.reason;
-                record.decider = judged.decider;
-                record.generation = judged.generation;
+            row.set_dirty(true);
+            row.first = row.first.min(judged.span.first);
+            row.attempts += judged.attempts;
+            let reported = u16::try_from(judged.reported).unwrap_or(u16::MAX);
+            row.reported = row.reported.saturating_add(reported);
+            if is_sampled {
+                row.mark_sampled();
+            }
+            if judged.span.last >= row.last {
+                row.last = judged.span.last;
+                row.reason = judged.reason;
+                row.decider = judged.decider;
+                row.generation = judged.generation;
                 row.model = judged.model;
             }
             return;
@@ -171,46 +100,37 @@ impl SourceTable {
             decider: judged.decider,
             generation: judged.generation,
         };
-        let row = Row {
-            record,
-            model: judged.model,
-            is_dirty: true,
-        };
-        self.insert(key, row);
+        self.insert(Row::new(key, &record, judged.model));
         self.make_room(judged.judgement.is_denial(), most);
     }
 
     /// What a source is remembered as.
-    fn key(&self, judged: &Judged) -> SourceKey {
-        let key = SourceKey {
-            net: judged.source.into(),
-            scope: judged.scope,
-            judgement: judged.judgement,
-        };
-        let Some(together) = together(&key) else {
+    fn key(&self, judged: &Judged) -> PackedKey {
+        let key = PackedKey::of(judged.source, judged.scope, judged.judgement);
+        let Some(together) = key.together() else {
             return key;
         };
         let apart = self.apart.get(&together).copied().unwrap_or(0);
-        match apart < V6_APART || self.rows.contains_key(&key) {
+        match apart < V6_APART || self.rows.contains(&key) {
             true => key,
             false => together,
         }
     }
 
-    fn insert(&mut self, key: SourceKey, row: Row) {
-        if let Some(together) = together(&key) {
+    fn insert(&mut self, row: Row) {
+        if let Some(together) = row.key.together() {
             *self.apart.entry(together).or_default() += 1;
         }
-        self.count[usize::from(key.judgement.is_denial())] += 1;
-        self.rows.insert(key, row);
+        self.count[usize::from(row.key.judgement.is_denial())] += 1;
+        self.rows.insert(row);
     }
 
-    fn remove(&mut self, key: &SourceKey) {
+    fn remove(&mut self, key: &PackedKey) {
         if self.rows.remove(key).is_none() {
             return;
         }
         self.count[usize::from(key.judgement.is_denial())] -= 1;
-        if let Some(together) = together(key)
+        if let Some(together) = key.together()
             && let Some(apart) = self.apart.get_mut(&together)
         {
             *apart -= 1;
@@ -228,11 +148,10 @@ impl SourceTable {
         if count <= most {
             return;
         }
-        let mut worth: Vec<_> = self
-            .rows
-            .iter()
-            .filter(|(key, _)| key.judgement.is_denial() == is_denied)
-            .map(|(key, row)| (row.record.reported.ilog2_or_zero(), row.record.last, *key))
+        let rows = self.rows.iter();
+        let mut worth: Vec<_> = rows
+            .filter(|row| row.key.judgement.is_denial() == is_denied)
+            .map(|row| (row.reported.checked_ilog2().unwrap_or(0), row.last, row.key))
             .collect();
         let go = (count - most + most / GO_AT_ONCE).min(worth.len());
         if go == 0 {
@@ -252,75 +171,55 @@ impl SourceTable {
 
     /// Removes sources that did not come since a time, milliseconds since 1970.
     pub(super) fn expire(&mut self, oldest: i64) {
-        let old = self.rows.iter().filter(|(_, row)| row.record.last < oldest);
-        let old: Vec<_> = old.map(|(key, _)| *key).collect();
+        let old = self.rows.iter().filter(|row| row.last < oldest);
+        let old: Vec<_> = old.map(|row| row.key).collect();
         for key in &old {
             self.remove(key);
         }
+        self.rows.give_back();
     }
 
     /// What the store does not keep as it is, and what it is no longer to keep.
-    pub(super) fn take_changes(&mut self) -> (Vec<(SourceKey, SourceRecord)>, Vec<SourceKey>) {
-        let rows = &self.rows;
+    pub(super) fn take_changes(&mut self) -> (Vec<Row>, Vec<PackedKey>) {
         let mut removed = std::mem::take(&mut self.removed);
         // What came back since is written again.
-        removed.retain(|key| !rows.contains_key(key));
-        let dirty = self.rows.iter_mut().filter(|(_, row)| row.is_dirty);
-        let dirty = dirty.map(|(key, row)| {
-            row.is_dirty = false;
-            (*key, row.record)
-        });
-        (dirty.collect(), removed)
+        removed.retain(|key| !self.rows.contains(key));
+        let count = self.rows.iter().filter(|row| row.is_dirty()).count();
+        let mut changed = Vec::with_capacity(count);
+        for row in self.rows.iter_mut().filter(|row| row.is_dirty()) {
+            row.set_dirty(false);
+            changed.push(*row);
+        }
+        (changed, removed)
     }
 
     /// The store keeps nothing: all is to be written.
     pub(super) fn all_dirty(&mut self) {
         self.removed.clear();
-        for row in self.rows.values_mut() {
-            row.is_dirty = true;
+        for row in self.rows.iter_mut() {
+            row.set_dirty(true);
         }
     }
 
-    /// Puts in what the store kept. By which rules it was attributed is not known.
-    pub(super) fn restore(&mut self, kept: SourceKey, record: SourceRecord) {
+    /// Puts in what the store kept. By which rules it was attributed is not known. `None`: it is
+    /// nothing that is kept.
+    pub(super) fn restore(&mut self, kept: SourceKey, record: &SourceRecord) -> Option<()> {
         let judgement = Reason::from_u8(record.reason).map_or(kept.judgement, Judgement::of);
         let key = match kept.judgement.is_denial() == judgement.is_denial() {
             // Earlier versions kept what was only observed as denied.
             true => SourceKey { judgement, ..kept },
             false => kept,
         };
+        let (kept, key) = (PackedKey::read(&kept)?, PackedKey::read(&key)?);
         if key != kept {
             self.removed.push(kept);
         }
-        if !self.rows.contains_key(&key) {
-            let row = Row {
-                record,
-                model: NO_MODEL,
-                is_dirty: key != kept,
-            };
-            self.insert(key, row);
+        if !self.rows.contains(&key) {
+            let mut row = Row::new(key, record, NO_MODEL);
+            row.set_dirty(key != kept);
+            self.insert(row);
         }
-    }
-}
-
-/// The /64 that an IPv6 address is remembered in when there are many of it.
-fn together(key: &SourceKey) -> Option<SourceKey> {
-    let IpNet::V6(net) = key.net else { return None };
-    if net.prefix_len() != 128 {
-        return None;
-    }
-    let net = IpNet::V6(Ipv6Net::new(net.addr(), 64).ok()?.trunc());
-    Some(SourceKey { net, ..*key })
-}
-
-/// The logarithm, 0 for 0.
-trait Log {
-    fn ilog2_or_zero(self) -> u32;
-}
-
-impl Log for u32 {
-    fn ilog2_or_zero(self) -> u32 {
-        self.checked_ilog2().unwrap_or(0)
+        Some(())
     }
 }
 
@@ -349,14 +248,14 @@ mod tests {
         let mut table = SourceTable::default();
         table.add(&judged("10.0.0.1", Denied, 3, 500), 10);
         table.add(&judged("10.0.0.1", Denied, 2, 400), 10);
-        let record = *table.get("10.0.0.1".parse().unwrap(), 1, Denied).unwrap().0;
-        assert_eq!((record.first, record.last, record.attempts), (400, 500, 5));
-        assert!(!record.is_sampled);
+        let row = *table.get("10.0.0.1".parse().unwrap(), 1, Denied).unwrap();
+        assert_eq!((row.first, row.last, row.attempts), (400, 500, 5));
+        assert!(!row.is_sampled());
         let mut estimated = judged("10.0.0.1", Denied, 2, 600);
         estimated.attempts = 90;
         table.add(&estimated, 10);
-        let record = table.get("10.0.0.1".parse().unwrap(), 1, Denied).unwrap().0;
-        assert!(record.is_sampled && record.attempts == 95 && record.reported == 7);
+        let row = table.get("10.0.0.1".parse().unwrap(), 1, Denied).unwrap();
+        assert!(row.is_sampled() && row.attempts == 95 && row.reported == 7);
     }
 
     #[test]
@@ -384,17 +283,14 @@ mod tests {
         for n in 0..1000 {
             table.add(&judged(&format!("2001:db8::{n:x}"), Denied, 1, n), 100);
         }
-        let nets: Vec<_> = table.iter().map(|(key, _)| key.net.to_string()).collect();
+        let nets: Vec<_> = table.iter().map(|row| row.key.net().to_string()).collect();
         assert_eq!(nets.len(), usize::from(V6_APART) + 1);
-        let together = table.iter().find(|(key, _)| key.net.prefix_len() == 64);
-        assert_eq!(together.unwrap().1.attempts, 1000 - u64::from(V6_APART));
+        let together = table.iter().find(|row| row.key.net().prefix_len() == 64);
+        assert_eq!(together.unwrap().attempts, 1000 - u64::from(V6_APART));
         // One that is remembered goes on being it.
         table.add(&judged("2001:db8::1", Denied, 5, 2000), 100);
-        let one = table
-            .get("2001:db8::1".parse().unwrap(), 1, Denied)
-            .unwrap()
-            .0;
-        assert_eq!(one.attempts, 6);
+        let one = table.get("2001:db8::1".parse().unwrap(), 1, Denied);
+        assert_eq!(one.unwrap().attempts, 6);
     }
 
     #[test]
@@ -407,6 +303,6 @@ mod tests {
         table.expire(500);
         let (dirty, removed) = table.take_changes();
         assert_eq!((dirty.len(), removed.len()), (0, 1));
-        assert_eq!(removed[0].net.to_string(), "10.0.0.1/32");
+        assert_eq!(removed[0].net().to_string(), "10.0.0.1/32");
     }
 }

@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::models::Models;
 use super::pending::{PendingAttempts, PendingKey, SeenAttempts, take};
 use super::period::Period;
-use super::records::{Restoration, take_changes};
+use super::records::{Changes, Restoration};
 use super::settle::settle;
 use super::shared::Observations;
 use crate::agent::rehearsal::SeenSources as _;
@@ -281,9 +281,10 @@ fn what_is_written_down_reads_back_as_the_same() {
     let observations = remembered(HashMap::from([((HOST_SCOPE, Reason::Blocked), 44)]));
     let counted_by_kernel = vec![(HOST_SCOPE, Reason::Blocked as u8, 1234)];
     let mut memory = observations.lock();
-    let records = take_changes(&mut memory, now(), counted_by_kernel.clone());
-    assert!(take_changes(&mut memory, now(), Vec::new()).is_empty());
-    let mut sorted: Vec<_> = records.iter().collect();
+    let changes = Changes::take(&mut memory, now(), counted_by_kernel.clone());
+    assert_eq!(Changes::take(&mut memory, now(), Vec::new()).len(), 0);
+    let mut sorted: Vec<_> = changes.records().collect();
+    assert_eq!(sorted.len(), changes.len() + 1, "and the head");
     sorted.sort_by_key(|record| (record.kind, record.key.clone()));
     let mut restored = Restoration::new(now());
     for record in &sorted {
@@ -343,11 +344,13 @@ fn hits_go_to_the_rules_in_force_and_not_to_those_of_the_same_number() {
     let kept: Vec<_> = {
         let memory = &*observations.lock();
         let found = memory.sources.iter();
-        found.map(|(key, record)| (*key, *record)).collect()
+        found
+            .map(|row| (row.key.unpacked(), row.record()))
+            .collect()
     };
     let mut table = super::sources::SourceTable::default();
     for (key, record) in kept {
-        table.restore(key, record);
+        table.restore(key, &record).unwrap();
     }
     observations.lock().sources = table;
     settle(&observations, pending, HashMap::new(), &models, 10, now());
@@ -373,7 +376,7 @@ fn hits_are_listed_by_their_number_and_since_a_time() {
 fn rule_that_decided_nothing_for_long_makes_room_and_its_number_is_not_given_again() {
     let observations = remembered(HashMap::new());
     let memory = &mut *observations.lock();
-    drop(take_changes(memory, now(), Vec::new()));
+    drop(Changes::take(memory, now(), Vec::new()));
     memory.deciders.expire(i64::MAX);
     assert_eq!(memory.deciders.take_removed().len(), 3);
     assert!(

@@ -1,13 +1,11 @@
 //! A candidate, judged over the sources that came.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use netpolicy_common::{Reason, ScopeId};
 
-use super::seen::{SeenSource, SourcesSeen};
+use super::seen::{SeenSource, SourcesSeen, time};
 use super::span::HOST;
 use crate::api::{EvaluatedSource, Evaluation};
 use crate::compiler::{Rehearsed, Ruleset, rehearse, scope_of};
@@ -50,13 +48,15 @@ pub fn evaluate(
         sources: Vec::new(),
         notes: notes(in_force.state, candidate.state),
     };
-    let mut scopes: BTreeMap<Arc<str>, JudgedScope<'_>> = BTreeMap::new();
+    let scopes = seen.scopes.iter();
+    let scopes = scopes.map(|name| JudgedScope::of(name, in_force, candidate));
+    let scopes: Vec<JudgedScope<'_>> = scopes.collect();
     let mut found: Vec<(&SeenSource, Becomes, Reason)> = Vec::new();
     for source in seen.sources.iter().filter(|source| source.by_policies) {
+        let Some(pair) = scopes.get(usize::from(source.scope)) else {
+            continue;
+        };
         evaluation.judged += 1;
-        let pair = scopes
-            .entry(Arc::clone(&source.scope))
-            .or_insert_with(|| JudgedScope::of(&source.scope, in_force, candidate));
         if pair.exempts(source, bypasses, now) {
             continue;
         }
@@ -80,20 +80,27 @@ pub fn evaluate(
             }
         }
     }
-    found.sort_by_key(|(source, becomes, _)| (*becomes, Reverse(source.attempts), source.net));
-    found.truncate(limit);
+    let order = |(source, becomes, _): &(&SeenSource, Becomes, Reason)| {
+        (*becomes, Reverse(source.attempts), source.net, source.scope)
+    };
+    if limit < found.len() {
+        found.select_nth_unstable_by_key(limit, order);
+        found.truncate(limit);
+    }
+    found.sort_unstable_by_key(order);
     let explained = (SEARCHED / candidate.state.rule_count().max(1)).clamp(1, EXPLAINED);
     let sources = found.into_iter().zip(0..);
     evaluation.sources = sources
         .map(|((source, becomes, reason), at)| EvaluatedSource {
             source: canonical(&source.net),
-            scope: source.scope.to_string(),
+            scope: seen.scope_of(source).to_owned(),
             becomes,
             reason: reason.into(),
-            sentence: (at < explained).then(|| sentence(candidate.state, source)),
+            sentence: (at < explained)
+                .then(|| sentence(candidate.state, source, seen.scope_of(source))),
             attempts: source.attempts,
             sampled: source.sampled,
-            last_seen: source.last_seen,
+            last_seen: time(source.last),
         })
         .collect();
     evaluation
@@ -123,8 +130,8 @@ impl<'a> JudgedScope<'a> {
 }
 
 /// The rule that decides, in words.
-fn sentence(state: &State, source: &SeenSource) -> String {
-    let service = state.service(&source.scope);
+fn sentence(state: &State, source: &SeenSource, scope: &str) -> String {
+    let service = state.service(scope);
     let failsafe = &state.host.failsafe_ports;
     let port = service.and_then(|service| service.ports.iter().find(|p| !failsafe.contains(*p)));
     let explanation = explain(state, &[], Timestamp::UNIX_EPOCH, source.net.addr(), port);
@@ -174,13 +181,13 @@ mod tests {
     fn came(source: &str, got_in: bool, attempts: u64) -> SeenSource {
         SeenSource {
             net: parse_source(source).unwrap(),
-            scope: HOST.into(),
+            scope: 0,
             got_in,
             by_policies: true,
             attempts,
             sampled: false,
-            first_seen: Timestamp::UNIX_EPOCH,
-            last_seen: Timestamp::UNIX_EPOCH,
+            first: 0,
+            last: 0,
         }
     }
 
@@ -198,6 +205,7 @@ mod tests {
         };
         let seen = SourcesSeen {
             sources,
+            scopes: vec![HOST.to_owned()],
             remembered_since: Some(Timestamp::UNIX_EPOCH),
         };
         let now = Timestamp::UNIX_EPOCH;

@@ -8,8 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
-use super::seen::{SeenSource, SourcesSeen};
-use super::span::HOST;
+use super::seen::{SeenSource, SourcesSeen, time};
 use crate::api::{Recommendation, RecommendedEntry, UncoveredSource};
 use crate::model::rule::canonical;
 use crate::model::{CoveredSource, JoinLengths, ListedNetwork, smallest_list};
@@ -39,48 +38,44 @@ pub fn recommend(
     connected: &BTreeSet<IpAddr>,
     options: RecommendOptions,
 ) -> Recommendation {
-    let is_here = |source: &&SeenSource| scopes.contains(&&*source.scope);
+    let is_here = |source: &&SeenSource| scopes.contains(&seen.scope_of(source));
     let here = || seen.sources.iter().filter(is_here);
     let mut got_in = joined(here().filter(|source| source.got_in));
     for &source in connected {
         let net = IpNet::from(source);
         // Older than the memory, or remembered with its network.
-        got_in.entry(net).or_insert_with(|| SeenSource {
-            net,
-            scope: HOST.into(),
-            got_in: true,
-            by_policies: true,
+        got_in.entry(net).or_insert_with(|| JoinedSource {
             attempts: 0,
             sampled: false,
-            first_seen: options.since,
-            last_seen: options.now,
+            first: options.since.as_millisecond(),
+            last: options.now.as_millisecond(),
         });
     }
     let stayed = SignedDuration::try_from(options.stayed).unwrap_or(SignedDuration::MAX);
     let is_connected =
         |net: &IpNet| net.prefix_len() == net.max_prefix_len() && connected.contains(&net.addr());
-    let has_stayed = |source: &SeenSource| {
-        source.last_seen.duration_since(source.first_seen) >= stayed || is_connected(&source.net)
+    let has_stayed = |(net, source): &(IpNet, JoinedSource)| {
+        let came_for = SignedDuration::from_millis(source.last.saturating_sub(source.first));
+        came_for >= stayed || is_connected(net)
     };
-    let (stayed, left): (Vec<_>, Vec<_>) = got_in.into_values().partition(has_stayed);
+    let (stayed, left): (Vec<_>, Vec<_>) = got_in.into_iter().partition(has_stayed);
     let covered: Vec<_> = stayed
         .iter()
-        .map(|source| CoveredSource {
-            net: source.net,
+        .map(|(net, source)| CoveredSource {
+            net: *net,
             attempts: source.attempts,
-            last_seen: source.last_seen,
+            last_seen: time(source.last),
         })
         .collect();
     let listed = smallest_list(&covered, options.join);
     // What shares a network with those that stayed is covered as well.
-    let (inside, outside): (Vec<_>, Vec<_>) = left
-        .into_iter()
-        .partition(|source| holds(&listed, &source.net));
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        left.into_iter().partition(|(net, _)| holds(&listed, net));
     let denied = joined(here().filter(|source| !source.got_in && source.by_policies));
-    let stayed_nets = outermost(stayed.iter().map(|source| source.net));
-    let lets_in = denied.into_values().filter(|denied| {
-        holds(&listed, &denied.net) && holder(&stayed_nets, &denied.net).is_none()
-    });
+    let stayed_nets = outermost(stayed.iter().map(|(net, _)| *net));
+    let lets_in = denied
+        .into_iter()
+        .filter(|(net, _)| holds(&listed, net) && holder(&stayed_nets, net).is_none());
     let (not_covered, more_not_covered) = first(outside);
     let (lets_in, more_lets_in) = first(lets_in.collect());
     Recommendation {
@@ -98,18 +93,29 @@ pub fn recommend(
     }
 }
 
+/// What is seen of a source in some scopes together.
+struct JoinedSource {
+    attempts: u64,
+    sampled: bool,
+    /// Milliseconds since 1970.
+    first: i64,
+    last: i64,
+}
+
 /// Each source once.
-fn joined<'a>(sources: impl Iterator<Item = &'a SeenSource>) -> BTreeMap<IpNet, SeenSource> {
-    let mut joined: BTreeMap<IpNet, SeenSource> = BTreeMap::new();
+fn joined<'a>(sources: impl Iterator<Item = &'a SeenSource>) -> BTreeMap<IpNet, JoinedSource> {
+    let mut joined: BTreeMap<IpNet, JoinedSource> = BTreeMap::new();
     for source in sources {
-        let known = joined.entry(source.net).or_insert_with(|| SeenSource {
+        let known = joined.entry(source.net).or_insert(JoinedSource {
             attempts: 0,
-            ..source.clone()
+            sampled: false,
+            first: source.first,
+            last: source.last,
         });
         known.attempts = known.attempts.saturating_add(source.attempts);
         known.sampled |= source.sampled;
-        known.first_seen = known.first_seen.min(source.first_seen);
-        known.last_seen = known.last_seen.max(source.last_seen);
+        known.first = known.first.min(source.first);
+        known.last = known.last.max(source.last);
     }
     joined
 }
@@ -149,16 +155,16 @@ fn entry(listed: &ListedNetwork) -> RecommendedEntry {
 }
 
 /// Those with most attempts, and how many more there are.
-fn first(mut sources: Vec<SeenSource>) -> (Vec<UncoveredSource>, u64) {
-    sources.sort_by_key(|source| (Reverse(source.attempts), source.net));
+fn first(mut sources: Vec<(IpNet, JoinedSource)>) -> (Vec<UncoveredSource>, u64) {
+    sources.sort_unstable_by_key(|(net, source)| (Reverse(source.attempts), *net));
     let more = sources.len().saturating_sub(LISTED) as u64;
     sources.truncate(LISTED);
-    let views = sources.into_iter().map(|source| UncoveredSource {
-        source: canonical(&source.net),
+    let views = sources.into_iter().map(|(net, source)| UncoveredSource {
+        source: canonical(&net),
         attempts: source.attempts,
         sampled: source.sampled,
-        first_seen: source.first_seen,
-        last_seen: source.last_seen,
+        first_seen: time(source.first),
+        last_seen: time(source.last),
     });
     (views.collect(), more)
 }
@@ -168,16 +174,19 @@ mod tests {
     use super::*;
     use crate::model::parse_source;
 
+    const ELSEWHERE: u16 = 0;
+    const POSTGRES: u16 = 1;
+
     fn came(source: &str, got_in: bool, seconds: i64) -> SeenSource {
         SeenSource {
             net: parse_source(source).unwrap(),
-            scope: "postgres".into(),
+            scope: POSTGRES,
             got_in,
             by_policies: true,
             attempts: 3,
             sampled: false,
-            first_seen: Timestamp::UNIX_EPOCH,
-            last_seen: Timestamp::from_second(seconds).unwrap(),
+            first: 0,
+            last: seconds * 1000,
         }
     }
 
@@ -194,6 +203,7 @@ mod tests {
         let connected = connected.iter().map(|source| source.parse().unwrap());
         let seen = SourcesSeen {
             sources,
+            scopes: vec!["host".to_owned(), "postgres".to_owned()],
             remembered_since: Some(Timestamp::UNIX_EPOCH),
         };
         let options = RecommendOptions {
@@ -212,7 +222,7 @@ mod tests {
     #[test]
     fn sources_that_came_and_stayed_are_covered_and_others_are_named() {
         let mut elsewhere = came("198.18.0.1", true, 7200);
-        elsewhere.scope = "host".into();
+        elsewhere.scope = ELSEWHERE;
         let sources = vec![
             came("203.0.113.1", true, 7200),
             came("203.0.113.6", true, 3600),
@@ -239,7 +249,7 @@ mod tests {
     #[test]
     fn clients_of_all_scopes_and_connected_ones_are_covered() {
         let mut of_host = came("198.18.0.1", true, 7200);
-        of_host.scope = "host".into();
+        of_host.scope = ELSEWHERE;
         let sources = vec![
             of_host,
             came("203.0.113.1", true, 7200),

@@ -1,7 +1,5 @@
 //! What is remembered of sources, for what judges them once more.
 
-use std::sync::Arc;
-
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -16,17 +14,40 @@ pub trait SeenSources: Send + Sync {
 pub struct SourcesSeen {
     /// Each source once a scope and outcome.
     pub sources: Vec<SeenSource>,
+    /// "host" and the names of services, to which sources refer.
+    pub scopes: Vec<String>,
     /// When the memory begins; `None`: nothing is remembered.
     pub remembered_since: Option<Timestamp>,
 }
 
-/// A source, what became of its attempts in one scope, and how many there were.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl SourcesSeen {
+    /// The number of a scope, "host" or a service's name.
+    pub fn scope(&mut self, name: &str) -> u16 {
+        let known = self.scopes.iter().position(|known| known == name);
+        let place = known.unwrap_or_else(|| {
+            self.scopes.push(name.to_owned());
+            self.scopes.len() - 1
+        });
+        // There are no more scopes than that.
+        u16::try_from(place).unwrap_or(u16::MAX)
+    }
+
+    /// The name of a source's scope.
+    #[must_use]
+    pub fn scope_of(&self, source: &SeenSource) -> &str {
+        let name = self.scopes.get(usize::from(source.scope));
+        name.map_or("", String::as_str)
+    }
+}
+
+/// A source, what became of its attempts in one scope, and how many there were. It is small, since
+/// there may be hundreds of thousands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenSource {
     /// Its address, or a network of which single addresses are not known.
     pub net: IpNet,
-    /// "host" or the service's name.
-    pub scope: Arc<str>,
+    /// Its place in [`SourcesSeen::scopes`].
+    pub scope: u16,
     /// Whether its attempts got in.
     pub got_in: bool,
     /// Whether the policies decided, or would have: not a ban, nor a port that was not found.
@@ -35,10 +56,15 @@ pub struct SeenSource {
     pub attempts: u64,
     /// Whether that is an estimate.
     pub sampled: bool,
-    /// When the first came.
-    pub first_seen: Timestamp,
+    /// When the first came, milliseconds since 1970.
+    pub first: i64,
     /// When the last came.
-    pub last_seen: Timestamp,
+    pub last: i64,
+}
+
+/// The time of milliseconds since 1970.
+pub(super) fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Remembers nothing.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::open::connect;
 use super::witness::sibling;
-use crate::store::{EachRecord, ObservationRecord, ObservationStore, StoreError};
+use crate::store::{EachRecord, ObservationStore, Records, StoreError};
 
 /// The database's name within the state directory.
 const FILE_NAME: &str = "observations.db";
@@ -107,7 +107,7 @@ impl SqliteObservations {
 
 impl SqliteObservations {
     /// Writes records in a transaction; `is_whole`: in place of all others.
-    fn put(&mut self, records: &[ObservationRecord], is_whole: bool) -> Result<(), StoreError> {
+    fn put(&mut self, records: Records<'_>, is_whole: bool) -> Result<(), StoreError> {
         let fault = |source| StoreError::sqlite("write the memory of sources", &self.path, source);
         let write = self.conn.transaction().map_err(fault)?;
         if is_whole {
@@ -160,11 +160,11 @@ impl ObservationStore for SqliteObservations {
         Ok(())
     }
 
-    fn write(&mut self, records: &[ObservationRecord]) -> Result<(), StoreError> {
+    fn write(&mut self, records: Records<'_>) -> Result<(), StoreError> {
         self.put(records, false)
     }
 
-    fn replace(&mut self, records: &[ObservationRecord]) -> Result<(), StoreError> {
+    fn replace(&mut self, records: Records<'_>) -> Result<(), StoreError> {
         self.put(records, true)
     }
 

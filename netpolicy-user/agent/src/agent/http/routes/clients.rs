@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use netpolicy_common::{Action, HOST_SCOPE, Reason, ScopeId};
 
 #[cfg(feature = "openapi")]
-use super::document::ENFORCEMENT;
+use super::document::{ENFORCEMENT, ProblemDetails, UNKNOWN_NAME};
 use super::explain::ban_of;
+use super::named;
 use crate::agent::banned;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
@@ -28,12 +29,16 @@ use crate::sockets::{Session, SessionIdentity};
 /// Clients that are connected to ports which a policy governs.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/clients", operation_id = "listClients", tag = ENFORCEMENT,
     params(ClientsQuery),
-    responses((status = OK, body = ConnectedView, description = "The clients, by scope, then by address."))
+    responses(
+        (status = OK, body = ConnectedView, description = "The clients, by scope, then by address."),
+        (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
+    )
 ))]
 pub(super) async fn list(
     State(app): State<App>,
-    Params(query): Params<ClientsQuery>,
+    Params(mut query): Params<ClientsQuery>,
 ) -> Result<Json<ConnectedView>, AgentError> {
+    query.service = named::scope(&app, query.service)?;
     aside(move || read(&app, &query)).await?.map(Json)
 }
 

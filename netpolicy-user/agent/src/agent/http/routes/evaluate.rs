@@ -12,7 +12,7 @@ use jiff::Timestamp;
 #[cfg(feature = "openapi")]
 use super::document::{CONFLICTING, POLICIES, ProblemDetails, UNKNOWN_NAME};
 use super::texts::ChangeBody;
-use super::{paging, policies};
+use super::{named, paging, policies};
 use crate::agent::access::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
@@ -29,7 +29,6 @@ use crate::agent::writer::judge_aside;
 use crate::api::{EvaluatePolicyQuery, EvaluateQuery, Evaluation, RecommendQuery, Recommendation};
 #[cfg(feature = "openapi")]
 use crate::model::Change;
-use crate::model::error::closest;
 use crate::model::{
     Binding, ChangeContext, Combine, JOINED_IPV6, JoinLengths, Mode, Service, State as Desired,
 };
@@ -117,7 +116,7 @@ pub(super) async fn recommend(
         let state = &snapshot.state;
         let service = match query.service.as_deref() {
             None | Some(HOST) => None,
-            Some(name) => Some(find_service(state, name)?),
+            Some(name) => Some(named::service(state, name)?),
         };
         let scopes = match service {
             Some(service) => vec![service.name.as_str()],
@@ -139,6 +138,8 @@ pub(super) async fn recommend(
         if seen.remembered_since.is_none() {
             answer.notes.push(NOTHING.to_owned());
         }
+        drop(seen);
+        memory::give_back();
         Ok(Json(answer))
     })
     .await?
@@ -225,7 +226,7 @@ fn with_policy(state: &Desired, query: &EvaluatePolicyQuery) -> Result<Desired, 
     let scope = match query.service.as_deref() {
         None => None,
         Some(HOST) => Some(Binding::Host),
-        Some(name) => Some(Binding::Service(find_service(state, name)?.name.clone())),
+        Some(name) => Some(Binding::Service(named::service(state, name)?.name.clone())),
     };
     let mut state = state.clone();
     for policy in state
@@ -241,21 +242,6 @@ fn with_policy(state: &Desired, query: &EvaluatePolicyQuery) -> Result<Desired, 
         }
     }
     Ok(state)
-}
-
-fn find_service<'a>(state: &'a Desired, name: &str) -> Result<&'a Service, AgentError> {
-    state.service(name).ok_or_else(|| {
-        let names = state.services.iter().map(|service| service.name.as_str());
-        let meant = closest(name, names).map(|name| format!("; did you mean '{name}'?"));
-        AgentError::NotFound {
-            what: format!(
-                "unknown service '{}'{}",
-                name.escape_debug(),
-                meant.unwrap_or_default()
-            ),
-            hint: "`netpolicy service list` shows what there is",
-        }
-    })
 }
 
 fn options(query: &RecommendQuery) -> Result<RecommendOptions, AgentError> {

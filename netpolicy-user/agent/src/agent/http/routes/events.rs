@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 #[cfg(feature = "openapi")]
-use super::document::ENFORCEMENT;
+use super::document::{ENFORCEMENT, ProblemDetails, UNKNOWN_NAME};
+use super::named;
 use crate::agent::error::AgentError;
 use crate::agent::events::denied::{self, RuleNames};
 use crate::agent::http::app::App;
@@ -39,13 +40,18 @@ const UNNAMED: Duration = Duration::from_secs(1);
 /// stops.
 #[cfg_attr(feature = "openapi", utoipa::path(get, path = "/v1/events", operation_id = "streamEvents", tag = ENFORCEMENT,
     params(EventsQuery),
-    responses((status = OK, body = EventLine, content_type = "application/x-ndjson",
-        description = "A stream without end of such objects, one a line (newline-delimited JSON)."))
+    responses(
+        (status = OK, body = EventLine, content_type = "application/x-ndjson",
+            description = "A stream without end of such objects, one a line (newline-delimited JSON)."),
+        (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
+    )
 ))]
 pub(super) async fn events(
     State(app): State<App>,
-    Params(query): Params<EventsQuery>,
+    Params(mut query): Params<EventsQuery>,
 ) -> Result<Response, AgentError> {
+    query.service = named::scope(&app, query.service)?;
+    query.policy = named::policy(&app, query.policy)?;
     let filter = EventFilter::of(&query)?;
     // First: what happens from here on is not missed.
     let lines = app.hub.subscribe();

@@ -28,6 +28,7 @@ mod interfaces;
 mod lint;
 mod lists;
 mod metrics;
+mod named;
 mod notices;
 mod paging;
 mod policies;

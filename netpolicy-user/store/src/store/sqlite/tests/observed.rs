@@ -32,12 +32,13 @@ fn records_are_kept_by_kind_and_key() {
     assert_eq!(observations_bytes(dir.path()), None);
     let mut store = open_observations(dir.path(), MOST).unwrap();
     let records = [put(2, b"b", b"2"), put(1, b"a", b"1"), put(2, b"a", b"3")];
-    store.write(&records).unwrap();
+    store.write(&mut records.into_iter()).unwrap();
     let gone = ObservationRecord {
         value: None,
         ..put(2, b"b", b"")
     };
-    store.write(&[gone, put(1, b"a", b"4")]).unwrap();
+    let changes = [gone, put(1, b"a", b"4")];
+    store.write(&mut changes.into_iter()).unwrap();
     drop(store);
     assert!(observations_bytes(dir.path()).is_some());
     let mut store = open_observations(dir.path(), MOST).unwrap();
@@ -45,7 +46,8 @@ fn records_are_kept_by_kind_and_key() {
     let expected = [kept(1, b"a", b"4"), kept(2, b"a", b"3")];
     assert_eq!(loaded(&mut *store).unwrap(), expected);
     assert!(store.is_in_place());
-    store.replace(&[put(1, b"b", b"5")]).unwrap();
+    let whole = [put(1, b"b", b"5")];
+    store.replace(&mut whole.into_iter()).unwrap();
     assert_eq!(loaded(&mut *store).unwrap(), [kept(1, b"b", b"5")]);
     discard_observations(dir.path()).unwrap();
     assert!(!store.is_in_place());
@@ -56,9 +58,10 @@ fn records_are_kept_by_kind_and_key() {
 fn full_memory_says_so_and_keeps_what_it_had() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open_observations(dir.path(), 64 << 10).unwrap();
-    store.write(&[put(1, b"first", b"kept")]).unwrap();
-    let large: Vec<_> = (0..200_u8).map(|n| put(2, &[n], &[n; 1000])).collect();
-    let error = store.write(&large).unwrap_err();
+    let first = [put(1, b"first", b"kept")];
+    store.write(&mut first.into_iter()).unwrap();
+    let mut large = (0..200_u8).map(|n| put(2, &[n], &[n; 1000]));
+    let error = store.write(&mut large).unwrap_err();
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
     assert_eq!(loaded(&mut *store).unwrap().len(), 1);
 }
@@ -75,8 +78,8 @@ fn damage_and_other_formats_are_found() {
     fs::write(&file, [7; 9000]).unwrap();
     is_corrupt(dir.path());
     let mut store = open_observations(dir.path(), MOST).unwrap();
-    let records: Vec<_> = (0..250_u8).map(|n| put(3, &[n], &[n; 60])).collect();
-    store.write(&records).unwrap();
+    let mut records = (0..250_u8).map(|n| put(3, &[n], &[n; 60]));
+    store.write(&mut records).unwrap();
     drop(store);
     let mut bytes = fs::read(&file).unwrap();
     bytes.iter_mut().skip(4096).for_each(|byte| *byte ^= 0x5a);

@@ -3,7 +3,10 @@
 use netpolicy_common::Event;
 
 use super::*;
-use crate::api::{ConnectedView, ExplainNetworkView, FindView, FoundKind, RevisionView, ScopeRule};
+use crate::api::{
+    ConnectedView, ExplainNetworkView, FindView, FoundKind, RatesView, RevisionView, ScopeRule,
+    SourcesPage,
+};
 use crate::clock::since_boot;
 
 async fn ban(agent: &mut Agent, source: &str) {
@@ -190,12 +193,38 @@ async fn clients_are_told_with_the_rule_that_lets_them_in_or_would_not() {
     );
     let denied: ConnectedView = agent.get("/v1/clients?denied=true").await;
     assert_eq!(denied.items.len(), 1);
-    let none: ConnectedView = agent.get("/v1/clients?service=postgres").await;
-    assert_eq!(none.total, 0);
+    let host: ConnectedView = agent.get("/v1/clients?service=HOST").await;
+    assert_eq!(host.total, 5);
     agent.sockets.fail();
     let (status, why) = agent.refused("GET", "/v1/clients", Value::Null).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(why.starts_with("who is connected is not known"), "{why}");
+}
+
+#[tokio::test]
+async fn unknown_service_or_policy_is_an_error_and_no_empty_answer() {
+    let mut agent = Agent::new();
+    agent.create("office", &["10.0.0.0/8"], &[]).await;
+    let (service, policy) = (
+        "unknown service 'ofice'",
+        "unknown policy 'ofice'; did you mean",
+    );
+    for (path, expected) in [
+        ("/v1/sources?service=ofice", service),
+        ("/v1/rates?scope=ofice", service),
+        ("/v1/rates?policy=ofice", policy),
+        ("/v1/clients?service=ofice", service),
+        ("/v1/events?service=ofice", service),
+        ("/v1/events?policy=ofice", policy),
+    ] {
+        let (status, why) = agent.refused("GET", path, Value::Null).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert!(why.contains(expected), "{path}: {why}");
+    }
+    let page: SourcesPage = agent.get("/v1/sources?service=Host").await;
+    assert_eq!(page.total, 0);
+    let rates: RatesView = agent.get("/v1/rates?policy=OFFICE").await;
+    assert!(rates.buckets.is_empty());
 }
 
 #[tokio::test]

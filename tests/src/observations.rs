@@ -1,14 +1,16 @@
-//! Numbers of 400 days, written into the memory's file while no agent has it.
+//! A full memory of sources, written into its file while no agent has it.
 //!
 //! No clock of this machine runs 400 days ahead. So what the agent wrote of one minute, hour and
 //! day is written once more for all others, in the agent's own format; the agent then reads it as
-//! its own, or says that it cannot.
+//! its own, or says that it cannot. In the same way sources are written once more with other
+//! addresses.
 
 use std::{collections::BTreeSet, path::Path};
 
 use netpolicy_user::store::{ObservationRecord, open_observations};
 
-/// The kind of such records (`netpolicy-user/agent/src/agent/observed/records.rs`).
+/// Kinds of records (`netpolicy-user/agent/src/agent/observed/records.rs`).
+const SOURCE: u8 = 3;
 const BUCKET: u8 = 4;
 
 /// The most that the file may have.
@@ -21,8 +23,13 @@ const STEPS: [(u32, u32, usize); 3] = [(1, 24 * 60, 32), (60, 30 * 24, 64), (24 
 /// A bucket's key, as far as it is no time: scope, reason and what decided.
 type Counted = (u32, u32, u32);
 
-/// Fills all that is kept; returns how many days.
-pub(super) fn fill(dir: &Path) -> usize {
+/// Fills all numbers of attempts that are kept, from those of at least 128 rules; returns how many
+/// days.
+///
+/// # Panics
+/// The memory in this state directory is none, or has too few rules.
+#[must_use]
+pub fn fill_rates(dir: &Path) -> usize {
     let mut store = open_observations(dir, MOST_BYTES).expect("open the memory");
     let mut counted = BTreeSet::new();
     let mut newest = 0;
@@ -57,8 +64,44 @@ pub(super) fn fill(dir: &Path) -> usize {
             }
         }
     }
-    store.write(&records).expect("write the memory");
+    store
+        .write(&mut records.into_iter())
+        .expect("write the memory");
     STEPS[2].1 as usize
+}
+
+/// Writes each source `A.B.0.1` with so many addresses of `A.B.0.0/16` instead of one; returns how
+/// many sources there are then.
+///
+/// # Panics
+/// The memory in this state directory is none.
+#[must_use]
+pub fn fill_sources(dir: &Path, addresses: u16) -> usize {
+    let mut store = open_observations(dir, MOST_BYTES).expect("open the memory");
+    let mut found = Vec::new();
+    store
+        .load(&mut |kind, key, value| {
+            // The address stands in it as it is, behind the number of its family.
+            let is_first = |four: &[u8]| matches!(four, [first, _, 0, 1] if *first > 0);
+            let at = key.windows(4).position(is_first);
+            if let (SOURCE, Some(at)) = (kind, at) {
+                found.push((key.to_vec(), value.to_vec(), at + 2));
+            }
+        })
+        .expect("read the memory");
+    let mut records = found.iter().flat_map(|(key, value, at)| {
+        (1..=addresses).map(|number| {
+            let mut key = key.clone();
+            key[*at..*at + 2].copy_from_slice(&number.to_be_bytes());
+            ObservationRecord {
+                kind: SOURCE,
+                key,
+                value: Some(value.clone()),
+            }
+        })
+    });
+    store.write(&mut records).expect("write the memory");
+    found.len() * usize::from(addresses)
 }
 
 /// Numbers of 7 bits to a byte, the lowest first: as postcard writes all but single bytes, of which
