@@ -38,6 +38,7 @@ pub mod imports;
 pub mod kept;
 pub mod metrics;
 pub mod netns;
+pub mod orders;
 pub mod packet;
 pub mod pins;
 pub mod postgres;

@@ -12,6 +12,7 @@ use crate::model::{Database, DatabaseKind, DatabaseUser, State, UserBypass};
 /// A database to be made.
 pub(super) struct NewDatabase<'a> {
     pub(super) name: &'a str,
+    pub(super) kind: DatabaseKind,
     pub(super) service: &'a str,
     pub(super) socket: Option<&'a str>,
     pub(super) hba_dir: Option<&'a str>,
@@ -38,7 +39,7 @@ impl Worker<'_> {
         let path = |path: Option<&str>| path.filter(|path| !path.is_empty()).map(ToOwned::to_owned);
         let database = Database {
             name,
-            kind: DatabaseKind::PostgreSql,
+            kind: new.kind,
             service: self.state.services[service].name.clone(),
             socket: path(new.socket),
             hba_dir: path(new.hba_dir),

@@ -59,7 +59,7 @@ pub enum DatabaseProblem {
     },
     /// The service has a pooler's port as well.
     #[error(
-        "users of database '{name}' can have no policies: service '{service}' has the ports {ports}, and the database listens on one; sessions through a pooler come from the pooler's address, which says nothing of a user's: give each port a service of its own"
+        "users of database '{name}' can have no policies: service '{service}' has the ports {ports}, and the database listens on one; sessions through a pooler come from the pooler's address, which says nothing of a user's: give each port a service of its own, and make a PgBouncer known as a database of kind \"pgbouncer\""
     )]
     Ports {
         /// The database.
@@ -68,6 +68,16 @@ pub enum DatabaseProblem {
         service: String,
         /// The service's ports.
         ports: String,
+    },
+    /// A role of a pooler.
+    #[error(
+        "a policy cannot be bound to {role}: PgBouncer's hba file, by which '{name}' knows users, has no roles; bind it to the users"
+    )]
+    PoolerRole {
+        /// The pooler.
+        name: String,
+        /// The binding.
+        role: String,
     },
     /// Two databases would write one server's lines.
     #[error(
@@ -107,6 +117,7 @@ impl DatabaseProblem {
             Self::ServiceGone { .. }
             | Self::InUse { .. }
             | Self::Combined { .. }
+            | Self::PoolerRole { .. }
             | Self::Shared { .. }
             | Self::Ports { .. } => ErrorKind::Conflict,
             _ => ErrorKind::Invalid,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::trial::Trial;
 use crate::agent::databases::order::LinesOrder;
 use crate::api::{DatabaseCondition, DatabaseReport, DatabaseUserView, DatabaseView};
 use crate::model::{Database, Name, State, counted};
@@ -24,6 +25,10 @@ pub(super) struct Post {
     pub(super) report: Option<(Timestamp, DatabaseReport)>,
     /// When the file was last put right.
     pub(super) repaired: Option<(Instant, String)>,
+    /// How many sessions were ended by the order of which sequence.
+    pub(super) ended: Option<(u64, u64)>,
+    /// What was asked last.
+    pub(super) trial: Option<Trial>,
     /// Helpers that wait for an order.
     pub(super) waiting: usize,
     /// When one last asked or reported.
@@ -40,10 +45,20 @@ impl Post {
             confirmed: None,
             report: None,
             repaired: None,
+            ended: None,
+            trial: None,
             waiting: 0,
             heard: None,
             is_gone: false,
         }
+    }
+
+    /// An order that is to replace this one, with the sessions that this one was to end and that
+    /// no helper has reported yet.
+    pub(super) fn with_what_is_to_be_cut(&self, mut order: LinesOrder) -> LinesOrder {
+        let left = self.order.cut.intersection(&order.lines).cloned();
+        order.cut.extend(left.collect::<Vec<_>>());
+        order
     }
 
     /// Another order: what the database had of it it still has, until it is told.
