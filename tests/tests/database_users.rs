@@ -141,6 +141,9 @@ fn wider_policy_of_a_user_lets_that_user_alone_in() {
         out.ok().to_owned()
     };
     orders.apply("");
+    orders.wait("the helper reports", |database| {
+        database["condition"] == "in-force"
+    });
     sql("CREATE NETWORK POLICY corp ALLOWED_IP_LIST=('10.0.0.0/8');
          CREATE NETWORK POLICY vpn_only ALLOWED_IP_LIST=('192.168.7.0/24');
          ALTER ACCOUNT SET NETWORK_POLICY = corp");

@@ -39,7 +39,7 @@ pub(super) enum DbCommand {
 pub(super) struct AddDatabaseArgs {
     /// Its name
     name: String,
-    /// What it is
+    /// What it is; for others `netpolicy db plan` prints statements
     #[arg(long, value_enum, default_value_t = KindArg::Postgresql)]
     kind: KindArg,
     /// The service on whose port it listens
@@ -68,6 +68,7 @@ pub(super) struct AddDatabaseArgs {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum KindArg {
+    /// PostgreSQL
     Postgresql,
     /// A PgBouncer before one, which has users of its own
     Pgbouncer,

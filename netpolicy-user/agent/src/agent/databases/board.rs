@@ -102,9 +102,12 @@ impl OrderBoard {
             }
             post.replace(order);
         }
+        let is_any = inner.sequence != sequence;
         inner.sequence = sequence;
         drop(inner);
-        self.0.ordered.send_modify(|count| *count += 1);
+        if is_any {
+            self.0.ordered.send_modify(|count| *count += 1);
+        }
     }
 
     /// Changes of the orders.

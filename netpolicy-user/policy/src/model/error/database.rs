@@ -99,6 +99,14 @@ pub enum DatabaseProblem {
         /// What was written.
         path: Excerpt,
     },
+    /// A directory for a pooler.
+    #[error(
+        "database '{name}' has hba_dir, and PgBouncer's hba file includes no directory; leave it out, or name the file with hba_conf"
+    )]
+    PoolerDirectory {
+        /// The pooler.
+        name: String,
+    },
     /// Both places for the lines.
     #[error(
         "database '{name}' has both hba_dir and hba_conf; the lines stand in one place: leave one out"
