@@ -73,7 +73,7 @@ impl Pooler {
         if self.method != "hba" || self.hba_file.as_os_str().is_empty() {
             return Err(ServerError::Refused(format!(
                 "PgBouncer reads no hba file: auth_type is \"{}\"; expected auth_type = hba, and the \
-                 file in auth_hba_file",
+                 file in auth_hba_file, and a reload after that",
                 self.method
             )));
         }

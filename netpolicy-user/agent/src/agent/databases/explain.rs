@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::board::OrderBoard;
 use crate::api::DatabaseVerdict;
 use crate::compiler::Ruleset;
-use crate::database::{AddressSet, HbaUser, closed_plan};
+use crate::database::{AddressSet, HbaLine, HbaUser, closed_plan};
 use crate::model::{
-    Binding, Bypass, Database, DatabaseUser, Policy, State, UserKind, evaluate, governing_policies,
+    Binding, Bypass, Database, DatabaseKind, DatabaseUser, Policy, State, UserKind, evaluate,
+    governing_policies,
 };
 
 /// What becomes of a user who comes from an address, if the packet filter lets it through.
@@ -70,7 +71,12 @@ pub fn explain(
     };
     // Where no policy lets the address through, the database is not asked, or decides alone.
     let agrees = in_force && (!arrives || allowed == line.is_none());
-    let line = line.map(ToString::to_string);
+    let written = |line: &HbaLine| match database.kind {
+        DatabaseKind::PostgreSql => line.to_string(),
+        // As its helper writes it.
+        DatabaseKind::PgBouncer => line.to_string().replacen(",replication", "", 1),
+    };
+    let line = line.map(written);
     let whose = match own {
         true => "the user's policy",
         false => "the service's policies",
