@@ -187,9 +187,7 @@ impl OrderBoard {
             if report.condition == DatabaseCondition::InForce {
                 post.confirmed = Some(post.order.lines.clone());
                 post.order.cut.clear();
-                if report.ended > 0 || post.ended.is_none_or(|(of, _)| of != report.sequence) {
-                    post.ended = Some((report.sequence, report.ended));
-                }
+                post.note_ended(&report);
             }
             // Whatever the server has then: another process may have undone it.
             if report.condition == DatabaseCondition::Refused {

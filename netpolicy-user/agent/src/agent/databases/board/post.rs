@@ -13,6 +13,9 @@ use crate::model::{Database, Name, State, counted};
 /// How long a helper may be busy with a database before it counts as gone.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// Orders of which it is kept how many sessions they have ended.
+const ENDED: usize = 16;
+
 /// How long a repair stays among the faults.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
@@ -25,8 +28,8 @@ pub(super) struct Post {
     pub(super) report: Option<(Timestamp, DatabaseReport)>,
     /// When the file was last put right.
     pub(super) repaired: Option<(Instant, String)>,
-    /// How many sessions were ended by the order of which sequence.
-    pub(super) ended: Option<(u64, u64)>,
+    /// How many sessions were ended by the orders of which sequences, the last ones.
+    pub(super) ended: Vec<(u64, u64)>,
     /// What was asked last.
     pub(super) trial: Option<Trial>,
     /// Helpers that wait for an order.
@@ -45,7 +48,7 @@ impl Post {
             confirmed: None,
             report: None,
             repaired: None,
-            ended: None,
+            ended: Vec::new(),
             trial: None,
             waiting: 0,
             heard: None,
@@ -59,6 +62,16 @@ impl Post {
         let left = self.order.cut.intersection(&order.lines).cloned();
         order.cut.extend(left.collect::<Vec<_>>());
         order
+    }
+
+    /// Keeps how many sessions an order has ended.
+    pub(super) fn note_ended(&mut self, report: &DatabaseReport) {
+        match self.ended.last_mut() {
+            Some((of, count)) if *of == report.sequence => *count += report.ended,
+            _ => self.ended.push((report.sequence, report.ended)),
+        }
+        let more = self.ended.len().saturating_sub(ENDED);
+        self.ended.drain(..more);
     }
 
     /// Another order: what the database had of it it still has, until it is told.

@@ -101,18 +101,30 @@ fn told(board: &OrderBoard, seen: Option<u64>, tried: Option<u64>) -> Option<Dat
     board.order_for(&attendance.name, seen, tried)
 }
 
-#[test]
-fn sessions_are_ended_once_whatever_is_ordered_meanwhile() {
+#[tokio::test]
+async fn sessions_are_ended_once_whatever_is_ordered_meanwhile() {
     let board = OrderBoard::default();
     let mut cutting = order("orders", 5432, &["a", "b"]);
     cutting.cut_beyond(Some(&[order("orders", 5432, &["b"])]));
     board.order(vec![cutting]);
+    let cut = board.sequence("orders").unwrap();
     board.order(vec![order("orders", 5432, &["a", "b", "c"])]);
     let first = told(&board, None, None).unwrap();
     assert_eq!(first.cut, ["a"]);
-    carry(&board, "orders", DatabaseCondition::InForce);
+    let report = DatabaseReport {
+        sequence: first.sequence,
+        condition: DatabaseCondition::InForce,
+        message: None,
+        version: None,
+        file: None,
+        repaired: false,
+        ended: 2,
+    };
+    assert!(board.report("orders", report, Timestamp::UNIX_EPOCH));
     board.order(vec![order("orders", 5432, &["a", "b", "c"])]);
     assert_eq!(told(&board, Some(first.sequence), None), None);
+    let ended = board.ended("orders", cut, Instant::now() + PATIENCE).await;
+    assert_eq!(ended, Some(2));
 }
 
 #[tokio::test]

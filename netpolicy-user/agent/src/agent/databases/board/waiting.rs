@@ -191,7 +191,8 @@ impl OrderBoard {
             .await;
     }
 
-    /// How many sessions were ended by the order of this sequence, once it is reported.
+    /// How many sessions were ended by the order of this sequence and those that replaced it, once
+    /// one of them is reported.
     pub async fn ended(&self, database: &str, sequence: u64, deadline: Instant) -> Option<u64> {
         self.look_until(deadline, || {
             let inner = self.lock();
@@ -199,10 +200,12 @@ impl OrderBoard {
             let Some((_, post)) = posts.find(|(name, _)| name.matches(database)) else {
                 return Some(None);
             };
-            match post.ended {
-                Some((of, count)) if of == sequence => Some(Some(count)),
-                _ if post.sequence > sequence || !post.is_attended() => Some(None),
-                _ => None,
+            // A later order takes over what this one was to end.
+            let later = post.ended.iter().filter(|(of, _)| *of >= sequence);
+            let counts: Vec<u64> = later.map(|(_, count)| *count).collect();
+            match counts.is_empty() {
+                false => Some(Some(counts.iter().sum())),
+                true => (!post.is_attended()).then_some(None),
             }
         })
         .await
