@@ -11,7 +11,7 @@ use crate::DatabaseHost;
 use crate::postgres::{self, PORT, as_postgres, psql};
 use crate::process::Process;
 
-/// Lets everybody in.
+/// Lets every user in.
 pub const HBA: &str = "local all all peer\nhost all all 0.0.0.0/0 trust\nhost all all ::/0 trust\n";
 const ROLES: &str = "create role alice login; create role bob login; create role carol login; \
                      create role staff; grant staff to bob";

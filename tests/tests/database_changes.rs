@@ -121,7 +121,7 @@ fn change_says_which_sessions_it_would_end_and_ends_them() {
 }
 
 #[test]
-fn change_that_waits_for_a_database_keeps_nobody_else_waiting() {
+fn change_that_waits_for_a_database_keeps_no_other_request_waiting() {
     let (mut orders, office) = at_work();
     let helper = |orders: &Orders, signal| {
         orders.helper.as_ref().expect("a helper").signal(signal);

@@ -123,7 +123,7 @@ pub struct DatabaseOrder {
     /// at their time, whether the agent answers then or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub later: Vec<LaterLines>,
-    /// What is asked besides.
+    /// What is asked in addition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<DatabaseTrial>,
 }
@@ -266,7 +266,7 @@ pub struct DatabaseVerdict {
     pub allowed: bool,
     /// Whether the packet filter lets the address through to the database by policies.
     pub arrives: bool,
-    /// Until when a bypass of the address lets it through besides; then no policy of the user is
+    /// Until when a bypass of the address lets it through in addition; then no policy of the user is
     /// asked, and the lines decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_bypassed_until: Option<Timestamp>,

@@ -33,7 +33,7 @@ pub(super) struct Order {
     pub(super) cut: Vec<String>,
     #[serde(default)]
     pub(super) later: Vec<LaterLines>,
-    /// What is asked besides.
+    /// What is asked in addition.
     #[serde(default)]
     pub(super) trial: Option<Trial>,
 }
@@ -43,7 +43,7 @@ pub(super) struct Order {
 pub(super) struct LaterLines {
     pub(super) at: Timestamp,
     pub(super) lines: Vec<String>,
-    /// The same time on a clock that nobody sets.
+    /// The same time on a clock that is never set.
     #[serde(skip)]
     due: Option<Instant>,
 }

@@ -46,7 +46,7 @@ pub enum Carry {
     /// The caller, who then requests the change again, by this ticket; see
     /// [`AgentError::Carrying`].
     Ahead(u64),
-    /// Nobody: what is not in force now is refused.
+    /// Neither: what is not in force now is refused.
     Now,
 }
 

@@ -1,68 +1,27 @@
 //! The board between the writer, which puts orders up, and the helpers, which wait for them and
 //! report.
 
+mod asked;
 mod post;
+mod shared;
 mod trial;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use self::post::{Post, view};
+pub use self::shared::OrderBoard;
+use self::shared::plain;
 pub use self::waiting::{Carried, NotCarried, PATIENCE};
 use super::order::LinesOrder;
 use crate::api::{DatabaseCondition, DatabaseOrder, DatabaseReport, DatabaseView, LaterLines};
 use crate::model::{Name, State};
 
-/// Characters of a message that are kept.
-const MAX_MESSAGE: usize = 500;
-
-/// See the module. Cheap to clone.
-#[derive(Clone)]
-pub struct OrderBoard(Arc<BoardShared>);
-
-struct BoardShared {
-    inner: Mutex<BoardPosts>,
-    reported: Condvar,
-    /// Counts what helpers say.
-    heard: watch::Sender<u64>,
-    /// Counts what is put up.
-    ordered: watch::Sender<u64>,
-}
-
-struct BoardPosts {
-    /// The last sequence that was given: none is given twice, by later agents either.
-    sequence: u64,
-    /// The last number of a question.
-    asked: u64,
-    posts: BTreeMap<Name, Post>,
-}
-
-impl Default for OrderBoard {
-    fn default() -> Self {
-        let now = Timestamp::now().as_millisecond();
-        Self(Arc::new(BoardShared {
-            inner: Mutex::new(BoardPosts {
-                sequence: u64::try_from(now).unwrap_or_default(),
-                asked: 0,
-                posts: BTreeMap::new(),
-            }),
-            reported: Condvar::new(),
-            heard: watch::Sender::new(0),
-            ordered: watch::Sender::new(0),
-        }))
-    }
-}
-
 impl OrderBoard {
-    fn lock(&self) -> MutexGuard<'_, BoardPosts> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Puts orders up, for all databases that there are. One that was removed is to have no lines
     /// of netpolicy's; where another took its port, the same as that one, since both write one
     /// file.
@@ -209,12 +168,6 @@ impl OrderBoard {
         true
     }
 
-    /// Lets those look who wait for a helper.
-    fn heard(&self) {
-        self.0.reported.notify_all();
-        self.0.heard.send_modify(|count| *count += 1);
-    }
-
     /// When a bypass of any user ends next.
     #[must_use]
     pub fn next_end(&self) -> Option<Timestamp> {
@@ -257,12 +210,6 @@ impl OrderBoard {
             .flat_map(|(name, post)| post.faults(name));
         faults.collect()
     }
-}
-
-/// A message of a helper, on one line.
-fn plain(message: String) -> String {
-    let kept = message.chars().filter(|c| !c.is_control());
-    kept.take(MAX_MESSAGE).collect()
 }
 
 fn later_lines((at, lines): &(Timestamp, BTreeSet<String>)) -> LaterLines {

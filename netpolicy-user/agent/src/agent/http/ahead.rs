@@ -178,7 +178,7 @@ async fn leave(app: &App, requester: Requester, carry: Carry, ticket: u64) {
         writer.leave_ahead(ticket);
         Ok(())
     };
-    // The agent stops, or what is left there lapses.
+    // The agent stops, or what is left there expires.
     let _ = app.supervisor.run(requester.caller, work).await;
 }
 

@@ -38,7 +38,7 @@ impl LinesAhead {
     }
 
     /// Forgets changes that did not come again. Whether there were any.
-    pub(super) fn lapse(&mut self) -> bool {
+    pub(super) fn expire(&mut self) -> bool {
         let (before, now) = (self.0.len(), Instant::now());
         self.0.retain(|change| change.until > now);
         self.0.len() < before

@@ -155,7 +155,7 @@ impl Writer {
     pub(super) fn end_user_bypasses(&mut self) {
         let now = self.settings.clock.wall();
         let is_over = self.databases.next_end().is_some_and(|end| end <= now);
-        if self.ahead.lapse() || is_over {
+        if self.ahead.expire() || is_over {
             self.follow_databases();
         }
     }

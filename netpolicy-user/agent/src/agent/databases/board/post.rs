@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::trial::Trial;
+use super::asked::AskedTrial;
 use crate::agent::databases::order::LinesOrder;
-use crate::api::{DatabaseCondition, DatabaseReport, DatabaseUserView, DatabaseView};
+use crate::api::{
+    DatabaseCondition, DatabaseReport, DatabaseTrial, DatabaseUserView, DatabaseView,
+};
 use crate::model::{Database, Name, State, counted};
 
 /// How long a helper may be busy with a database before it counts as gone.
@@ -31,7 +33,7 @@ pub(super) struct Post {
     /// How many sessions were ended by the orders of which sequences, the last ones.
     pub(super) ended: Vec<(u64, u64)>,
     /// What was asked last.
-    pub(super) trial: Option<Trial>,
+    pub(super) trial: Option<AskedTrial>,
     /// Helpers that wait for an order.
     pub(super) waiting: usize,
     /// When one last asked or reported.
@@ -54,6 +56,11 @@ impl Post {
             heard: None,
             is_gone: false,
         }
+    }
+
+    /// What is to be answered, unless it was tried.
+    pub(super) fn question(&self, tried: Option<u64>) -> Option<DatabaseTrial> {
+        self.trial.as_ref()?.open(tried)
     }
 
     /// An order that is to replace this one, with the sessions that this one was to end and that

@@ -3,27 +3,13 @@
 
 use std::time::Instant;
 
-use super::OrderBoard;
-use super::post::Post;
+use super::asked::AskedTrial;
+use super::shared::{OrderBoard, plain};
 use crate::agent::databases::order::LinesOrder;
 use crate::api::{DatabaseTrial, DatabaseTrialReport};
 
 /// Sessions that an answer has at most, by user and address.
 const MOST: usize = 1_000;
-
-/// What was asked of one database last.
-pub(super) struct Trial {
-    question: DatabaseTrial,
-    answer: Option<DatabaseTrialReport>,
-}
-
-impl Post {
-    /// What is to be answered, unless it was tried.
-    pub(super) fn question(&self, tried: Option<u64>) -> Option<DatabaseTrial> {
-        let trial = self.trial.as_ref().filter(|trial| trial.answer.is_none())?;
-        (tried != Some(trial.question.number)).then(|| trial.question.clone())
-    }
-}
 
 impl OrderBoard {
     /// Asks about an order; the question's number. `None`: no helper runs that could answer.
@@ -35,7 +21,7 @@ impl OrderBoard {
         if !post.is_attended() {
             return None;
         }
-        post.trial = Some(Trial {
+        post.trial = Some(AskedTrial {
             question: DatabaseTrial {
                 number,
                 lines: order.lines.iter().cloned().collect(),
@@ -54,7 +40,7 @@ impl OrderBoard {
     #[must_use]
     pub fn answer(&self, name: &str, mut report: DatabaseTrialReport) -> bool {
         report.sessions.truncate(MOST);
-        report.problem = report.problem.map(super::plain);
+        report.problem = report.problem.map(plain);
         let mut inner = self.lock();
         let mut posts = inner.posts.iter_mut();
         let Some((_, post)) = posts.find(|(one, _)| one.matches(name)) else {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::post::words;
-use super::{BoardPosts, OrderBoard};
+use super::shared::{BoardPosts, OrderBoard};
 use crate::agent::databases::order::LinesOrder;
 use crate::api::DatabaseCondition;
 
@@ -185,7 +185,7 @@ impl OrderBoard {
     }
 
     /// Waits until no helper has any of these orders in hand any more, at most until an instant,
-    /// and keeps nobody else from anything meanwhile.
+    /// and keeps no other request from anything meanwhile.
     pub async fn settle(&self, needed: &[LinesOrder], deadline: Instant) {
         self.look_until(deadline, || (!self.is_under_way(needed)).then_some(()))
             .await;
@@ -212,7 +212,7 @@ impl OrderBoard {
         .flatten()
     }
 
-    /// The sequence of what is ordered of a database.
+    /// The sequence of a database's order.
     #[must_use]
     pub fn sequence(&self, database: &str) -> Option<u64> {
         let inner = self.lock();
