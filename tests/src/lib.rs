@@ -39,6 +39,7 @@ pub mod kept;
 pub mod metrics;
 pub mod netns;
 pub mod observations;
+pub mod orders;
 pub mod packet;
 pub mod pins;
 pub mod postgres;

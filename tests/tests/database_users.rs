@@ -3,179 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::{Duration, Instant};
 
-use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;
 use netpolicy_tests::debian;
-use netpolicy_tests::postgres::{self, PORT, as_postgres, psql};
+use netpolicy_tests::orders::{HBA, LIMIT, Orders, policy};
+use netpolicy_tests::postgres::{self, psql};
 use netpolicy_tests::process::Process;
-use nix::sys::signal::Signal;
-
-const HBA: &str = "local all all peer\nhost all all 0.0.0.0/0 trust\nhost all all ::/0 trust\n";
-const ROLES: &str = "create role alice login; create role bob login; create role carol login; \
-                     create role staff; grant staff to bob";
-/// How long a helper may take for anything.
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// A host with PostgreSQL, its helper, a service and a database.
-struct Orders {
-    host: DatabaseHost,
-    bin: PathBuf,
-    server: Option<Process>,
-    helper: Option<Process>,
-}
-
-impl Orders {
-    fn start(bin: &Path, hba: &str) -> Self {
-        let host = DatabaseHost::start();
-        postgres::make(bin, &host, hba);
-        // A server does not start without a directory that its file includes.
-        let included = host.file("pgdata/netpolicy.d");
-        let mut made = as_postgres(&host, Path::new("mkdir"));
-        let made = made.arg(included).status().expect("run mkdir");
-        assert!(made.success());
-        let mut orders = Self {
-            host,
-            bin: bin.to_owned(),
-            server: None,
-            helper: None,
-        };
-        orders.start_server();
-        orders.sql(ROLES);
-        orders
-    }
-
-    fn start_server(&mut self) {
-        let sockets = format!(
-            "unix_socket_directories={}",
-            self.host.file("pgdata").display()
-        );
-        let _ = fs::remove_file(self.host.file(postgres::LOG));
-        self.server = Some(postgres::run(&self.bin, &self.host, &[&sockets]));
-    }
-
-    fn stop_server(&mut self) {
-        let mut server = self.server.take().expect("as the test makes it");
-        server.signal(Signal::SIGINT);
-        server.wait(LIMIT);
-    }
-
-    fn start_helper(&mut self) {
-        let mut command = self.host.command_as("postgres", "postgres");
-        command.args(["db", "run", "orders", "--check-every", "1s"]);
-        self.helper = Some(Process::start(command, &self.host.file("helper.log")));
-    }
-
-    /// Runs SQL on the server itself.
-    fn sql(&self, text: &str) -> String {
-        let mut command = as_postgres(&self.host, Path::new("psql"));
-        command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
-        command.arg("-h").arg(self.host.file("pgdata"));
-        command.args(["-p", &PORT.to_string(), "-d", "postgres", "-c", text]);
-        let out = command.output().expect("run psql");
-        let error = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{error}");
-        String::from_utf8_lossy(&out.stdout).trim().to_owned()
-    }
-
-    fn log_in(&self, user: &str, source: &str) -> Output {
-        psql(&self.host, source, user)
-            .args(["-d", "postgres", "-c", "select 1"])
-            .output()
-            .expect("run psql")
-    }
-
-    #[track_caller]
-    fn admits(&self, user: &str, source: &str) {
-        let out = self.log_in(user, source);
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{user} from {source}: {said}");
-    }
-
-    #[track_caller]
-    fn rejects(&self, user: &str, source: &str) {
-        let out = self.log_in(user, source);
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(
-            !out.status.success() && said.contains("pg_hba.conf rejects connection"),
-            "{user} from {source}: {said}"
-        );
-    }
-
-    #[track_caller]
-    fn rejects_or_drops(&self, user: &str, source: &str) {
-        let out = self.log_in(user, source);
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(!out.status.success(), "{user} from {source}: {said}");
-    }
-
-    /// The packet filter drops it.
-    #[track_caller]
-    fn drops(&self, user: &str, source: &str) {
-        let out = self.log_in(user, source);
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(
-            !out.status.success() && said.contains("timeout expired"),
-            "{user} from {source}: {said}"
-        );
-    }
-
-    fn apply(&self, policies: &str) {
-        self.write(policies);
-        self.host.ok("apply -f policy.toml --yes");
-    }
-
-    #[track_caller]
-    fn refused(&self, policies: &str) -> String {
-        self.write(policies);
-        let out = self.host.line("apply -f policy.toml --yes");
-        out.failed(1).to_owned()
-    }
-
-    fn write(&self, policies: &str) {
-        let socket = self.host.file("pgdata");
-        let text = format!(
-            "[[service]]\nname = \"postgres\"\nports = [\"{PORT}\"]\n\n[[database]]\nname = \
-             \"orders\"\nkind = \"postgresql\"\nservice = \"postgres\"\nsocket = \"{}\"\n{policies}",
-            socket.display()
-        );
-        self.host.write("policy.toml", text);
-    }
-
-    #[track_caller]
-    fn wait(&self, what: &str, is_so: impl Fn(&serde_json::Value) -> bool) {
-        let begun = Instant::now();
-        loop {
-            let database = self.host.json("db list")[0].clone();
-            if is_so(&database) {
-                return;
-            }
-            let log = self.helper.as_ref().map(Process::log);
-            assert!(begun.elapsed() < LIMIT, "{what}: {database:#}\n{log:?}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn hba(&self) -> String {
-        fs::read_to_string(self.host.file("pgdata/pg_hba.conf")).expect("read a file")
-    }
-}
-
-impl Drop for Orders {
-    fn drop(&mut self) {
-        if let Some(server) = &mut self.server {
-            server.signal(Signal::SIGQUIT);
-            server.wait(LIMIT);
-        }
-    }
-}
-
-fn policy(name: &str, allow: &str, bind: &str) -> String {
-    format!("\n[[policy]]\nname = \"{name}\"\nallow = [\"{allow}\"]\nbind = [\"{bind}\"]\n")
-}
 
 #[test]
 fn policies_of_users_and_roles_narrow_what_the_service_allows() {
@@ -307,6 +141,9 @@ fn wider_policy_of_a_user_lets_that_user_alone_in() {
         out.ok().to_owned()
     };
     orders.apply("");
+    orders.wait("the helper reports", |database| {
+        database["condition"] == "in-force"
+    });
     sql("CREATE NETWORK POLICY corp ALLOWED_IP_LIST=('10.0.0.0/8');
          CREATE NETWORK POLICY vpn_only ALLOWED_IP_LIST=('192.168.7.0/24');
          ALTER ACCOUNT SET NETWORK_POLICY = corp");
@@ -388,4 +225,44 @@ fn wider_policy_of_a_user_lets_that_user_alone_in() {
         let undo = "policy alter vpn_only --remove-allow 192.168.9.0/24 --yes";
         let _ = orders.host.line(undo);
     }
+}
+
+/// The helper has a clock of its own.
+#[test]
+fn bypass_of_a_user_ends_although_the_agent_was_killed() {
+    if !debian::is_long() {
+        return;
+    }
+    let mut orders = Orders::start(&postgres::installation(), HBA);
+    orders.host.ok("grant database --to user:postgres");
+    let office = policy("office", "10.0.0.0/8", "postgres");
+    let desk = policy("desk", "10.1.0.0/16", "user:alice@orders");
+    orders.apply(&office);
+    orders.start_helper();
+    orders.wait("the helper reports", |database| {
+        database["condition"] == "in-force"
+    });
+    orders.apply(&format!("{office}{desk}"));
+    let before = orders.hba();
+    orders.host.ok("db bypass user:alice@orders --minutes 1");
+    let begun = Instant::now();
+    orders.wait("the bypass is in force", |_| orders.hba() == HBA);
+    orders.host.kill_agent();
+    orders.admits("alice", "10.9.0.1");
+    while orders.hba() != before {
+        assert!(
+            begun.elapsed() < Duration::from_secs(75),
+            "{}",
+            orders.hba()
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(55));
+    orders.rejects("alice", "10.9.0.1");
+    orders.host.start_agent();
+    orders.wait("the helper is back", |database| {
+        database["condition"] == "in-force"
+    });
+    let faults = orders.host.status()["faults"].to_string();
+    assert!(!faults.contains("drift"), "{faults}");
 }

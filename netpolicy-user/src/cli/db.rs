@@ -7,6 +7,7 @@ use super::failure::Exit;
 use super::feed::not_here;
 use super::safety::Safety;
 use super::submit::submit;
+use crate::model::DatabaseKind;
 use crate::model::change::Change;
 
 #[derive(Debug, clap::Subcommand)]
@@ -38,6 +39,9 @@ pub(super) enum DbCommand {
 pub(super) struct AddDatabaseArgs {
     /// Its name
     name: String,
+    /// What it is; for others `netpolicy db plan` prints statements
+    #[arg(long, value_enum, default_value_t = KindArg::Postgresql)]
+    kind: KindArg,
     /// The service on whose port it listens
     #[arg(long, value_name = "NAME")]
     service: String,
@@ -48,7 +52,8 @@ pub(super) struct AddDatabaseArgs {
     /// that is included]
     #[arg(long, value_name = "DIR", conflicts_with = "hba_conf")]
     hba_dir: Option<String>,
-    /// The file at whose head the lines are to stand [default: its pg_hba.conf]
+    /// The file at whose head the lines are to stand [default: its pg_hba.conf, or a PgBouncer's
+    /// auth_hba_file]
     #[arg(long, value_name = "FILE")]
     hba_conf: Option<String>,
     /// Description
@@ -59,6 +64,14 @@ pub(super) struct AddDatabaseArgs {
     replace: bool,
     #[command(flatten)]
     safety: Safety,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum KindArg {
+    /// PostgreSQL
+    Postgresql,
+    /// A PgBouncer before one, which has users of its own
+    Pgbouncer,
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,6 +108,10 @@ pub(super) async fn run(command: DbCommand, cx: &mut Context<'_>) -> anyhow::Res
         DbCommand::Add(a) => {
             let change = Change::AddDatabase {
                 name: a.name,
+                kind: match a.kind {
+                    KindArg::Postgresql => DatabaseKind::PostgreSql,
+                    KindArg::Pgbouncer => DatabaseKind::PgBouncer,
+                },
                 service: a.service,
                 socket: a.socket_dir,
                 hba_dir: a.hba_dir,

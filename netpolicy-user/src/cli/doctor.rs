@@ -34,11 +34,13 @@ pub(super) async fn run(args: DoctorArgs, cx: &mut Context<'_>) -> anyhow::Resul
     let status = status(cx).await;
     let speaking_tls = speaking_tls(cx).await;
     let net = feed::net_program().ok();
+    let databases = cx.client.databases().await.unwrap_or_default();
     let report = examine(&ExaminedHost {
         config: &cx.config,
         problems: &problems,
         status: status.as_ref().map_err(String::as_str),
         net: net.as_deref(),
+        databases: &databases,
         speaking_tls: &speaking_tls,
         root: &args.root,
     });

@@ -63,6 +63,7 @@ fn changed() -> Changed {
         plan: Vec::new(),
         effects: Vec::new(),
         clients: None,
+        databases: Vec::new(),
         seen: None,
         operator: None,
         opens: None,

@@ -5,6 +5,7 @@
 
 mod bundle;
 mod certificates;
+mod databases;
 mod files;
 mod firewalls;
 mod fleet;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub use bundle::{Material, bundle};
 pub use redact::redact;
 
-use crate::api::{DoctorLine, DoctorReport, Health, Status};
+use crate::api::{DatabaseView, DoctorLine, DoctorReport, Health, Status};
 use crate::config::Config;
 use crate::netdev::{Device, Netdevs};
 
@@ -34,6 +35,8 @@ pub struct ExaminedHost<'a> {
     pub status: Result<&'a Status, &'a str>,
     /// `netpolicy-net`, where it is installed.
     pub net: Option<&'a Path>,
+    /// Databases whose users have policies, if the agent says.
+    pub databases: &'a [DatabaseView],
     /// What has an https URL, in words.
     pub speaking_tls: &'a [String],
     /// Where the files of the system are: `/`.
@@ -78,6 +81,7 @@ pub fn examine(host: &ExaminedHost<'_>) -> DoctorReport {
     units::check(host, &mut lines);
     certificates::check(host, &mut lines);
     fleet::check(host, &mut lines);
+    databases::check(host, &mut lines);
     DoctorReport::new(lines.0)
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
+use super::databases::write_changes;
 use super::evaluate::write_seen;
 use super::{Render, RenderOptions, count, line, time};
 use crate::api::{
@@ -36,6 +37,7 @@ impl Render for ChangeReport<'_> {
         let c = self.changed;
         write_plan(&c.plan, options, out)?;
         write_effects(c, out)?;
+        write_changes(&c.databases, c.dry_run, out)?;
         if let Some(seen) = &c.seen {
             write_seen(seen, options, out)?;
         }

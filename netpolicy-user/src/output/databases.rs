@@ -3,9 +3,12 @@
 use std::io::{self, Write};
 
 use super::{
-    Render, RenderOptions, Tone, cell, line, number, plain, time, write_fields, write_table,
+    Render, RenderOptions, Tone, cell, count, line, number, plain, time, write_fields, write_table,
 };
-use crate::api::{DatabaseCondition, DatabaseVerdict, DatabaseView};
+use crate::api::{DatabaseChange, DatabaseCondition, DatabaseVerdict, DatabaseView, Existing};
+
+/// Users and addresses of sessions that are named one by one.
+const SESSIONS_SHOWN: usize = 10;
 
 impl Render for [DatabaseView] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
@@ -59,6 +62,66 @@ impl Render for [DatabaseView] {
     }
 }
 
+/// Writes what a change does to databases: lines, and the sessions that these reject.
+pub(super) fn write_changes(
+    changes: &[DatabaseChange],
+    dry_run: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for change in changes {
+        let name = line(&change.database);
+        let more =
+            (change.added > 0).then(|| format!("{} more", count(change.added, "line", "lines")));
+        let fewer = (change.removed > 0)
+            .then(|| format!("{} fewer", count(change.removed, "line", "lines")));
+        let lines: Vec<_> = more.into_iter().chain(fewer).collect();
+        if !lines.is_empty() {
+            let verb = if dry_run { "would have" } else { "has" };
+            writeln!(out, "database {name} {verb} {}", lines.join(", "))?;
+        }
+        if let Some(problem) = &change.problem {
+            writeln!(out, "database {name}: {}", line(problem))?;
+        }
+        if let Some(ended) = change.ended {
+            let ended = count(
+                usize::try_from(ended).unwrap_or(usize::MAX),
+                "session",
+                "sessions",
+            );
+            writeln!(out, "ended {ended} in database {name}")?;
+        }
+        let Some(sessions) = change.sessions.as_ref().filter(|all| !all.is_empty()) else {
+            continue;
+        };
+        let number: u64 = sessions.iter().map(|session| session.count).sum();
+        let number = count(
+            usize::try_from(number).unwrap_or(usize::MAX),
+            "session",
+            "sessions",
+        );
+        match change.existing {
+            Existing::Cut => writeln!(out, "would end {number} in database {name}:")?,
+            Existing::Keep => writeln!(
+                out,
+                "would reject {number} in database {name}, which are kept; --existing cut ends them:"
+            )?,
+        }
+        for session in sessions.iter().take(SESSIONS_SHOWN) {
+            let number = count(
+                usize::try_from(session.count).unwrap_or(usize::MAX),
+                "session",
+                "sessions",
+            );
+            let user = line(&session.user);
+            writeln!(out, "    {user} from {}, {number}", session.source)?;
+        }
+        if sessions.len() > SESSIONS_SHOWN {
+            writeln!(out, "    and {} more", sessions.len() - SESSIONS_SHOWN)?;
+        }
+    }
+    Ok(())
+}
+
 fn state(database: &DatabaseView) -> (Tone, &'static str) {
     match database.condition {
         DatabaseCondition::InForce => (Tone::Good, "in force"),
@@ -74,6 +137,9 @@ impl Render for DatabaseVerdict {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let (tone, verdict) = match &self.line {
             Some(_) => (Tone::Bad, "rejects"),
+            None if !self.arrives && self.address_bypassed_until.is_none() => {
+                (Tone::Plain, "not asked")
+            }
             None => (Tone::Good, "lets in, if authentication does"),
         };
         let agrees = match (self.agrees, self.in_force) {

@@ -6,6 +6,7 @@ use comfy_table::Cell;
 use serde::{Serialize, Serializer};
 
 use super::changed::{spent_ms, write_effects, write_in_force};
+use super::databases::write_changes;
 use super::{GAP, Render, RenderOptions, Tone, cell, count, line, plain, write_plan, write_table};
 use crate::api::{SqlResponse, SqlResult, Status};
 
@@ -84,6 +85,7 @@ fn write_result(
             write_plan(&changed.plan, options, out)?;
         }
         write_effects(changed, out)?;
+        write_changes(&changed.databases, changed.dry_run, out)?;
     }
     Ok(())
 }

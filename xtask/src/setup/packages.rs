@@ -87,6 +87,13 @@ const PROGRAMS: &[RequiredProgram] = &[
         purpose: Purpose::Test,
         optional: true,
     },
+    // Debian's starts one that is configured for no database; the tests leave it alone.
+    RequiredProgram {
+        probe: Probe::Command("pgbouncer"),
+        package: "pgbouncer",
+        purpose: Purpose::Test,
+        optional: true,
+    },
     // Kills programs at each of their system calls, and makes calls fail.
     RequiredProgram {
         probe: Probe::Command("strace"),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 pub use self::kind::FailureKind;
 pub use self::words::{chain, code_of, in_words};
-use super::databases::NotCarried;
+use super::databases::{LinesOrder, NotCarried};
 use super::held::StoreHold;
 use crate::api::{ClientsView, ErrorCode, ErrorPlace, Opens};
 use crate::model::{FailedTest, ModelError, ModelErrors, Name, Place};
@@ -84,6 +84,10 @@ pub enum AgentError {
     /// A database does not have the lines that the change needs.
     #[error(transparent)]
     NotCarried(NotCarried),
+    /// Databases are being told what the change needs first: it is to be requested again when they
+    /// have it. No answer of the agent says this.
+    #[error("databases are being told what the change needs first")]
+    Carrying(Vec<LinesOrder>),
     /// Another change waits for its confirmation.
     #[error(
         "revision {} waits for its confirmation until {}; nothing else is changed before",
@@ -266,6 +270,7 @@ impl AgentError {
             | Self::FleetRefused(_)
             | Self::FleetIncomplete(_)
             | Self::NotCarried(_)
+            | Self::Carrying(_)
             | Self::AwaitsConfirmation(_) => FailureKind::Conflict,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
                 FailureKind::Exhausted
@@ -354,7 +359,7 @@ impl AgentError {
             Self::DeniesClients(_) => ErrorCode::DeniesClients,
             Self::Opens { .. } => ErrorCode::ConsentRequired,
             Self::TestsFailed(_) => ErrorCode::TestFailed,
-            Self::NotCarried(_) => ErrorCode::DatabaseRefused,
+            Self::NotCarried(_) | Self::Carrying(_) => ErrorCode::DatabaseRefused,
             Self::AwaitsConfirmation(_) => ErrorCode::AwaitsConfirmation,
             Self::InFleet { .. } => ErrorCode::Fleet,
             Self::FleetRefused(_) => ErrorCode::FleetRefused,

@@ -55,6 +55,7 @@ pub(super) const PLAIN: ChangeOptions = ChangeOptions {
     local_override: false,
     by_files: false,
     defer: false,
+    carry: crate::agent::change::Carry::InTurn,
 };
 
 /// A change that is only tried.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::{IntoParams, ToSchema};
 
+use super::safety::Existing;
 use crate::model::DatabaseKind;
 
 /// A database.
@@ -89,6 +90,9 @@ pub struct DatabaseOrder {
     pub name: String,
     /// Names this order, to report on and to wait behind.
     pub sequence: u64,
+    /// What it is.
+    #[serde(default)]
+    pub kind: DatabaseKind,
     /// The port that the server listens on, which its unix socket is named after.
     pub port: u16,
     /// The directory of its unix socket.
@@ -112,9 +116,101 @@ pub struct DatabaseOrder {
     /// The policy for which all others are to be kept out, which needs PostgreSQL 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub widened_by: Option<String>,
-    /// Whether sessions that the lines reject are to be ended.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub cut: bool,
+    /// Those of the lines that end the sessions which they reject.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<String>,
+    /// Lines that come by themselves, as bypasses of users end: whoever carries this in adds them
+    /// at their time, whether the agent answers then or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<LaterLines>,
+    /// What is asked in addition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<DatabaseTrial>,
+}
+
+/// Lines that come at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct LaterLines {
+    /// When.
+    pub at: Timestamp,
+    /// Those that are to be there in addition.
+    pub lines: Vec<String>,
+}
+
+/// A question about lines that are not in force: whether they could be, and which open sessions
+/// they would reject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct DatabaseTrial {
+    /// Names the question, to answer it.
+    pub number: u64,
+    /// The lines.
+    pub lines: Vec<String>,
+    /// Users and roles that have to exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub must_exist: Vec<String>,
+    /// As in [`DatabaseOrder::widened_by`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widened_by: Option<String>,
+}
+
+/// The answer to a [`DatabaseTrial`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseTrialReport {
+    /// The question's.
+    pub number: u64,
+    /// Why the lines could not be in force, or why the sessions are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Open sessions that the lines would reject.
+    #[serde(default)]
+    pub sessions: Vec<DatabaseSession>,
+}
+
+/// Open sessions of a user from an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSession {
+    /// The user.
+    pub user: String,
+    /// From where.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub source: IpAddr,
+    /// How many.
+    pub count: u64,
+}
+
+/// What a change does to a database whose users have policies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct DatabaseChange {
+    /// The database.
+    pub database: String,
+    /// Lines that it adds.
+    pub added: usize,
+    /// Lines that it removes.
+    pub removed: usize,
+    /// Of a dry run: open sessions that the added lines would reject; left out: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Vec<DatabaseSession>>,
+    /// Sessions that were ended; left out: they were to be kept, or it is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
+    /// Why it would be refused, or why something of this is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What becomes of open sessions that the added lines reject.
+    pub existing: Existing,
+    /// By what the helper says more of it: the number of a question, or the sequence of an order.
+    #[serde(skip)]
+    pub asked: Option<u64>,
+    /// Whether that is a question.
+    #[serde(skip)]
+    pub is_tried: bool,
 }
 
 /// The query of `GET /v1/databases/{name}/order`.
@@ -126,6 +222,9 @@ pub struct DatabaseOrderQuery {
     /// Answer only when there is another order than this `sequence`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<u64>,
+    /// And when another question is asked than this `number`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<u64>,
     /// Answer after so many seconds even so: 1 to 60; 30 unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 60))]
@@ -165,6 +264,12 @@ pub struct DatabaseVerdict {
     pub bypassed_until: Option<Timestamp>,
     /// Whether these policies allow it.
     pub allowed: bool,
+    /// Whether the packet filter lets the address through to the database by policies.
+    pub arrives: bool,
+    /// Until when a bypass of the address lets it through in addition; then no policy of the user is
+    /// asked, and the lines decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_bypassed_until: Option<Timestamp>,
     /// The line that rejects it; none: authentication decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,

@@ -40,8 +40,9 @@ pub use self::bans::{
 };
 pub use self::clients::{ClientsQuery, ConnectedClient, ConnectedView};
 pub use self::databases::{
-    DatabaseCondition, DatabaseExplainQuery, DatabaseOrder, DatabaseOrderQuery, DatabaseReport,
-    DatabaseUserView, DatabaseVerdict, DatabaseView,
+    DatabaseChange, DatabaseCondition, DatabaseExplainQuery, DatabaseOrder, DatabaseOrderQuery,
+    DatabaseReport, DatabaseSession, DatabaseTrial, DatabaseTrialReport, DatabaseUserView,
+    DatabaseVerdict, DatabaseView, LaterLines,
 };
 pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;
@@ -257,6 +258,9 @@ pub struct Changed {
     /// were not looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientsView>,
+    /// What it does to databases whose users have policies; empty: nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseChange>,
     /// Of a dry run: which sources that were seen in the last 30 days it would treat otherwise;
     /// left out where it changes no verdict, or nothing is remembered.
     #[serde(default, skip_serializing_if = "Option::is_none")]

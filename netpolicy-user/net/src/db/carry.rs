@@ -1,10 +1,12 @@
 //! One order: written, reloaded, read back, and put back where the server reads anything else.
 
 use netpolicy_policy::database::read_lines;
+use netpolicy_policy::model::DatabaseKind;
 
-use super::order::Order;
+use super::either::Either;
+use super::order::{Order, Sessions};
 use super::place::{Place, PlaceError};
-use super::server::{Server, ServerError};
+use super::server::ServerError;
 
 /// What came of it.
 #[derive(Debug)]
@@ -50,14 +52,14 @@ impl CarryError {
 pub(super) fn carry(order: &Order, is_new: bool) -> Result<Carried, CarryError> {
     let text: String = order.lines.iter().map(|line| format!("{line}\n")).collect();
     let lines = read_lines(&text).map_err(CarryError::Line)?;
-    let mut server = Server::connect(order)?;
+    let mut server = Either::connect(order)?;
     let mut warning = match is_new {
         true => server.check(order)?,
         false => None,
     };
-    let place = Place::of(order, &server.hba_file)?;
+    let place = server.place(order)?;
     let before = place.read()?;
-    let composed = place.composed(before.as_deref(), &order.lines)?;
+    let composed = place.composed(before.as_deref(), &server.written(&order.lines))?;
     let is_there = before.as_ref() == Some(&composed.bytes);
     // A server without a file of netpolicy's needs none that says nothing.
     let wrote = !is_there && (before.is_some() || !lines.is_empty());
@@ -85,15 +87,24 @@ pub(super) fn carry(order: &Order, is_new: bool) -> Result<Carried, CarryError> 
             },
         });
     }
-    if is_new && let Err(error) = strip_old_block(&place, &mut server) {
+    if is_new
+        && order.kind == DatabaseKind::PostgreSql
+        && let Err(error) = strip_old_block(&place, &mut server)
+    {
         warning.get_or_insert(format!("lines of an earlier order stay: {error}"));
     }
-    let ended = match is_new && order.cut {
-        true => server.end_sessions(&lines)?,
+    let cut: String = order.cut.iter().map(|line| format!("{line}\n")).collect();
+    let cut = read_lines(&cut).map_err(CarryError::Line)?;
+    let ended = match is_new && !cut.is_empty() {
+        true => {
+            let (ended, left) = server.end_sessions(&cut)?;
+            warning = warning.or(left);
+            ended
+        }
         false => 0,
     };
     Ok(Carried {
-        version: server.version.clone(),
+        version: server.version().to_owned(),
         place,
         wrote,
         ended,
@@ -101,12 +112,24 @@ pub(super) fn carry(order: &Order, is_new: bool) -> Result<Carried, CarryError> 
     })
 }
 
+/// Which open sessions the lines of an order would reject.
+///
+/// # Errors
+/// The server could not be told these lines, or does not answer.
+pub(super) fn find_sessions(order: &Order) -> Result<Vec<Sessions>, CarryError> {
+    let text: String = order.lines.iter().map(|line| format!("{line}\n")).collect();
+    let lines = read_lines(&text).map_err(CarryError::Line)?;
+    let mut server = Either::connect(order)?;
+    server.check(order)?;
+    Ok(server.sessions(&lines)?)
+}
+
 /// Takes the marked block out of `pg_hba.conf` once the lines stand in a file of their own.
-fn strip_old_block(place: &Place, server: &mut Server) -> Result<(), CarryError> {
+fn strip_old_block(place: &Place, server: &mut Either) -> Result<(), CarryError> {
     let Place::Own(_) = place else {
         return Ok(());
     };
-    let head = Place::Head(server.hba_file.clone());
+    let head = Place::Head(server.hba_file().to_owned());
     let Some(before) = head.read()? else {
         return Ok(());
     };

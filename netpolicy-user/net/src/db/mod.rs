@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `order` | what the agent wants, as it says it |
 //! | `place` | the file with the lines: found, composed, replaced by rename |
+//! | `either` | the server of an order: PostgreSQL, or a PgBouncer before one |
+//! | `pooler` | PgBouncer by its console: settings, reload, sessions |
 //! | `server` | PostgreSQL over its unix socket: version, roles, rules as it reads them, sessions |
 //! | `carry` | one order: written, reloaded, read back, put back |
 //! | `run` | the process that follows the agent's orders and looks for drift |
@@ -12,8 +14,10 @@
 //! never open.
 
 mod carry;
+mod either;
 mod order;
 mod place;
+mod pooler;
 mod run;
 mod server;
 

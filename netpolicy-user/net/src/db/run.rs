@@ -4,8 +4,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::carry::{Carried, CarryError, carry};
-use super::order::{Condition, Order, Report};
+use super::carry::{Carried, CarryError, carry, find_sessions};
+use super::order::{Condition, Order, Report, TrialReport};
 use crate::agent::{AgentClient, AgentError};
 
 /// Pauses after the agent did not answer.
@@ -26,6 +26,8 @@ pub(super) struct Helper {
     path: String,
     every: Duration,
     order: Option<Order>,
+    /// The number of the question that was answered last.
+    tried: Option<u64>,
     /// What was reported of the order last.
     reported: Option<Condition>,
 }
@@ -38,6 +40,7 @@ impl Helper {
             path: format!("databases/{}", crate::agent::segment(database)),
             every,
             order: None,
+            tried: None,
             reported: None,
         }
     }
@@ -62,9 +65,10 @@ impl Helper {
                         }
                     }
                     // What the database has stays, and is looked after.
+                    self.end_bypasses();
                     self.keep();
                     let pause = AGAIN.get(failures).or(AGAIN.last());
-                    thread::sleep(pause.copied().unwrap_or(self.every));
+                    thread::sleep(self.until_next(pause.copied().unwrap_or(self.every)));
                     failures += 1;
                 }
             }
@@ -73,9 +77,13 @@ impl Helper {
 
     /// Waits for another order, and carries it in; or looks after the one that there is.
     fn follow(&mut self) -> Result<(), AgentError> {
-        let mut url = format!("{}/order?wait={}", self.path, self.every.as_secs().max(1));
+        let wait = self.until_next(self.every).as_secs().max(1);
+        let mut url = format!("{}/order?wait={wait}", self.path);
         if let Some(order) = &self.order {
             url.push_str(&format!("&seen={}", order.sequence));
+        }
+        if let Some(number) = self.tried {
+            url.push_str(&format!("&tried={number}"));
         }
         let text = match self.client.get(&url) {
             Err(AgentError::Unknown(_)) if self.order.is_some() => {
@@ -86,14 +94,27 @@ impl Helper {
             text => text?,
         };
         if text.is_empty() {
+            self.end_bypasses();
             if let Some(report) = self.keep() {
                 self.report(&report)?;
             }
             return Ok(());
         }
-        let order: Order =
+        let mut order: Order =
             serde_json::from_str(&text).map_err(|error| AgentError::Garbled(error.to_string()))?;
+        if let Some(trial) = order.trial.take() {
+            self.tried = Some(trial.number);
+            self.answer(&order.of_trial(&trial), trial.number)?;
+        }
+        let is_known = |known: &Order| known.sequence == order.sequence;
+        if self.order.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
+        let mut order = order.received();
         let carried = carry(&order, true);
+        if carried.is_ok() {
+            order.cut.clear();
+        }
         match &carried {
             Ok(carried) => tracing::info!(
                 lines = order.lines.len(),
@@ -109,13 +130,46 @@ impl Helper {
         self.report(&report)
     }
 
+    /// How long until something is to be done without being told, and no longer than this.
+    fn until_next(&self, most: Duration) -> Duration {
+        let next = self.order.as_ref().and_then(Order::next_lines);
+        next.map_or(most, |next| next.min(most))
+    }
+
+    /// Puts the lines of users back whose bypass is over, whether an agent runs or not: the next
+    /// look at the database carries them in.
+    fn end_bypasses(&mut self) {
+        let order = self.order.as_mut();
+        if order.is_some_and(Order::add_lines_due) {
+            tracing::info!("a bypass of a user is over; its lines come back");
+            self.reported = None;
+        }
+    }
+
+    /// Says what the database makes of lines that are not in force.
+    fn answer(&self, order: &Order, number: u64) -> Result<(), AgentError> {
+        let (problem, sessions) = match find_sessions(order) {
+            Ok(sessions) => (None, sessions),
+            Err(error) => (Some(error.to_string()), Vec::new()),
+        };
+        let report = TrialReport {
+            number,
+            problem,
+            sessions,
+        };
+        self.post("trial", &report)
+    }
+
     /// Looks whether the database has what was ordered last, and puts it right; what is new about
     /// that.
     fn keep(&mut self) -> Option<Report> {
-        let order = self.order.as_ref()?;
+        let order = self.order.as_mut()?;
         // What was refused is asked for again, as roles may have come meanwhile.
         let is_new = self.reported != Some(Condition::InForce);
         let carried = carry(order, is_new);
+        if carried.is_ok() {
+            order.cut.clear();
+        }
         let is_repaired = !is_new && carried.as_ref().is_ok_and(|carried| carried.wrote);
         if is_repaired {
             tracing::warn!("the file was changed by another process; repaired");
@@ -140,7 +194,8 @@ impl Helper {
         let without = Order {
             lines: Vec::new(),
             widened_by: None,
-            cut: false,
+            cut: Vec::new(),
+            later: Vec::new(),
             ..order.clone()
         };
         match carry(&without, true) {
@@ -153,9 +208,13 @@ impl Helper {
     }
 
     fn report(&self, report: &Report) -> Result<(), AgentError> {
-        let body = serde_json::to_string(report)
-            .map_err(|error| AgentError::Garbled(error.to_string()))?;
-        let path = format!("{}/report", self.path);
+        self.post("report", report)
+    }
+
+    fn post(&self, what: &str, body: &impl serde::Serialize) -> Result<(), AgentError> {
+        let body =
+            serde_json::to_string(body).map_err(|error| AgentError::Garbled(error.to_string()))?;
+        let path = format!("{}/{what}", self.path);
         self.client.post(&path, "application/json", &body).map(drop)
     }
 }

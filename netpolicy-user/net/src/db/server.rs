@@ -9,7 +9,7 @@ use netpolicy_policy::database::ReadLine;
 use nix::unistd::{Uid, User};
 use postgres::{Client, NoTls};
 
-use super::order::Order;
+use super::order::{Order, Sessions};
 use super::place::{Composed, Place};
 
 /// Where Debian's and most packages' servers have their socket; and where those built from source
@@ -19,7 +19,22 @@ const SOCKETS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 /// The first version with regular expressions and `include_dir` in `pg_hba.conf`.
 const WITH_EXPRESSIONS: i32 = 160_000;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Sessions that lines of users `$1` in networks `$2` reject. As in `pg_hba.conf`, a superuser is no
+/// member of a role that it was not granted.
+const REJECTED: &str = "from pg_stat_activity a where a.client_addr is not null and a.pid <> \
+    pg_backend_pid() and exists (select from unnest($1::text[], $2::text[]) l(who, net) \
+    where a.client_addr <<= l.net::inet and case \
+    when l.who like '+%' then exists (with recursive up(role) as (select a.usesysid \
+    union select m.roleid from pg_auth_members m join up on m.member = up.role) \
+    select from up join pg_roles r on r.oid = up.role \
+    where r.rolname::text = substr(l.who, 2)) \
+    when l.who like '/%' then a.usename::text ~ substr(l.who, 2) \
+    else a.usename::text = l.who end)";
+
+/// Users and addresses of sessions that are told at most.
+const MOST_SESSIONS: usize = 1_000;
+
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far times of files may lag behind the server's, seconds: they go by the kernel's tick.
 const CLOCK_STEP: f64 = 0.02;
@@ -79,15 +94,7 @@ pub(super) struct Server {
 impl Server {
     /// Connects to the server of an order.
     pub(super) fn connect(order: &Order) -> Result<Self, ServerError> {
-        let usual = || {
-            let socket = |dir: &&&str| {
-                Path::new(dir)
-                    .join(format!(".s.PGSQL.{}", order.port))
-                    .exists()
-            };
-            PathBuf::from(SOCKETS.iter().find(socket).unwrap_or(&SOCKETS[0]))
-        };
-        let directory = order.socket.as_ref().map_or_else(usual, PathBuf::from);
+        let directory = socket_directory(order);
         let mut client = connect(&directory, order.port)?;
         let row = client
             .query_one(
@@ -299,30 +306,13 @@ impl Server {
         Ok(())
     }
 
-    /// Ends the sessions that lines reject; how many. As in `pg_hba.conf`, a superuser is no member
-    /// of a role that it was not granted.
+    /// Ends the sessions that lines reject; how many.
     pub(super) fn end_sessions(&mut self, lines: &[ReadLine<'_>]) -> Result<u64, ServerError> {
-        let mut who = Vec::new();
-        let mut nets = Vec::new();
-        for line in lines {
-            for user in &line.users {
-                who.push(user.as_str());
-                nets.push(line.net.to_string());
-            }
-        }
+        let (who, nets) = whose(lines);
         let ended = self
             .client
             .query_one(
-                "select count(*) filter (where pg_terminate_backend(a.pid)) \
-                 from pg_stat_activity a where a.client_addr is not null and a.pid <> \
-                 pg_backend_pid() and exists (select from unnest($1::text[], $2::text[]) l(who, net) \
-                 where a.client_addr <<= l.net::inet and case \
-                 when l.who like '+%' then exists (with recursive up(role) as (select a.usesysid \
-                 union select m.roleid from pg_auth_members m join up on m.member = up.role) \
-                 select from up join pg_roles r on r.oid = up.role \
-                 where r.rolname::text = substr(l.who, 2)) \
-                 when l.who like '/%' then a.usename::text ~ substr(l.who, 2) \
-                 else a.usename::text = l.who end)",
+                &format!("select count(*) filter (where pg_terminate_backend(a.pid)) {REJECTED}"),
                 &[&who, &nets],
             )
             .map_err(|source| ServerError::Failed {
@@ -332,6 +322,58 @@ impl Server {
         let ended: i64 = ended.get(0);
         Ok(u64::try_from(ended).unwrap_or_default())
     }
+
+    /// The sessions that lines reject, by user and address.
+    pub(super) fn sessions(
+        &mut self,
+        lines: &[ReadLine<'_>],
+    ) -> Result<Vec<Sessions>, ServerError> {
+        let (who, nets) = whose(lines);
+        let found = self
+            .client
+            .query(
+                &format!(
+                    "select coalesce(a.usename::text, ''), host(a.client_addr), count(*) \
+                     {REJECTED} group by 1, 2 order by 1, 2 limit {MOST_SESSIONS}"
+                ),
+                &[&who, &nets],
+            )
+            .map_err(|source| ServerError::Failed {
+                what: "the open sessions cannot be read",
+                source,
+            })?;
+        let sessions = found.iter().filter_map(|row| {
+            let count: i64 = row.get(2);
+            Some(Sessions {
+                user: row.get(0),
+                source: row.get::<_, String>(1).parse().ok()?,
+                count: u64::try_from(count).unwrap_or_default(),
+            })
+        });
+        Ok(sessions.collect())
+    }
+}
+
+/// The directory of the socket of an order's server.
+pub(super) fn socket_directory(order: &Order) -> PathBuf {
+    let usual = || {
+        let socket = |dir: &&&str| {
+            Path::new(dir)
+                .join(format!(".s.PGSQL.{}", order.port))
+                .exists()
+        };
+        PathBuf::from(SOCKETS.iter().find(socket).unwrap_or(&SOCKETS[0]))
+    };
+    order.socket.as_ref().map_or_else(usual, PathBuf::from)
+}
+
+/// Users and networks of lines, one pair for each.
+fn whose<'l>(lines: &'l [ReadLine<'_>]) -> (Vec<&'l str>, Vec<String>) {
+    let pairs = lines.iter().flat_map(|line| {
+        let users = line.users.iter();
+        users.map(|user| (user.as_str(), line.net.to_string()))
+    });
+    pairs.unzip()
 }
 
 /// A rule as the server reads it.

@@ -10,6 +10,9 @@ use ipnet::IpNet;
 /// which `all` does not include.
 pub const RULES_WITHIN: &str = "host all,replication";
 
+/// The keyword for all users, which in quotes would be a user of that name.
+const EVERYONE: &str = "all";
+
 /// A line that rejects some users from a network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HbaLine {
@@ -26,6 +29,8 @@ pub enum HbaUser {
     User(String),
     /// The members of the role of this name, itself included.
     Role(String),
+    /// Everyone.
+    Everyone,
     /// All but these; by a regular expression, which PostgreSQL reads from version 16 on.
     AllBut(Vec<String>),
 }
@@ -37,6 +42,7 @@ impl HbaUser {
         match self {
             Self::User(name) => name.clone(),
             Self::Role(name) => format!("+{name}"),
+            Self::Everyone => EVERYONE.to_owned(),
             Self::AllBut(names) => all_but(names),
         }
     }
@@ -49,6 +55,7 @@ impl fmt::Display for HbaUser {
         match self {
             Self::User(name) => write!(f, "\"{name}\""),
             Self::Role(name) => write!(f, "+\"{name}\""),
+            Self::Everyone => f.write_str(EVERYONE),
             Self::AllBut(names) => write!(f, "\"{}\"", all_but(names)),
         }
     }
@@ -127,6 +134,10 @@ fn read_users(text: &str) -> Option<Vec<String>> {
     let mut rest = text;
     let mut users = Vec::new();
     loop {
+        if rest == EVERYONE {
+            users.push(rest.to_owned());
+            return Some(users);
+        }
         let (sign, name) = match rest.strip_prefix('+') {
             Some(name) => ("+", name),
             None => ("", rest),

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use super::{AddressSet, HbaLine, HbaUser};
 use crate::compiler::Ruleset;
 use crate::model::evaluate::governed;
-use crate::model::{Binding, Database, DatabaseUser, Mode, Name, Policy, State, UserKind};
+use crate::model::{
+    Binding, Database, DatabaseKind, DatabaseUser, Mode, Name, Policy, State, UserKind,
+};
 
 /// Networks that one user or role is rejected from, at most.
 pub const LINES_OF_USER: usize = 1_000;
@@ -71,6 +73,16 @@ pub enum PlanProblem {
     Others {
         /// The database.
         database: String,
+    },
+    /// A pooler cannot be told to keep all but some out.
+    #[error(
+        "policy '{policy}' allows a user of '{database}' what the policies of the service do not, and PgBouncer's hba file cannot say \"all but\" that user; let the service allow it and bind narrower policies"
+    )]
+    PoolerWidens {
+        /// The pooler.
+        database: String,
+        /// The policy.
+        policy: String,
     },
     /// A role's policy allows what the service's does not.
     #[error(
@@ -209,7 +221,17 @@ pub fn closed_plan(
         names.sort();
         names.dedup();
         plan.widened_by = widening(state, &bound, &of_service);
-        rejected.push((HbaUser::AllBut(names), false, others));
+        let others_than = match database.kind {
+            DatabaseKind::PostgreSql => HbaUser::AllBut(names),
+            DatabaseKind::PgBouncer => {
+                problem.get_or_insert_with(|| PlanProblem::PoolerWidens {
+                    database: database.name.to_string(),
+                    policy: plan.widened_by.clone().unwrap_or_default(),
+                });
+                HbaUser::Everyone
+            }
+        };
+        rejected.push((others_than, false, others));
     }
     // With the lines of bypassed users: those come back without a change.
     let count = |rejected: &[Rejected]| {

@@ -230,6 +230,7 @@ fn is_rejected(lines: &[HbaLine], user: &str, roles: &[&str], source: IpAddr) ->
         HbaUser::User(name) => name == user,
         HbaUser::Role(name) => name == user || roles.contains(&name.as_str()),
         HbaUser::AllBut(names) => names.iter().all(|name| name != user),
+        HbaUser::Everyone => true,
     };
     let mut lines = lines.iter();
     lines.any(|line| line.net.contains(&source) && line.users.iter().any(fits))

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 pub use self::feed::FeedEdit;
 pub use self::list::{ListEdit, ListInput, ReferenceEdit, SourceText};
-use super::{Combine, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
+use super::{Combine, DatabaseKind, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,6 +308,9 @@ pub enum Change {
     AddDatabase {
         /// Its name.
         name: String,
+        /// What it is.
+        #[serde(default)]
+        kind: DatabaseKind,
         /// The service on whose port it listens.
         service: String,
         /// The directory of its unix socket.

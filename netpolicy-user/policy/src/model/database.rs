@@ -53,6 +53,9 @@ pub enum DatabaseKind {
     /// PostgreSQL, by lines of `pg_hba.conf`.
     #[default]
     PostgreSql,
+    /// A PgBouncer before one, by lines of its own hba file, which knows neither roles nor regular
+    /// expressions.
+    PgBouncer,
 }
 
 /// Whether a policy is bound to a user or to the members of a role.
@@ -151,6 +154,7 @@ impl fmt::Display for DatabaseKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PostgreSql => "postgresql",
+            Self::PgBouncer => "pgbouncer",
         })
     }
 }
@@ -241,6 +245,12 @@ impl State {
                 });
                 continue;
             };
+            if database.kind == DatabaseKind::PgBouncer && user.kind == UserKind::Role {
+                problems.push(DatabaseProblem::PoolerRole {
+                    name: database.name.to_string(),
+                    role: user.to_string(),
+                });
+            }
             if checked.contains(&&database.name) {
                 continue;
             }

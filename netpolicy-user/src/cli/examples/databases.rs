@@ -13,7 +13,7 @@ pub(super) static DATABASES: [(&str, [&str; 2]); 8] = [
         "db add",
         [
             "netpolicy db add orders --service postgres",
-            "netpolicy db add orders --service postgres --socket-dir /run/pg --hba-dir /etc/pg/netpolicy.d",
+            "netpolicy db add pool --kind pgbouncer --service pooler --socket-dir /run/pgbouncer",
         ],
     ),
     (

@@ -8,7 +8,7 @@ use super::super::failure::{self, Exit, Failure};
 use super::super::submit::{question, report_open, show_progress, warn};
 use super::variables;
 use crate::api::{ChangeQuery, ErrorPlace, Existing, SqlFailure, SqlRequest, SqlResponse, Status};
-use crate::output::{Format, Layout, SqlOutcome};
+use crate::output::{Format, Layout, SqlOutcome, one_line};
 use crate::sql::meaning::makes_revisions;
 use crate::sql::{Dialect, Ending, Statements, Tail, Verb};
 
@@ -110,7 +110,16 @@ async fn closes(
         .filter_map(|result| result.changed.as_ref()?.clients.as_ref())
         .filter(|clients| clients.existing == Existing::Cut)
         .flat_map(|clients| &clients.denied);
-    let sources: BTreeSet<_> = clients.map(|client| client.source.to_string()).collect();
+    let mut sources: BTreeSet<_> = clients.map(|client| client.source.to_string()).collect();
+    let changed = response
+        .results
+        .iter()
+        .filter_map(|result| result.changed.as_ref());
+    let sessions = changed
+        .flat_map(|changed| &changed.databases)
+        .filter(|change| change.existing == Existing::Cut)
+        .flat_map(|change| change.sessions.iter().flatten());
+    sources.extend(sessions.map(|one| format!("{} ({})", one.source, one_line(&one.user))));
     if sources.is_empty() {
         return Ok(None);
     }

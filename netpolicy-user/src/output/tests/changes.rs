@@ -23,6 +23,7 @@ fn changed() -> Changed {
         ],
         effects: Vec::new(),
         clients: None,
+        databases: Vec::new(),
         seen: None,
         operator: None,
         opens: None,

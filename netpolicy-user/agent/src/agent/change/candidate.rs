@@ -97,6 +97,7 @@ impl Situation<'_> {
             plan,
             effects: Vec::new(),
             clients: None,
+            databases: Vec::new(),
             seen: None,
             operator: None,
             opens: None,

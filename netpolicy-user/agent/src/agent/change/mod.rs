@@ -19,6 +19,6 @@ pub mod situation;
 mod tested;
 pub(in crate::agent) mod warnings;
 
-pub use options::{ChangeOptions, Consent};
+pub use options::{Carry, ChangeOptions, Consent};
 pub use proposal::{Proposal, ProposedFleetRevision};
 pub use situation::{Candidate, Situation};

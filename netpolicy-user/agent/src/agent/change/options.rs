@@ -31,8 +31,23 @@ pub struct ChangeOptions {
     pub local_override: bool,
     /// Make it also if a database does not answer, where nothing is open without it.
     pub defer: bool,
+    /// Who waits for databases that have to be told first.
+    pub carry: Carry,
     /// Whether it replaces lists by whole files.
     pub by_files: bool,
+}
+
+/// Who waits until databases have the lines that a change needs first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carry {
+    /// The writer, for some seconds, which does nothing else meanwhile.
+    #[default]
+    InTurn,
+    /// The caller, who then requests the change again, by this ticket; see
+    /// [`AgentError::Carrying`].
+    Ahead(u64),
+    /// Neither: what is not in force now is refused.
+    Now,
 }
 
 impl ChangeOptions {
@@ -59,6 +74,7 @@ impl ChangeOptions {
             if_revision: query.if_revision,
             local_override: query.local_override,
             defer: query.defer,
+            carry: Carry::InTurn,
             by_files: false,
         };
         Ok((options, requester))

@@ -1,129 +1,27 @@
 //! The board between the writer, which puts orders up, and the helpers, which wait for them and
 //! report.
 
+mod asked;
 mod post;
+mod shared;
+mod trial;
+mod waiting;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use self::post::{Post, view, words};
+use self::post::{Post, view};
+pub use self::shared::OrderBoard;
+use self::shared::plain;
+pub use self::waiting::{Carried, NotCarried, PATIENCE};
 use super::order::LinesOrder;
-use crate::api::{DatabaseCondition, DatabaseOrder, DatabaseReport, DatabaseView};
+use crate::api::{DatabaseCondition, DatabaseOrder, DatabaseReport, DatabaseView, LaterLines};
 use crate::model::{Name, State};
 
-/// How long a change waits for a helper that has it in hand.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// Characters of a message that are kept.
-const MAX_MESSAGE: usize = 500;
-
-/// What became of lines that a change needs first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Carried {
-    /// They are in force.
-    InForce,
-    /// They are not, and the change goes on without them: in words.
-    Deferred(String),
-}
-
-/// Why lines that a change needs are not in force.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotCarried {
-    /// No helper carries them in.
-    #[error(
-        "no helper runs for database '{database}', so {lines} cannot be carried in; nothing changed"
-    )]
-    NoHelper {
-        /// The database.
-        database: String,
-        /// "3 lines".
-        lines: String,
-    },
-    /// The database does not take them.
-    #[error("database '{database}' refused: {message}; nothing changed")]
-    Refused {
-        /// The database.
-        database: String,
-        /// What it said.
-        message: String,
-    },
-    /// The database does not answer.
-    #[error("database '{database}' does not answer: {message}; nothing changed")]
-    Unreachable {
-        /// The database.
-        database: String,
-        /// What was tried.
-        message: String,
-    },
-    /// It takes too long.
-    #[error("the helper of database '{database}' did not report within {} s; nothing changed", PATIENCE.as_secs())]
-    Late {
-        /// The database.
-        database: String,
-    },
-}
-
-impl NotCarried {
-    /// What to do.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::NoHelper { .. } => {
-                "start netpolicy-db@DATABASE.service, or `netpolicy db run DATABASE` as the \
-                 database's own user; --defer applies what denies more without it"
-            }
-            Self::Refused { .. } => "`netpolicy db list` shows what each database has",
-            Self::Unreachable { .. } | Self::Late { .. } => {
-                "start the database; --defer applies what denies more without it"
-            }
-        }
-    }
-
-    /// Whether it may be carried in later: the database was not asked.
-    fn may_be_deferred(&self) -> bool {
-        !matches!(self, Self::Refused { .. })
-    }
-}
-
-/// See the module. Cheap to clone.
-#[derive(Clone)]
-pub struct OrderBoard(Arc<BoardShared>);
-
-struct BoardShared {
-    inner: Mutex<BoardPosts>,
-    reported: Condvar,
-    ordered: watch::Sender<u64>,
-}
-
-struct BoardPosts {
-    /// The last sequence that was given: none is given twice, by later agents either.
-    sequence: u64,
-    posts: BTreeMap<Name, Post>,
-}
-
-impl Default for OrderBoard {
-    fn default() -> Self {
-        let now = Timestamp::now().as_millisecond();
-        Self(Arc::new(BoardShared {
-            inner: Mutex::new(BoardPosts {
-                sequence: u64::try_from(now).unwrap_or_default(),
-                posts: BTreeMap::new(),
-            }),
-            reported: Condvar::new(),
-            ordered: watch::Sender::new(0),
-        }))
-    }
-}
-
 impl OrderBoard {
-    fn lock(&self) -> MutexGuard<'_, BoardPosts> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Puts orders up, for all databases that there are. One that was removed is to have no lines
     /// of netpolicy's; where another took its port, the same as that one, since both write one
     /// file.
@@ -156,76 +54,18 @@ impl OrderBoard {
                 .posts
                 .entry(name)
                 .or_insert_with(|| Post::new(order.clone()));
+            let order = post.with_what_is_to_be_cut(order);
             if post.sequence == 0 || !order.asks_no_more_than(&post.order) {
                 sequence += 1;
                 post.sequence = sequence;
             }
             post.replace(order);
         }
+        let is_any = inner.sequence != sequence;
         inner.sequence = sequence;
         drop(inner);
-        self.0.ordered.send_replace(sequence);
-    }
-
-    /// Waits until every line is in force that the orders of `needed` have, which were put up.
-    /// With `defer` the change may go on where a database cannot be asked.
-    ///
-    /// # Errors
-    /// They are not.
-    pub fn wait(&self, needed: &[LinesOrder], defer: bool) -> Result<Carried, NotCarried> {
-        let mut deferred = Vec::new();
-        for order in needed {
-            match self.wait_for(order) {
-                Ok(()) => {}
-                Err(error) if defer && error.may_be_deferred() => deferred.push(error.to_string()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(match deferred.is_empty() {
-            true => Carried::InForce,
-            false => Carried::Deferred(deferred.join("; ").replace("; nothing changed", "")),
-        })
-    }
-
-    fn wait_for(&self, order: &LinesOrder) -> Result<(), NotCarried> {
-        let deadline = Instant::now() + PATIENCE;
-        let name = order.database.name.to_string();
-        let mut inner = self.lock();
-        loop {
-            let Some(post) = inner.posts.get(&order.database.name) else {
-                return Ok(());
-            };
-            if post.has(&order.lines) {
-                return Ok(());
-            }
-            if let Some((_, report)) = &post.report
-                && report.sequence == post.sequence
-            {
-                let (database, message) = (name.clone(), words(report));
-                match report.condition {
-                    DatabaseCondition::Refused => {
-                        return Err(NotCarried::Refused { database, message });
-                    }
-                    DatabaseCondition::Unreachable => {
-                        return Err(NotCarried::Unreachable { database, message });
-                    }
-                    _ => {}
-                }
-            }
-            if !post.is_attended() {
-                let lines = crate::model::counted(order.lines.len(), "line", "lines");
-                return Err(NotCarried::NoHelper {
-                    database: name,
-                    lines,
-                });
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(NotCarried::Late { database: name });
-            }
-            let step = left.min(Duration::from_secs(1));
-            let waited = self.0.reported.wait_timeout(inner, step);
-            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if is_any {
+            self.0.ordered.send_modify(|count| *count += 1);
         }
     }
 
@@ -248,11 +88,18 @@ impl OrderBoard {
         })
     }
 
-    /// The order for a database, unless it is the one that was seen.
+    /// The order for a database, unless it is the one that was seen and nothing else is asked than
+    /// what was tried.
     #[must_use]
-    pub fn order_for(&self, name: &Name, seen: Option<u64>) -> Option<DatabaseOrder> {
+    pub fn order_for(
+        &self,
+        name: &Name,
+        seen: Option<u64>,
+        tried: Option<u64>,
+    ) -> Option<DatabaseOrder> {
         let inner = self.lock();
         let post = inner.posts.get(name)?;
+        let trial = post.question(tried);
         let LinesOrder {
             database,
             port,
@@ -263,11 +110,13 @@ impl OrderBoard {
             problem: _,
             widened_by,
             until: _,
+            later,
             cut,
         } = &post.order;
-        (seen != Some(post.sequence)).then(|| DatabaseOrder {
+        (seen != Some(post.sequence) || trial.is_some()).then(|| DatabaseOrder {
             name: database.name.to_string(),
             sequence: post.sequence,
+            kind: database.kind,
             port: *port,
             socket: database.socket.clone(),
             hba_dir: database.hba_dir.clone(),
@@ -277,17 +126,16 @@ impl OrderBoard {
             roles: roles.clone(),
             must_exist: must_exist.clone(),
             widened_by: widened_by.clone(),
-            cut: *cut,
+            cut: cut.iter().cloned().collect(),
+            later: later.iter().map(later_lines).collect(),
+            trial,
         })
     }
 
     /// A helper reports. Whether there is such a database.
     #[must_use]
     pub fn report(&self, name: &str, mut report: DatabaseReport, now: Timestamp) -> bool {
-        if let Some(message) = &mut report.message {
-            let kept = message.chars().filter(|c| !c.is_control());
-            *message = kept.take(MAX_MESSAGE).collect();
-        }
+        report.message = report.message.map(plain);
         let mut inner = self.lock();
         let mut posts = inner.posts.iter_mut();
         let Some((found, post)) = posts.find(|(one, _)| one.matches(name)) else {
@@ -297,6 +145,8 @@ impl OrderBoard {
         if report.sequence == post.sequence {
             if report.condition == DatabaseCondition::InForce {
                 post.confirmed = Some(post.order.lines.clone());
+                post.order.cut.clear();
+                post.note_ended(&report);
             }
             // Whatever the server has then: another process may have undone it.
             if report.condition == DatabaseCondition::Refused {
@@ -314,7 +164,7 @@ impl OrderBoard {
             }
         }
         drop(inner);
-        self.0.reported.notify_all();
+        self.heard();
         true
     }
 
@@ -359,6 +209,13 @@ impl OrderBoard {
             .iter()
             .flat_map(|(name, post)| post.faults(name));
         faults.collect()
+    }
+}
+
+fn later_lines((at, lines): &(Timestamp, BTreeSet<String>)) -> LaterLines {
+    LaterLines {
+        at: *at,
+        lines: lines.iter().cloned().collect(),
     }
 }
 

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::board::OrderBoard;
 use crate::api::DatabaseVerdict;
 use crate::compiler::Ruleset;
-use crate::database::{AddressSet, HbaUser, closed_plan};
+use crate::database::{AddressSet, HbaLine, HbaUser, closed_plan};
 use crate::model::{
-    Binding, Database, DatabaseUser, Policy, State, UserKind, evaluate, governing_policies,
+    Binding, Bypass, Database, DatabaseKind, DatabaseUser, Policy, State, UserKind, evaluate,
+    governing_policies,
 };
 
 /// What becomes of a user who comes from an address, if the packet filter lets it through.
@@ -18,10 +19,11 @@ pub fn explain(
     state: &State,
     ruleset: &Ruleset,
     database: &Database,
-    board: &OrderBoard,
+    (board, bypasses): (&OrderBoard, &[Bypass]),
     (user, source): (&str, IpAddr),
 ) -> DatabaseVerdict {
     let now = Timestamp::now();
+    let (arrives, address_bypassed_until) = arrival(state, ruleset, database, bypasses, source);
     let (plan, _) = closed_plan(state, ruleset, database, now);
     let named = DatabaseUser {
         database: database.name.clone(),
@@ -51,6 +53,7 @@ pub fn explain(
     let is_of_user = |one: &HbaUser| match one {
         HbaUser::User(name) => name == user,
         HbaUser::AllBut(names) => names.iter().all(|name| name != user),
+        HbaUser::Everyone => true,
         HbaUser::Role(_) => false,
     };
     let roles = rejecting.clone().flat_map(|line| &line.users);
@@ -66,14 +69,31 @@ pub fn explain(
         Some(line) => has(line),
         None => plan.lines.iter().all(|line| has(line)),
     };
-    let agrees = in_force && allowed == line.is_none();
-    let line = line.map(ToString::to_string);
+    // Where no policy lets the address through, the database is not asked, or decides alone.
+    let agrees = in_force && (!arrives || allowed == line.is_none());
+    let written = |line: &HbaLine| match database.kind {
+        DatabaseKind::PostgreSql => line.to_string(),
+        // As its helper writes it.
+        DatabaseKind::PgBouncer => line.to_string().replacen(",replication", "", 1),
+    };
+    let line = line.map(written);
     let whose = match own {
         true => "the user's policy",
         false => "the service's policies",
     };
     let listed = format!("{whose} {}", names.join(", "));
     let sentence = match (&line, bypassed_until) {
+        _ if !arrives && address_bypassed_until.is_none() => {
+            format!("no policy lets {source} through to the service: the database is not asked")
+        }
+        (Some(_), _) if !arrives => format!(
+            "{source} is let through by a bypass of the address alone, and the database rejects \
+             {user} from there: a bypass of the user lets it in"
+        ),
+        (None, _) if !arrives => format!(
+            "{source} is let through by a bypass of the address alone, and the database does not \
+             reject {user} from there: authentication decides"
+        ),
         (_, Some(_)) => format!("{user} bypasses its policies; authentication decides"),
         (Some(_), _) => {
             format!("{source} is not allowed by {listed}: the database rejects {user}")
@@ -91,12 +111,34 @@ pub fn explain(
         own,
         bypassed_until,
         allowed,
+        arrives,
+        address_bypassed_until,
         line,
         roles,
         in_force,
         agrees,
         sentence,
     }
+}
+
+/// Whether the packet filter lets an address through to a database by policies, and until when a
+/// bypass of the address does.
+fn arrival(
+    state: &State,
+    ruleset: &Ruleset,
+    database: &Database,
+    bypasses: &[Bypass],
+    source: IpAddr,
+) -> (bool, Option<Timestamp>) {
+    let now = Timestamp::now();
+    let mut services = state.services.iter();
+    let service = services.find(|one| one.name == database.service);
+    let reaching = service.map(|service| AddressSet::reaching(ruleset, service.id));
+    let arrives = source.is_loopback() || reaching.is_some_and(|set| set.contains(source));
+    let covering = bypasses.iter().filter(|bypass| {
+        bypass.source.contains(&source) && bypass.covers(Some(&database.service), now)
+    });
+    (arrives, covering.map(|bypass| bypass.expires).max())
 }
 
 /// What the service's policies say, without those of users. Loopback they do not govern.

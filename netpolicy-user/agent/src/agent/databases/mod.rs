@@ -5,18 +5,24 @@
 //! force before the packet filter widens.
 
 mod board;
+mod effect;
 mod explain;
 mod order;
 
-pub use board::{Attendance, Carried, NotCarried, OrderBoard};
+use std::collections::BTreeSet;
+
+pub use board::{Attendance, Carried, NotCarried, OrderBoard, PATIENCE};
+pub use effect::{effects, sessions_as_clients};
 pub use explain::explain;
+use jiff::Timestamp;
 pub use order::LinesOrder;
 
-use jiff::Timestamp;
-
 use crate::compiler::{Ruleset, compile};
-use crate::database::{AddressSet, closed_plan};
-use crate::model::{State, UserKind};
+use crate::database::{AddressSet, DatabasePlan, closed_plan};
+use crate::model::{Database, State, UserKind};
+
+/// Ends of bypasses that an order lists.
+const LATER: usize = 16;
 
 /// The orders of a state. Where the policies cannot be expressed, the lines reject more than they
 /// say: see [`LinesOrder::problem`].
@@ -37,7 +43,7 @@ pub fn orders(state: &State, ruleset: &Ruleset, now: Timestamp) -> Vec<LinesOrde
             };
             LinesOrder {
                 port: port.unwrap_or_default(),
-                database: crate::model::Database {
+                database: Database {
                     bypasses: Vec::new(),
                     comment: None,
                     ..database.clone()
@@ -46,10 +52,11 @@ pub fn orders(state: &State, ruleset: &Ruleset, now: Timestamp) -> Vec<LinesOrde
                 roles: named(UserKind::Role),
                 must_exist: Vec::new(),
                 problem: problem.map(|problem| problem.to_string()),
+                later: later(state, ruleset, database, &plan),
                 lines: plan.lines.iter().map(ToString::to_string).collect(),
                 widened_by: plan.widened_by,
                 until: plan.until,
-                cut: false,
+                cut: BTreeSet::new(),
             }
         })
         .collect()
@@ -71,12 +78,40 @@ pub fn joined(old: &[LinesOrder], new: &[LinesOrder]) -> Vec<LinesOrder> {
     for order in &mut all {
         let same = |old: &&LinesOrder| old.database.name == order.database.name;
         if let Some(old) = old.iter().find(same) {
-            order.lines.extend(old.lines.iter().cloned());
+            order.join(old);
         }
     }
     let is_gone = |old: &&LinesOrder| new.iter().all(|new| new.database.name != old.database.name);
     all.extend(old.iter().filter(is_gone).cloned());
     all
+}
+
+/// The lines that come back as bypasses end, each once. The last of many comes with the first that
+/// is not listed.
+fn later(
+    state: &State,
+    ruleset: &Ruleset,
+    database: &Database,
+    plan: &DatabasePlan,
+) -> Vec<(Timestamp, BTreeSet<String>)> {
+    let mut later: Vec<(Timestamp, BTreeSet<String>)> = Vec::new();
+    let ends = || database.bypasses.iter().map(|bypass| bypass.until);
+    let mut known: BTreeSet<String> = plan.lines.iter().map(ToString::to_string).collect();
+    let mut next = plan.until;
+    while let Some(at) = next {
+        let is_last = later.len() + 1 == LATER;
+        let judged = match is_last {
+            true => ends().max().unwrap_or(at),
+            false => at,
+        };
+        let (then, _) = closed_plan(state, ruleset, database, judged);
+        let lines = then.lines.iter().map(ToString::to_string);
+        let lines: BTreeSet<String> = lines.filter(|line| !known.contains(line)).collect();
+        known.extend(lines.iter().cloned());
+        later.push((at, lines));
+        next = then.until.filter(|_| !is_last);
+    }
+    later
 }
 
 /// Whether more reaches a database behind any service than before.

@@ -27,8 +27,10 @@ pub struct LinesOrder {
     pub widened_by: Option<String>,
     /// When a bypass ends.
     pub until: Option<Timestamp>,
-    /// Whether sessions that the lines reject are ended.
-    pub cut: bool,
+    /// Lines that are added as bypasses end, by whoever has this order.
+    pub later: Vec<(Timestamp, BTreeSet<String>)>,
+    /// Those of the lines that end the sessions which they reject.
+    pub cut: BTreeSet<String>,
 }
 
 impl LinesOrder {
@@ -62,9 +64,26 @@ impl LinesOrder {
             problem: None,
             widened_by: None,
             until: None,
-            cut: false,
+            later: Vec::new(),
+            cut: BTreeSet::new(),
             ..self.clone()
         }
+    }
+
+    /// Adds the lines of another order for the same database, now and later.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.lines.extend(other.lines.iter().cloned());
+        self.later.extend(other.later.iter().cloned());
+        self.later.sort();
+    }
+
+    /// Ends the sessions that the lines reject and those of `before` did not; with `None` all that
+    /// they reject.
+    pub fn cut_beyond(&mut self, before: Option<&[Self]>) {
+        let same = |old: &&Self| old.database.name == self.database.name;
+        let before = before.and_then(|before| before.iter().find(same));
+        let is_new = |line: &&String| before.is_none_or(|before| !before.lines.contains(*line));
+        self.cut = self.lines.iter().filter(is_new).cloned().collect();
     }
 
     /// Requires the users and roles that `kept`, which databases have, does not know.

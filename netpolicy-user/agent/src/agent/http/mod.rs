@@ -4,6 +4,7 @@
 //! published snapshot and the kernel's read side.
 
 pub mod admission;
+mod ahead;
 pub mod app;
 pub mod error;
 pub mod extract;

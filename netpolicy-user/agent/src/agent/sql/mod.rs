@@ -7,4 +7,4 @@ mod roles;
 pub mod script;
 
 pub use failure::ScriptFailure;
-pub use script::{ScriptOutcome, run};
+pub use script::{ScriptOutcome, carry_ahead, run};

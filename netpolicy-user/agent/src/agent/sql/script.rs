@@ -19,8 +19,7 @@ use super::failure::{self, ScriptFailure};
 use super::rehearsal::rehearse;
 use super::roles::System;
 use crate::agent::access::Requester;
-use crate::agent::change::ChangeOptions;
-use crate::agent::change::Proposal;
+use crate::agent::change::{Carry, ChangeOptions, Proposal};
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
@@ -53,6 +52,38 @@ pub fn run(
     request: &SqlRequest,
     requester: Requester,
     options: ChangeOptions,
+) -> ScriptOutcome {
+    run_noting(writer, request, requester, options, &mut Vec::new())
+}
+
+/// Tries a script, and tells databases ahead what it needs of them.
+///
+/// # Errors
+/// [`AgentError::Carrying`]: they are being told. What is wrong with the script says running it.
+pub fn carry_ahead(
+    writer: &mut Writer,
+    request: &SqlRequest,
+    requester: Requester,
+    options: ChangeOptions,
+    ticket: u64,
+) -> Result<(), AgentError> {
+    let options = ChangeOptions {
+        dry_run: true,
+        carry: Carry::Ahead(ticket),
+        ..options
+    };
+    let mut stages = Vec::new();
+    run_noting(writer, request, requester, options, &mut stages);
+    writer.carry_ahead(ticket, &stages)
+}
+
+/// Runs a script, and notes what its statements would leave, where it is tried ahead.
+fn run_noting(
+    writer: &mut Writer,
+    request: &SqlRequest,
+    requester: Requester,
+    options: ChangeOptions,
+    stages: &mut Vec<InForce>,
 ) -> ScriptOutcome {
     writer.expect_text(request.text.len());
     let mut outcome = ScriptOutcome::default();
@@ -101,8 +132,10 @@ pub fn run(
         },
         pending: None,
         is_batch: false,
+        is_cut: false,
         writer,
         stage,
+        stages,
         requester,
         options,
         name,
@@ -117,6 +150,14 @@ pub fn run(
     {
         let in_force = script.writer.in_force();
         last.seen = script.writer.situation(in_force).rehearsed(stage);
+        if options.carry == Carry::InTurn {
+            let existing = options.existing.or(script.is_cut.then_some(Existing::Cut));
+            let options = ChangeOptions {
+                existing,
+                ..options
+            };
+            last.databases = script.writer.database_effects(stage, options, false);
+        }
     }
     script.writer.rest();
     outcome.response.dialect = statements.dialect();
@@ -128,6 +169,8 @@ struct RunningScript<'w, 't> {
     writer: &'w mut Writer,
     /// What the statements so far would leave, if they are only tried.
     stage: Option<InForce>,
+    /// What each of them would leave, if they are tried ahead.
+    stages: &'w mut Vec<InForce>,
     requester: Requester,
     options: ChangeOptions,
     name: &'w str,
@@ -137,6 +180,8 @@ struct RunningScript<'w, 't> {
     pending: Option<PendingChanges<'t>>,
     /// Whether a batch of a large script is being made.
     is_batch: bool,
+    /// Whether any of them cuts connections.
+    is_cut: bool,
 }
 
 impl<'t> RunningScript<'_, 't> {
@@ -272,15 +317,14 @@ impl<'t> RunningScript<'_, 't> {
             existing: self.options.existing.or(cut.then_some(Existing::Cut)),
             ..self.options
         };
+        self.is_cut |= cut;
         if let Some(stage) = &mut self.stage {
-            return rehearse(
-                self.writer,
-                stage,
-                applied,
-                started,
-                self.requester,
-                options,
-            );
+            let requester = self.requester;
+            let tried = rehearse(self.writer, stage, applied, started, requester, options)?;
+            if options.carry != Carry::InTurn {
+                self.stages.push(stage.clone());
+            }
+            return Ok(tried);
         }
         let proposal = Proposal::Applied {
             applied,

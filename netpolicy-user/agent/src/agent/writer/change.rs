@@ -14,7 +14,7 @@ use crate::agent::access::{Requester, audit};
 use crate::agent::change::candidate::millis;
 use crate::agent::change::clients::Side;
 use crate::agent::change::preflight::would_be;
-use crate::agent::change::{Candidate, ChangeOptions, Proposal};
+use crate::agent::change::{Candidate, Carry, ChangeOptions, Proposal};
 use crate::agent::databases;
 use crate::agent::error::AgentError;
 use crate::agent::kernel::Prepared;
@@ -42,6 +42,7 @@ impl Writer {
         let result = self.attempt(proposal, requester, options);
         if let Err(error) = &result
             && !options.dry_run
+            && !matches!(error, AgentError::Carrying(_))
         {
             self.audit_refusal(requester, &action, error);
         }
@@ -62,8 +63,14 @@ impl Writer {
         self.leftovers.text(proposal.text_len());
         let action = proposal.action();
         let result = self.try_change(proposal, &action, requester, options);
-        if result.is_err() && !options.dry_run {
-            self.follow_databases(false);
+        let is_under_way = matches!(result, Err(AgentError::Carrying(_)));
+        if let Carry::Ahead(ticket) = options.carry
+            && !is_under_way
+        {
+            self.ahead.take(ticket);
+        }
+        if result.is_err() && !is_under_way && !options.dry_run {
+            self.follow_databases();
         }
         self.rest();
         result
@@ -126,6 +133,12 @@ impl Writer {
             ..
         } = candidate;
         let orders = self.orders_of(&state, compiled.ruleset(), is_agent)?;
+        let kept = self.kept();
+        let existing = options.existing.unwrap_or_default();
+        let is_cut = existing == Existing::Cut;
+        let all = is_cut && changed.plan.is_empty();
+        let asks = options.dry_run.then_some(&self.databases);
+        changed.databases = databases::effects(&kept, &orders, (existing, all), asks);
         if options.dry_run {
             changed
                 .warnings
@@ -145,10 +158,14 @@ impl Writer {
                     (&self.settings.clock, fleet.as_ref()),
                 )?;
                 self.follow_fleet(fleet);
-                self.follow_databases(false);
+                self.follow_databases();
                 self.publish();
             } else if let Some(record) = fleet {
                 self.note_fleet(&origin, record, action, requester)?;
+            }
+            if all {
+                self.follow_databases_and_cut(None);
+                self.expect_ended(&mut changed);
             }
             changed.pending = self.confirmation.view(&self.settings.clock);
             return Ok(changed);
@@ -156,7 +173,7 @@ impl Writer {
 
         let rulesets = (&*self.in_force.ruleset, &**compiled.ruleset());
         let widens = databases::widens(&state, rulesets);
-        match self.carry_first(&orders, widens, options.defer) {
+        match self.carry_first((&kept, &orders), widens, options) {
             Ok(deferred) => changed.warnings.extend(deferred),
             // What the operator may be kept out by goes whatever a database says: its lines were
             // kept while the change waited.
@@ -234,7 +251,14 @@ impl Writer {
             ..waiting
         });
         self.put_in_force(prepared, revision, waiting, &mut changed);
-        self.follow_databases(options.existing == Some(Existing::Cut));
+        if let Carry::Ahead(ticket) = options.carry {
+            self.ahead.take(ticket);
+        }
+        match is_cut {
+            true => self.follow_databases_and_cut(Some(&kept)),
+            false => self.follow_databases(),
+        }
+        self.expect_ended(&mut changed);
         self.publish();
         tracing::info!(
             actor,
@@ -344,6 +368,14 @@ impl Writer {
             state,
             warnings: Vec::new(),
         })
+    }
+
+    /// Notes which orders end sessions: whoever requested the change may wait for that.
+    fn expect_ended(&self, changed: &mut Changed) {
+        let cutting = changed.databases.iter_mut();
+        for change in cutting.filter(|change| change.existing == Existing::Cut) {
+            change.asked = self.databases.sequence(&change.database);
+        }
     }
 
     fn actor(&self, proposal: &Proposal, requester: Requester) -> String {

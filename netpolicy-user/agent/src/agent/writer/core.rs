@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use super::ahead::LinesAhead;
 use super::burst::BanBurst;
 use super::counted::CountedServices;
 use super::gather::BanGathering;
@@ -85,6 +86,7 @@ pub struct Writer {
     /// The last refusal of a revision of the fleet, and of which action.
     pub(super) fleet_refusal: Option<(String, String)>,
     pub(super) databases: OrderBoard,
+    pub(super) ahead: LinesAhead,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) counted: CountedServices,
@@ -144,6 +146,7 @@ impl Writer {
             fleets: Fleets::new(stored.fleets),
             fleet_refusal: None,
             databases: OrderBoard::default(),
+            ahead: LinesAhead::default(),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             counted,
@@ -187,7 +190,7 @@ impl Writer {
         self.take_over_bans();
         self.kernel.take_over_interfaces();
         self.record_unrecorded();
-        self.follow_databases(false);
+        self.follow_databases();
         self.leave_guard();
         let past = self.store.past().ok();
         let newest = past.and_then(|past| past.revisions(&Window::newest(1)).ok());

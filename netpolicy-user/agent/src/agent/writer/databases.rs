@@ -1,11 +1,20 @@
 //! The order of a change that concerns databases: lines that it adds are in force before the packet
 //! filter widens, and lines that it removes go after it has narrowed.
 
+use std::time::Duration;
+
 use super::core::Writer;
+use crate::agent::change::{Carry, ChangeOptions};
 use crate::agent::databases::{self, Carried, LinesOrder, OrderBoard};
 use crate::agent::error::AgentError;
+use crate::agent::in_force::InForce;
+use crate::api::DatabaseChange;
 use crate::compiler::Ruleset;
 use crate::model::State;
+
+/// How long the writer itself waits for a database, where no caller can do that: for the end of a
+/// rule, new content of a feed, a revision of a fleet.
+const IN_TURN: Duration = Duration::from_secs(5);
 
 impl Writer {
     /// The board on which helpers find their orders.
@@ -38,63 +47,147 @@ impl Writer {
         }
     }
 
-    /// Carries in what a change adds, together with what there is. Without a database that answers
-    /// it goes on if `defer` says so and the packet filter does not widen (`widens`), since the port
-    /// would be open to all users until then. On an error the databases are
-    /// to have what they had: see [`Self::follow_databases`].
+    /// Carries in what a change adds, together with what there is (`kept`). Without a database that
+    /// answers it goes on if the options say so and the packet filter does not widen (`widens`),
+    /// since the port would be open to all users until then. On an error the databases are to have
+    /// what they had: see [`Self::follow_databases`].
     ///
     /// # Errors
-    /// A database refuses, or does not answer.
+    /// A database refuses, or does not answer; or [`AgentError::Carrying`].
     pub(super) fn carry_first(
         &mut self,
-        new: &[LinesOrder],
+        (kept, new): (&[LinesOrder], &[LinesOrder]),
         widens: bool,
-        defer: bool,
+        options: ChangeOptions,
     ) -> Result<Option<String>, AgentError> {
         if new.iter().all(|order| order.lines.is_empty()) {
             return Ok(None);
         }
-        let kept = self.kept();
-        if !widens && new.iter().all(|order| order.is_within(&kept)) {
+        if !widens && new.iter().all(|order| order.is_within(kept)) {
             return Ok(None);
         }
-        let mut joined = databases::joined(&kept, new);
+        let mut joined = databases::joined(kept, new);
         for order in &mut joined {
-            order.require_new(&kept);
+            order.require_new(kept);
         }
-        self.databases.order(joined);
-        match self.databases.wait(new, defer && !widens) {
+        if let Carry::Ahead(ticket) = options.carry {
+            self.ahead.take(ticket);
+        }
+        self.databases.order(self.with_ahead(joined.clone()));
+        let patience = match options.carry {
+            Carry::InTurn => IN_TURN,
+            Carry::Now => Duration::ZERO,
+            Carry::Ahead(ticket) => {
+                if self.databases.is_under_way(new) {
+                    self.ahead.put(ticket, joined);
+                    return Err(AgentError::Carrying(new.to_vec()));
+                }
+                Duration::ZERO
+            }
+        };
+        let defer = options.defer && !widens;
+        match self.databases.wait(new, defer, patience) {
             Ok(Carried::InForce) => Ok(None),
             Ok(Carried::Deferred(why)) => Ok(Some(format!(
                 "{why}; the policies of its users hold as soon as it is told (--defer)"
             ))),
             Err(why) => {
-                self.follow_databases(false);
+                self.follow_databases();
                 Err(AgentError::NotCarried(why))
             }
         }
     }
 
-    /// Orders what is in force; while a change waits for its confirmation also what it would be
-    /// rolled back to, so that nothing has to be carried in for that.
-    pub(super) fn follow_databases(&mut self, cut: bool) {
-        let mut orders = self.kept();
-        for order in &mut orders {
-            order.cut = cut && !order.lines.is_empty();
+    /// Tells databases ahead what the states that a script would lead to one after the other need,
+    /// as far as they can be told.
+    ///
+    /// # Errors
+    /// [`AgentError::Carrying`]: they are being told.
+    pub fn carry_ahead(&mut self, ticket: u64, stages: &[InForce]) -> Result<(), AgentError> {
+        let now = self.settings.clock.wall();
+        let kept = self.kept();
+        let mut joined = kept.clone();
+        for stage in stages {
+            let orders = databases::orders(&stage.state, &stage.ruleset, now);
+            joined = databases::joined(&joined, &orders);
         }
-        self.databases.order(orders);
+        if joined.iter().all(|order| order.is_within(&kept)) {
+            return Ok(());
+        }
+        for order in &mut joined {
+            order.require_new(&kept);
+        }
+        self.databases.order(self.with_ahead(joined.clone()));
+        match self.databases.is_under_way(&joined) {
+            true => {
+                self.ahead.put(ticket, joined.clone());
+                Err(AgentError::Carrying(joined))
+            }
+            false => Ok(()),
+        }
     }
 
-    /// As [`Self::follow_databases`], if a bypass of a user has ended.
+    /// The change or script with this ticket waits no longer.
+    pub fn leave_ahead(&mut self, ticket: u64) {
+        if self.ahead.take(ticket) {
+            self.follow_databases();
+        }
+    }
+
+    /// Orders what is in force; while a change waits for its confirmation also what it would be
+    /// rolled back to, so that nothing has to be carried in for that.
+    pub(super) fn follow_databases(&mut self) {
+        self.databases.order(self.with_ahead(self.kept()));
+    }
+
+    /// As [`Self::follow_databases`], and ends the sessions that the lines reject and those of
+    /// `before` did not; with `None` all that they reject.
+    pub(super) fn follow_databases_and_cut(&mut self, before: Option<&[LinesOrder]>) {
+        let mut orders = self.kept();
+        for order in &mut orders {
+            order.cut_beyond(before);
+        }
+        self.databases.order(self.with_ahead(orders));
+    }
+
+    /// As [`Self::follow_databases`], if a bypass of a user has ended or a change that waited does
+    /// not come again.
     pub(super) fn end_user_bypasses(&mut self) {
         let now = self.settings.clock.wall();
-        if self.databases.next_end().is_some_and(|end| end <= now) {
-            self.follow_databases(false);
+        let is_over = self.databases.next_end().is_some_and(|end| end <= now);
+        if self.ahead.expire() || is_over {
+            self.follow_databases();
         }
+    }
+
+    /// What becomes of databases by what would be in force; their helpers are asked. With `all` of
+    /// all that the lines reject.
+    #[must_use]
+    pub fn database_effects(
+        &self,
+        stage: &InForce,
+        options: ChangeOptions,
+        all: bool,
+    ) -> Vec<DatabaseChange> {
+        let now = self.settings.clock.wall();
+        let orders = databases::orders(&stage.state, &stage.ruleset, now);
+        let existing = options.existing.unwrap_or_default();
+        databases::effects(
+            &self.kept(),
+            &orders,
+            (existing, all),
+            Some(&self.databases),
+        )
+    }
+
+    /// Orders together with those of changes that wait.
+    fn with_ahead(&self, orders: Vec<LinesOrder>) -> Vec<LinesOrder> {
+        let ahead = self.ahead.orders();
+        ahead.fold(orders, |orders, ahead| databases::joined(ahead, &orders))
     }
 
     /// What databases are to have now.
-    fn kept(&self) -> Vec<LinesOrder> {
+    pub(super) fn kept(&self) -> Vec<LinesOrder> {
         let now = self.settings.clock.wall();
         let in_force = databases::orders(&self.in_force.state, &self.in_force.ruleset, now);
         match self.confirmation.base() {

@@ -36,7 +36,7 @@ impl Writer {
         let action = format!("feed {name}");
         self.may_feed(requester, &action, "hand over the content of a feed")?;
         let result = self.try_put_feed(name, content, query, own, requester);
-        self.follow_databases(false);
+        self.follow_databases();
         if let Err(error) = &result {
             if let Ok((name, _)) = self.feed_of(name, Some(&query.version)) {
                 let now = self.settings.clock.wall();
@@ -147,7 +147,8 @@ impl Writer {
         let (state, compiled) = (&candidate.state, candidate.compiled.ruleset());
         let orders = self.orders_of(state, compiled, false)?;
         let widens = databases::widens(state, (&self.in_force.ruleset, compiled));
-        self.carry_first(&orders, widens, false)?;
+        let kept = self.kept();
+        self.carry_first((&kept, &orders), widens, options)?;
         // The kernel is told the revision that there is, or the next agent would take the store
         // for an older one.
         let prepared = self.kernel.prepare(

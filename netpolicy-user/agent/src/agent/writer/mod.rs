@@ -3,6 +3,7 @@
 //! Owns what it changes: the rooms below it work on the group of state that they are handed.
 //! Knows no HTTP.
 
+mod ahead;
 mod banning;
 mod burst;
 mod change;

@@ -140,7 +140,7 @@ impl Writer {
             // Bans of services that the change removed end only now.
             self.follow_with_bans();
             // So do lines of what it would have been rolled back to.
-            self.follow_databases(false);
+            self.follow_databases();
         }
         self.ended(requester, "confirm", result)
     }

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use super::{Noun, Problem, Worker, check_free, unknown};
 use crate::model::bypass::MAX_MINUTES;
 use crate::model::error::{DatabaseProblem, Excerpt};
+use crate::model::evaluate::governed;
 use crate::model::file::FileDatabase;
 use crate::model::name::service_name;
 use crate::model::{Database, DatabaseKind, DatabaseUser, State, UserBypass};
@@ -12,6 +13,7 @@ use crate::model::{Database, DatabaseKind, DatabaseUser, State, UserBypass};
 /// A database to be made.
 pub(super) struct NewDatabase<'a> {
     pub(super) name: &'a str,
+    pub(super) kind: DatabaseKind,
     pub(super) service: &'a str,
     pub(super) socket: Option<&'a str>,
     pub(super) hba_dir: Option<&'a str>,
@@ -38,7 +40,7 @@ impl Worker<'_> {
         let path = |path: Option<&str>| path.filter(|path| !path.is_empty()).map(ToOwned::to_owned);
         let database = Database {
             name,
-            kind: DatabaseKind::PostgreSql,
+            kind: new.kind,
             service: self.state.services[service].name.clone(),
             socket: path(new.socket),
             hba_dir: path(new.hba_dir),
@@ -82,6 +84,19 @@ impl Worker<'_> {
             .databases
             .iter()
             .position(|one| one.name == user.database)?;
+        let behind = self.state.databases.get(at)?.service.clone();
+        let mut services = self.state.services.iter();
+        let service = services.find(|one| one.name == behind);
+        let is_closed =
+            service.is_some_and(|one| governed(&self.state, one).says_only(&self.state));
+        if minutes > 0 && is_bound && is_closed {
+            self.report.warn(format!(
+                "this takes lines out of the database and lets no other address through the packet \
+                 filter: where no policy does, `netpolicy bypass grant ADDRESS --service {}` lets \
+                 one through",
+                behind.to_written_service()
+            ));
+        }
         let bypasses = &mut self.state.databases.get_mut(at)?.bypasses;
         bypasses.retain(|one| one.until > now && !(one.kind == user.kind && one.name == user.name));
         if minutes > 0 {
@@ -183,6 +198,9 @@ fn path_problems(database: &Database) -> Vec<DatabaseProblem> {
     if database.hba_dir.is_some() && database.hba_conf.is_some() {
         let name = database.name.to_string();
         problems.push(DatabaseProblem::TwoPlaces { name });
+    } else if database.hba_dir.is_some() && database.kind == DatabaseKind::PgBouncer {
+        let name = database.name.to_string();
+        problems.push(DatabaseProblem::PoolerDirectory { name });
     }
     problems
 }

@@ -188,6 +188,7 @@ impl Worker<'_> {
             } => self.alter_list(name, entries, comment.as_deref(), values.as_deref()),
             Change::AddDatabase {
                 name,
+                kind,
                 service,
                 socket,
                 hba_dir,
@@ -196,6 +197,7 @@ impl Worker<'_> {
                 replace,
             } => self.add_database(&database::NewDatabase {
                 name,
+                kind: *kind,
                 service,
                 socket: socket.as_deref(),
                 hba_dir: hba_dir.as_deref(),

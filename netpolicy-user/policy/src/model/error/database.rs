@@ -59,7 +59,7 @@ pub enum DatabaseProblem {
     },
     /// The service has a pooler's port as well.
     #[error(
-        "users of database '{name}' can have no policies: service '{service}' has the ports {ports}, and the database listens on one; sessions through a pooler come from the pooler's address, which says nothing of a user's: give each port a service of its own"
+        "users of database '{name}' can have no policies: service '{service}' has the ports {ports}, and the database listens on one; sessions through a pooler come from the pooler's address, which says nothing of a user's: give each port a service of its own, and make a PgBouncer known as a database of kind \"pgbouncer\""
     )]
     Ports {
         /// The database.
@@ -68,6 +68,16 @@ pub enum DatabaseProblem {
         service: String,
         /// The service's ports.
         ports: String,
+    },
+    /// A role of a pooler.
+    #[error(
+        "a policy cannot be bound to {role}: PgBouncer's hba file, by which '{name}' knows users, has no roles; bind it to the users"
+    )]
+    PoolerRole {
+        /// The pooler.
+        name: String,
+        /// The binding.
+        role: String,
     },
     /// Two databases would write one server's lines.
     #[error(
@@ -89,6 +99,14 @@ pub enum DatabaseProblem {
         /// What was written.
         path: Excerpt,
     },
+    /// A directory for a pooler.
+    #[error(
+        "database '{name}' has hba_dir, and PgBouncer's hba file includes no directory; leave it out, or name the file with hba_conf"
+    )]
+    PoolerDirectory {
+        /// The pooler.
+        name: String,
+    },
     /// Both places for the lines.
     #[error(
         "database '{name}' has both hba_dir and hba_conf; the lines stand in one place: leave one out"
@@ -107,6 +125,7 @@ impl DatabaseProblem {
             Self::ServiceGone { .. }
             | Self::InUse { .. }
             | Self::Combined { .. }
+            | Self::PoolerRole { .. }
             | Self::Shared { .. }
             | Self::Ports { .. } => ErrorKind::Conflict,
             _ => ErrorKind::Invalid,

@@ -16,8 +16,12 @@ pub(in crate::model) struct FileDatabase {
     pub(in crate::model) place: Place,
 }
 
-const KIND: &str = "\"postgresql\"; for others `netpolicy db plan` prints statements";
-const KINDS: &[(&str, DatabaseKind)] = &[("postgresql", DatabaseKind::PostgreSql)];
+const KIND: &str =
+    "\"postgresql\" or \"pgbouncer\"; for others `netpolicy db plan` prints statements";
+const KINDS: &[(&str, DatabaseKind)] = &[
+    ("postgresql", DatabaseKind::PostgreSql),
+    ("pgbouncer", DatabaseKind::PgBouncer),
+];
 
 impl FileReader<'_, '_> {
     /// Reads all `[[database]]`.

@@ -5,12 +5,18 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::asked::AskedTrial;
 use crate::agent::databases::order::LinesOrder;
-use crate::api::{DatabaseCondition, DatabaseReport, DatabaseUserView, DatabaseView};
+use crate::api::{
+    DatabaseCondition, DatabaseReport, DatabaseTrial, DatabaseUserView, DatabaseView,
+};
 use crate::model::{Database, Name, State, counted};
 
 /// How long a helper may be busy with a database before it counts as gone.
 const BUSY: Duration = Duration::from_secs(30);
+
+/// Orders of which it is kept how many sessions they have ended.
+const ENDED: usize = 16;
 
 /// How long a repair stays among the faults.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -24,6 +30,10 @@ pub(super) struct Post {
     pub(super) report: Option<(Timestamp, DatabaseReport)>,
     /// When the file was last put right.
     pub(super) repaired: Option<(Instant, String)>,
+    /// How many sessions were ended by the orders of which sequences, the last ones.
+    pub(super) ended: Vec<(u64, u64)>,
+    /// What was asked last.
+    pub(super) trial: Option<AskedTrial>,
     /// Helpers that wait for an order.
     pub(super) waiting: usize,
     /// When one last asked or reported.
@@ -40,10 +50,35 @@ impl Post {
             confirmed: None,
             report: None,
             repaired: None,
+            ended: Vec::new(),
+            trial: None,
             waiting: 0,
             heard: None,
             is_gone: false,
         }
+    }
+
+    /// What is to be answered, unless it was tried.
+    pub(super) fn question(&self, tried: Option<u64>) -> Option<DatabaseTrial> {
+        self.trial.as_ref()?.open(tried)
+    }
+
+    /// An order that is to replace this one, with the sessions that this one was to end and that
+    /// no helper has reported yet.
+    pub(super) fn with_what_is_to_be_cut(&self, mut order: LinesOrder) -> LinesOrder {
+        let left = self.order.cut.intersection(&order.lines).cloned();
+        order.cut.extend(left.collect::<Vec<_>>());
+        order
+    }
+
+    /// Keeps how many sessions an order has ended.
+    pub(super) fn note_ended(&mut self, report: &DatabaseReport) {
+        match self.ended.last_mut() {
+            Some((of, count)) if *of == report.sequence => *count += report.ended,
+            _ => self.ended.push((report.sequence, report.ended)),
+        }
+        let more = self.ended.len().saturating_sub(ENDED);
+        self.ended.drain(..more);
     }
 
     /// Another order: what the database had of it it still has, until it is told.

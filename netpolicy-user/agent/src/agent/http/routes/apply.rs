@@ -17,9 +17,10 @@ use super::texts::ChangeBody;
 use crate::agent::access::Caller;
 use crate::agent::change::ChangeOptions;
 use crate::agent::error::AgentError;
+use crate::agent::http::ahead;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
-use crate::agent::writer::{Writer, aside};
+use crate::agent::writer::aside;
 use crate::api::{ChangeQuery, Changed};
 #[cfg(feature = "openapi")]
 use crate::model::Change;
@@ -45,11 +46,11 @@ pub(super) async fn change(
     body: ChangeBody,
 ) -> Result<Json<Changed>, AgentError> {
     // Held until the change is made: it is as large as its text.
-    let (change, _share) = blocking(move || body.parse()).await?;
+    let (change, share) = blocking(move || body.parse()).await?;
     query.if_revision = revision;
     let (options, requester) = ChangeOptions::of(&query, caller)?;
-    let change = move |writer: &mut Writer| writer.change(change, requester, options);
-    let changed = app.supervisor.run(caller, change);
+    let requested = ahead::Requested::Change(change);
+    let changed = ahead::change(&app, requested, (options, requester), share);
     changed.await.map(Json)
 }
 

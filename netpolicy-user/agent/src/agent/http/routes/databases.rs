@@ -19,7 +19,8 @@ use crate::agent::http::extract::{Body, Params};
 #[cfg(feature = "openapi")]
 use crate::api::DatabaseOrder;
 use crate::api::{
-    DatabaseExplainQuery, DatabaseOrderQuery, DatabaseReport, DatabaseVerdict, DatabaseView,
+    DatabaseExplainQuery, DatabaseOrderQuery, DatabaseReport, DatabaseTrialReport, DatabaseVerdict,
+    DatabaseView,
 };
 use crate::model::Privilege;
 
@@ -60,7 +61,8 @@ pub(super) async fn explain(
         let ruleset = snapshot.ruleset.as_ref().ok_or(AgentError::Internal)?;
         let asked = (&*query.user, query.source.to_canonical());
         let state = &snapshot.state;
-        Ok(databases::explain(state, ruleset, database, &board, asked))
+        let known = (&board, snapshot.bypasses.as_slice());
+        Ok(databases::explain(state, ruleset, database, known, asked))
     })
     .await
     .map(Json)
@@ -91,7 +93,7 @@ pub(super) async fn order(
     let attendance = board.attend(&name).ok_or_else(|| unknown(&name))?;
     loop {
         ordered.borrow_and_update();
-        if let Some(order) = board.order_for(&attendance.name, query.seen) {
+        if let Some(order) = board.order_for(&attendance.name, query.seen, query.tried) {
             return Ok(Json(order).into_response());
         }
         let waiting = async {
@@ -132,6 +134,29 @@ pub(super) async fn report(
     }
     app.supervisor.look_again();
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Answers what was asked about lines that are not in force.
+#[cfg_attr(feature = "openapi", utoipa::path(post, path = "/v1/databases/{name}/trial", operation_id = "answerDatabaseTrial", tag = POLICIES,
+    params(("name" = String, Path, description = "The database's name.")),
+    request_body(content = DatabaseTrialReport, description = "What the database would make of them."),
+    responses(
+        (status = NO_CONTENT, description = "It was noted."),
+        (status = NOT_FOUND, body = ProblemDetails, description = "There is no database of this name."),
+    )
+))]
+pub(super) async fn trial(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<StatusCode, AgentError> {
+    may(&app, caller, "answer for a database").await?;
+    let (report, _share) = body.parse::<DatabaseTrialReport>()?;
+    match app.supervisor.databases().answer(&name, report) {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(unknown(&name)),
+    }
 }
 
 async fn may(app: &App, caller: Caller, what: &'static str) -> Result<(), AgentError> {

@@ -93,6 +93,7 @@ pub(super) async fn change(
             plan,
             effects: Vec::new(),
             clients: None,
+            databases: Vec::new(),
             seen: None,
             operator: None,
             opens: None,

@@ -130,6 +130,7 @@ operations! {
     get "/v1/databases/{name}/explain" databases::explain;
     get "/v1/databases/{name}/order" databases::order;
     post "/v1/databases/{name}/report" databases::report;
+    post "/v1/databases/{name}/trial" databases::trial;
     get "/v1/services" services::list;
     get "/v1/services/known" services::known;
     get "/v1/host" host::show;

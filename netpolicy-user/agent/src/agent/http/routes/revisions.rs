@@ -11,11 +11,10 @@ use super::document::{
 use super::paging::{text, window};
 use crate::agent::access::{Caller, Requester};
 use crate::agent::change::ChangeOptions;
-use crate::agent::change::Proposal;
 use crate::agent::error::AgentError;
+use crate::agent::http::ahead;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::Params;
-use crate::agent::writer::Writer;
 use crate::api::{
     ChangeQuery, Changed, PageQuery, Paged, PendingView, RevisionView, RevisionsQuery,
 };
@@ -66,9 +65,8 @@ pub(super) async fn rollback(
 ) -> Result<Json<Changed>, AgentError> {
     query.if_revision = present;
     let (options, requester) = ChangeOptions::of(&query, caller)?;
-    let proposal = Proposal::Rollback { revision };
-    let change = move |writer: &mut Writer| writer.change(proposal, requester, options);
-    let changed = app.supervisor.run(caller, change);
+    let requested = ahead::Requested::Rollback { revision };
+    let changed = ahead::change(&app, requested, (options, requester), ());
     changed.await.map(Json)
 }
 

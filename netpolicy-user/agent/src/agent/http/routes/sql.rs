@@ -13,11 +13,11 @@ use super::document::{
 use crate::agent::access::Caller;
 use crate::agent::change::ChangeOptions;
 use crate::agent::error::AgentError;
+use crate::agent::http::ahead;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::error::status_of;
 use crate::agent::http::extract::{Body, Params};
 use crate::agent::sql;
-use crate::agent::writer::Writer;
 use crate::api::{ChangeQuery, SqlRequest, SqlResponse};
 
 /// Runs a script of SQL, up to the first statement that fails. The status is that
@@ -43,11 +43,10 @@ pub(super) async fn run(
     IfMatch(revision): IfMatch,
     body: Body,
 ) -> Result<Response, AgentError> {
-    let (request, _share) = blocking(move || body.parse::<SqlRequest>()).await?;
+    let (request, share) = blocking(move || body.parse::<SqlRequest>()).await?;
     query.if_revision = revision;
     let (options, requester) = ChangeOptions::of(&query, caller)?;
-    let script = move |writer: &mut Writer| Ok(sql::run(writer, &request, requester, options));
-    let outcome = app.supervisor.run(caller, script).await?;
+    let outcome = ahead::script(&app, request, (options, requester), share).await?;
     let response = response(outcome);
     let status = response.error.as_ref().map_or(StatusCode::OK, |error| {
         StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

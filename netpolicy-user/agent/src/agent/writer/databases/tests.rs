@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::agent::change::ChangeOptions;
+use crate::agent::change::{Carry, ChangeOptions};
 use crate::agent::databases::OrderBoard;
+use crate::agent::error::AgentError;
 use crate::agent::testing::{Bench, PLAIN, ROOT, apply};
 use crate::api::{DatabaseCondition, DatabaseReport};
 use crate::model::Change;
@@ -27,7 +28,7 @@ fn carry_all(board: OrderBoard) {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(60) {
             if let Some(attendance) = board.attend("orders")
-                && let Some(order) = board.order_for(&attendance.name, seen)
+                && let Some(order) = board.order_for(&attendance.name, seen, None)
             {
                 seen = Some(order.sequence);
                 let report = DatabaseReport {
@@ -49,7 +50,7 @@ fn carry_all(board: OrderBoard) {
 fn lines(bench: &Bench) -> Vec<String> {
     let board = bench.writer.databases();
     let attendance = board.attend("orders").unwrap();
-    board.order_for(&attendance.name, None).unwrap().lines
+    board.order_for(&attendance.name, None, None).unwrap().lines
 }
 
 #[test]
@@ -117,4 +118,83 @@ fn end_of_a_rule_is_not_kept_up_by_a_role_that_then_allows_more() {
         "{faults}"
     );
     assert!(lines(&bench).iter().any(|line| line.contains("+\"staff\"")));
+}
+
+#[test]
+fn change_that_waits_gives_its_turn_back_and_its_lines_stay_up() {
+    let mut bench = Bench::new();
+    bench.writer.change(apply(DATABASE), ROOT, PLAIN).unwrap();
+    let board = bench.writer.databases();
+    let told = lines(&bench);
+    assert!(told.is_empty(), "a helper is there now");
+    let narrow = || apply(&with_desk("10.1.0.0/16", "user:alice@orders"));
+    let ahead = ChangeOptions {
+        carry: Carry::Ahead(1),
+        ..PLAIN
+    };
+    let waits = bench.writer.change(narrow(), ROOT, ahead);
+    assert!(matches!(waits, Err(AgentError::Carrying(_))), "{waits:?}");
+    let both = lines(&bench);
+    assert!(!both.is_empty());
+
+    // Others have their turns, and what the change needs stays up.
+    let revision = bench.snapshot().revision;
+    let other = crate::agent::testing::create("other", &[], &["203.0.113.1"]);
+    bench.writer.change(other, ROOT, PLAIN).unwrap();
+    assert_eq!(bench.snapshot().revision, revision + 1);
+    assert_eq!(lines(&bench), both);
+    let refused = bench.writer.change(narrow(), ROOT, ahead);
+    assert!(matches!(refused, Err(AgentError::Carrying(_))));
+
+    carry_all(board);
+    let begun = Instant::now();
+    let made = loop {
+        match bench.writer.change(narrow(), ROOT, ahead) {
+            Err(AgentError::Carrying(_)) => assert!(begun.elapsed() < Duration::from_secs(60)),
+            made => break made,
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    assert_eq!(made.unwrap().revision, revision + 2);
+    assert_eq!(lines(&bench), both);
+
+    // One that does not come again leaves nothing behind.
+    let other = apply(&with_desk("10.2.0.0/16", "user:alice@orders"));
+    let ahead = ChangeOptions {
+        carry: Carry::Ahead(2),
+        ..PLAIN
+    };
+    if let Err(AgentError::Carrying(_)) = bench.writer.change(other, ROOT, ahead) {
+        assert!(lines(&bench).len() > both.len());
+        bench.writer.leave_ahead(2);
+    }
+}
+
+#[test]
+fn lines_of_a_bypassed_user_are_listed_with_their_time() {
+    let mut bench = Bench::new();
+    // A bypass begins now, whatever the bench's clock says.
+    let apart = Timestamp::now().duration_since(bench.snapshot().clock.wall());
+    bench.clock.set_wall(apart.as_secs());
+    carry_all(bench.writer.databases());
+    bench.writer.change(apply(DATABASE), ROOT, PLAIN).unwrap();
+    lines(&bench);
+    let narrow = apply(&with_desk("10.1.0.0/16", "user:alice@orders"));
+    bench.writer.change(narrow, ROOT, PLAIN).unwrap();
+    let whole = lines(&bench);
+    let bypass = Change::BypassUser {
+        user: "user:alice@orders".to_owned(),
+        minutes: 5,
+    };
+    bench.writer.change(bypass, ROOT, PLAIN).unwrap();
+    let board = bench.writer.databases();
+    let attendance = board.attend("orders").unwrap();
+    let order = board.order_for(&attendance.name, None, None).unwrap();
+    assert!(order.lines.is_empty(), "{order:?}");
+    let [later] = &*order.later else {
+        panic!("{order:?}");
+    };
+    assert_eq!(later.lines, whole);
+    let state = bench.snapshot().state.clone();
+    assert_eq!(later.at, state.databases[0].bypasses[0].until);
 }

@@ -16,6 +16,7 @@ fn world() -> World {
 fn database(name: &str, service: &str) -> Change {
     Change::AddDatabase {
         name: name.to_owned(),
+        kind: Default::default(),
         service: service.to_owned(),
         socket: None,
         hba_dir: None,
