@@ -64,7 +64,9 @@ impl Parting {
             .output()
             .unwrap();
         let listed = String::from_utf8_lossy(&out.stdout).into_owned();
-        listed.contains("counter") && !listed.contains("packets 0 ")
+        // A connection that two rules are about counts for the first.
+        let mut rules = listed.lines().filter(|line| line.contains("counter"));
+        rules.any(|rule| !rule.contains("packets 0 "))
     }
 
     /// Joins all again.
