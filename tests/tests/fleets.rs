@@ -2,6 +2,9 @@
 //! which enforces what was pushed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "fleets/eight.rs"]
+mod eight;
+
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,31 +42,9 @@ fn admitting(net: &str) -> String {
 impl FleetHost {
     /// etcd, a fleet with one host, and its process; nothing is pushed yet.
     fn start() -> Self {
-        let mut host = DatabaseHost::without_agent();
-        fs::set_permissions(host.file(""), Permissions::from_mode(0o755)).unwrap();
-        let (etcd, url) = etcd(&host);
-        let (keys, key) = (host.file("keys"), host.file("operator.key"));
-        let common = format!("fleet = \"prod\"\nendpoints = [\"{url}\"]\nkeys = {keys:?}\n");
-        host.write("operator.toml", format!("{common}secret_key = {key:?}\n"));
-        let socket = host.socket();
-        let settings = format!("{common}host = \"db-1\"\nsocket = {socket:?}\n");
-        host.write("fleet.toml", settings);
-        let config = fs::read_to_string(host.file("config.toml")).unwrap();
-        let file = host.file("fleet.toml");
-        host.write("config.toml", format!("fleet_file = {file:?}\n{config}"));
-        let settings = host.file("operator.toml");
-        run(
-            &settings,
-            &["init", "--without-password", "--without-roles"],
-        );
-        run(&settings, &["join", "db-1", "--without-roles"]);
-        host.start_agent();
-        host.ok("grant fleet --to user:nobody");
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]);
-        command.arg("--").arg(binary::netpolicy_net());
-        command.args(["fleet", "run", "--settings"]).arg(&file);
-        let process = Process::start(command, &host.file("fleet.log"));
+        let host = DatabaseHost::without_agent();
+        let (etcd, common) = made(&host);
+        let (host, process) = joined(host, "db-1", &common);
         Self {
             host,
             etcd,
@@ -116,6 +97,44 @@ impl FleetHost {
             fleet["at"]["revision"] == revision && fleet["confirmed"] == true
         });
     }
+}
+
+/// etcd and a fleet, with an operator's settings in this host's directory; what settings of all
+/// have in common.
+fn made(host: &DatabaseHost) -> (Process, String) {
+    fs::set_permissions(host.file(""), Permissions::from_mode(0o755)).unwrap();
+    let (etcd, url) = etcd(host);
+    let (keys, key) = (host.file("keys"), host.file("operator.key"));
+    let common = format!("fleet = \"prod\"\nendpoints = [\"{url}\"]\nkeys = {keys:?}\n");
+    host.write("operator.toml", format!("{common}secret_key = {key:?}\n"));
+    let settings = host.file("operator.toml");
+    run(
+        &settings,
+        &["init", "--without-password", "--without-roles"],
+    );
+    (etcd, common)
+}
+
+/// A host that joined a fleet, with its agent, and the process that follows the fleet.
+fn joined(mut host: DatabaseHost, name: &str, common: &str) -> (DatabaseHost, Process) {
+    fs::set_permissions(host.file(""), Permissions::from_mode(0o755)).unwrap();
+    let socket = host.socket();
+    let settings = format!("{common}host = \"{name}\"\nsocket = {socket:?}\n");
+    host.write("fleet.toml", settings);
+    let config = fs::read_to_string(host.file("config.toml")).unwrap();
+    let file = host.file("fleet.toml");
+    host.write("config.toml", format!("fleet_file = {file:?}\n{config}"));
+    let keys = common.lines().find_map(|line| line.strip_prefix("keys = "));
+    let operator = Path::new(keys.unwrap().trim_matches('"')).with_file_name("operator.toml");
+    run(&operator, &["join", name, "--without-roles"]);
+    host.start_agent();
+    host.ok("grant fleet --to user:nobody");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]);
+    command.arg("--").arg(binary::netpolicy_net());
+    command.args(["fleet", "run", "--settings"]).arg(&file);
+    let process = Process::start(command, &host.file("fleet.log"));
+    (host, process)
 }
 
 /// A command of `netpolicy-net fleet` with these settings.
@@ -215,4 +234,27 @@ fn local_change_lasts_until_the_next_revision_and_enforcement_needs_neither_etcd
     fleet.host.start_agent();
     fleet.wait_for_revision(2);
     fleet.host.assert_times_out(&[(OFFICE, PORT)]);
+}
+
+/// A host that has a service only later, which a policy of the fleet is bound to.
+#[test]
+fn policy_is_bound_once_the_host_has_the_service() {
+    if !netpolicy_tests::debian::is_long() {
+        return;
+    }
+    let mut fleet = FleetHost::start();
+    fleet.host.write("policy.toml", admitting("10.1.0.0/16"));
+    let file = fleet.host.file("policy.toml");
+    let file = file.to_str().unwrap();
+    fleet.operator(&["push", "--at-once", "--without-services", "-f", file]);
+    fleet.wait_for_revision(1);
+    fleet.wait_for_words(&["db-1", "not bound to service 'postgres'"]);
+    fleet.host.assert_connects(&[(BRANCH, PORT)]);
+    fleet.host.ok("service add postgres --port 5432");
+    // The next look at the agent, and its confirmation.
+    fleet.wait("complete", |fleet| {
+        fleet["faults"].as_array().unwrap().is_empty() && fleet["confirmed"] == true
+    });
+    fleet.host.assert_times_out(&[(BRANCH, PORT)]);
+    fleet.host.assert_connects(&[(OFFICE, PORT)]);
 }

@@ -30,6 +30,10 @@ pub struct FleetView {
     pub counters: Counters,
     /// Since when local changes are in force.
     pub local_override: Option<Timestamp>,
+    /// Whether the host changed since the revision in force left something out: it is to be handed
+    /// over again.
+    #[serde(default)]
+    pub is_outdated: bool,
     /// What is wrong, in lines.
     pub faults: Vec<String>,
 }

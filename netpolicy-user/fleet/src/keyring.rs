@@ -1,20 +1,45 @@
 //! The keys of operators that a host trusts.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::collections::{HashSet, VecDeque};
+use std::sync::{LazyLock, Mutex};
 
 use minisign_verify::{PublicKey, Signature};
 
-/// Signatures that are remembered: those of the records of a host, twice.
-const REMEMBERED: usize = 16;
+/// Signatures that are remembered: those of the records of some hundred hosts.
+const REMEMBERED: usize = 2_048;
+
+/// Signatures that were good: most records are checked again as they were, and files of keys are
+/// read again for it. For the whole process, since it is a fact of a key, bytes and a signature,
+/// whoever trusts the key.
+static GOOD: LazyLock<Mutex<Remembered>> = LazyLock::new(Mutex::default);
+
+/// Hashes of keys, what was signed with them, and the signatures.
+#[derive(Default)]
+struct Remembered {
+    known: HashSet<blake3::Hash>,
+    /// The oldest first.
+    order: VecDeque<blake3::Hash>,
+}
+
+impl Remembered {
+    fn add(&mut self, hash: blake3::Hash) {
+        if self.known.insert(hash) {
+            self.order.push_back(hash);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
 
 /// Keys in minisign's format, by the names of their files.
 #[derive(Default)]
 pub struct Keyring {
     keys: Vec<(String, PublicKey)>,
-    /// Hashes of what was signed and its signature, and which key it was: most records are
-    /// checked again as they were.
-    good: Mutex<VecDeque<(blake3::Hash, usize)>>,
+    /// Hashes of the keys, in their order.
+    hashes: Vec<blake3::Hash>,
 }
 
 /// Why a text is no key.
@@ -39,6 +64,7 @@ impl Keyring {
             why: error.to_string(),
         })?;
         self.keys.push((name.to_owned(), key));
+        self.hashes.push(blake3::hash(line.trim().as_bytes()));
         Ok(())
     }
 
@@ -69,12 +95,22 @@ impl Keyring {
         hasher.update(&(bytes.len() as u64).to_be_bytes());
         hasher.update(bytes);
         hasher.update(signature.as_bytes());
-        let hash = hasher.finalize();
-        let index = match self.remembered(&hash) {
+        let content = hasher.finalize();
+        let with = |key: &blake3::Hash| {
+            let both = [*key.as_bytes(), *content.as_bytes()];
+            blake3::hash(both.as_flattened())
+        };
+        let known = GOOD.lock().ok().and_then(|good| {
+            let mut hashes = self.hashes.iter();
+            hashes.position(|key| good.known.contains(&with(key)))
+        });
+        let index = match known {
             Some(index) => index,
             None => {
                 let index = self.find(bytes, signature)?;
-                self.remember(hash, index);
+                if let (Ok(mut good), Some(key)) = (GOOD.lock(), self.hashes.get(index)) {
+                    good.add(with(key));
+                }
                 index
             }
         };
@@ -94,25 +130,45 @@ impl Keyring {
             }
         })
     }
-
-    fn remembered(&self, hash: &blake3::Hash) -> Option<usize> {
-        let good = self.good.lock().ok()?;
-        let found = good.iter().find(|(known, _)| known == hash);
-        found.map(|(_, index)| *index)
-    }
-
-    fn remember(&self, hash: blake3::Hash, index: usize) {
-        if let Ok(mut good) = self.good.lock() {
-            good.push_back((hash, index));
-            if good.len() > REMEMBERED {
-                good.pop_front();
-            }
-        }
-    }
 }
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Operator, head};
+    use crate::{Head, open};
+
+    #[test]
+    fn good_signature_is_remembered_for_its_key_alone() {
+        let (operator, other) = (Operator::new(), Operator::new());
+        let fleet = "prod".parse().unwrap();
+        let text = operator.sign(&head(7, 3));
+        let is_good = |keys: &Keyring| open::<Head>(&text, &fleet, keys).is_ok();
+        for _ in 0..2 {
+            assert!(is_good(&operator.keyring()));
+            assert!(!is_good(&other.keyring()));
+            assert!(!is_good(&Keyring::default()));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_goes_first() {
+        let mut memory = Remembered::default();
+        let hash = |i: usize| blake3::hash(&i.to_be_bytes());
+        for i in 0..REMEMBERED + 10 {
+            memory.add(hash(i));
+            memory.add(hash(i));
+        }
+        assert_eq!(
+            (memory.known.len(), memory.order.len()),
+            (REMEMBERED, REMEMBERED)
+        );
+        assert!(!memory.known.contains(&hash(9)) && memory.known.contains(&hash(10)));
     }
 }

@@ -14,6 +14,8 @@ pub enum FleetKey {
     Object(ObjectId),
     /// A revision.
     Revision(u64),
+    /// The objects that a revision has and its parent has not, in one value.
+    Bundle(u64),
     /// The newest revision.
     Head,
     /// A group.
@@ -65,6 +67,12 @@ impl Layout {
         format!("{}revisions/", self.prefix)
     }
 
+    /// Before the keys of its bundles.
+    #[must_use]
+    pub fn bundles(&self) -> String {
+        format!("{}bundles/", self.prefix)
+    }
+
     /// Before the keys of its groups.
     #[must_use]
     pub fn groups(&self) -> String {
@@ -91,6 +99,7 @@ impl Layout {
             FleetKey::Object(id) => format!("{prefix}objects/{id}"),
             // As many digits, so that keys are in the order of numbers.
             FleetKey::Revision(revision) => format!("{prefix}revisions/{revision:020}"),
+            FleetKey::Bundle(revision) => format!("{prefix}bundles/{revision:020}"),
             FleetKey::Head => format!("{prefix}head"),
             FleetKey::Group(group) => format!("{prefix}groups/{group}"),
             FleetKey::Rollout(group) => format!("{prefix}rollout/{group}"),
@@ -113,6 +122,7 @@ impl Layout {
             None => return None,
             Some(("objects", id)) => FleetKey::Object(ObjectId::from_hex(id)?),
             Some(("revisions", revision)) => FleetKey::Revision(revision.parse().ok()?),
+            Some(("bundles", revision)) => FleetKey::Bundle(revision.parse().ok()?),
             Some(("groups", group)) => FleetKey::Group(group.parse().ok()?),
             Some(("rollout", group)) => FleetKey::Rollout(group.parse().ok()?),
             Some(("hosts", rest)) => {
@@ -146,6 +156,7 @@ mod tests {
             FleetKey::Object(ObjectKind::Chunk.id(b"x")),
             FleetKey::Revision(1),
             FleetKey::Revision(u64::MAX),
+            FleetKey::Bundle(1),
             FleetKey::Head,
             FleetKey::Group(group.clone()),
             FleetKey::Rollout(group),

@@ -11,14 +11,20 @@ mod agents;
 mod bad_input;
 #[path = "fleet/cluster.rs"]
 mod cluster;
+#[path = "fleet/disk.rs"]
+mod disk;
 #[path = "fleet/faults.rs"]
 mod faults;
 #[path = "fleet/operating.rs"]
 mod operating;
 #[path = "fleet/operations.rs"]
 mod operations;
+#[path = "fleet/parting.rs"]
+mod parting;
 #[path = "fleet/scale.rs"]
 mod scale;
+#[path = "fleet/slow.rs"]
+mod slow;
 #[path = "fleet/users.rs"]
 mod users;
 

@@ -117,6 +117,9 @@ pub(super) struct PushArgs {
     /// Let every host take it at once, without a roll-out
     #[arg(long)]
     at_once: bool,
+    /// Leave services to the hosts: policies are bound to those that a host has by these names
+    #[arg(long)]
+    without_services: bool,
     /// Only show what would change
     #[arg(long)]
     dry_run: bool,

@@ -1,6 +1,7 @@
 //! The agent's API for fleets, over its socket, for tasks that must not wait in a thread.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -15,13 +16,18 @@ use netpolicy_fleet::api::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 /// How long an answer may take: a list of millions is compiled.
 const ANSWER: Duration = Duration::from_secs(120);
 
 /// The largest answer, bytes.
 const LARGEST: usize = 4 << 20;
+
+/// How long a connection is used again after an answer: the agent closes one that stands idle for
+/// 10 s.
+const IDLE: Duration = Duration::from_secs(2);
 
 const JSON: &str = "application/json";
 
@@ -55,10 +61,25 @@ impl FleetAgentError {
     }
 }
 
-/// A client of one agent; connects at each request.
-#[derive(Clone, Debug)]
+/// A client of one agent. What is asked in a row goes over one connection.
+#[derive(Debug)]
 pub(crate) struct FleetAgent {
     socket: PathBuf,
+    kept: Mutex<Option<Connection>>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    sender: http1::SendRequest<Full<Bytes>>,
+    task: JoinHandle<Result<(), hyper::Error>>,
+    /// The last answer.
+    answered: Instant,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// What of the answer to a change counts here.
@@ -89,7 +110,37 @@ impl FleetAgent {
     pub(crate) fn new(socket: &Path) -> Self {
         Self {
             socket: socket.to_owned(),
+            kept: Mutex::default(),
         }
+    }
+
+    /// Ends the connection: the agent serves a bounded number of them.
+    pub(crate) fn rest(&self) {
+        drop(self.kept().take());
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Connection>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection of the last request if it is fresh, else a new one.
+    async fn connection(&self) -> Result<Connection, FleetAgentError> {
+        let kept = self.kept().take();
+        let kept = kept.filter(|kept| kept.answered.elapsed() < IDLE);
+        if let Some(mut kept) = kept
+            && kept.sender.ready().await.is_ok()
+        {
+            return Ok(kept);
+        }
+        let stream = UnixStream::connect(&self.socket).await;
+        let stream = TokioIo::new(stream.map_err(|error| self.no_answer(&error))?);
+        let connected = http1::handshake(stream).await;
+        let (sender, connection) = connected.map_err(|error| self.no_answer(&error))?;
+        Ok(Connection {
+            sender,
+            task: tokio::spawn(connection),
+            answered: Instant::now(),
+        })
     }
 
     /// What it knows of its fleet.
@@ -187,12 +238,7 @@ impl FleetAgent {
         body: Bytes,
     ) -> Result<Bytes, FleetAgentError> {
         let failed = |error: &dyn std::error::Error| self.no_answer(error);
-        let stream = UnixStream::connect(&self.socket).await;
-        let stream = TokioIo::new(stream.map_err(|error| failed(&error))?);
-        let connected = http1::handshake(stream).await;
-        let (mut sender, connection) = connected.map_err(|error| failed(&error))?;
-        // It ends with the request.
-        let connection = tokio::spawn(connection);
+        let mut connection = self.connection().await?;
         let request = Request::builder()
             .method(method)
             .uri(format!("/v1/{path}"))
@@ -200,12 +246,13 @@ impl FleetAgent {
             .header(CONTENT_TYPE, media)
             .body(Full::new(body))
             .map_err(|error| failed(&error))?;
-        let answer = sender.send_request(request).await;
+        let answer = connection.sender.send_request(request).await;
         let answer = answer.map_err(|error| failed(&error))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), LARGEST).collect().await;
         let body = body.map_err(|error| failed(&*error))?.to_bytes();
-        connection.abort();
+        connection.answered = Instant::now();
+        *self.kept() = Some(connection);
         if status.is_success() {
             return Ok(body);
         }

@@ -1,5 +1,6 @@
 //! From signed records to a revision in force: the one task that speaks to the agent.
 
+mod confirm;
 mod step_error;
 
 use step_error::StepError;
@@ -8,15 +9,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use netpolicy_fleet::api::{FleetView, ProbeRequest, PutRevision};
+use netpolicy_fleet::api::{FleetView, PutRevision};
 use netpolicy_fleet::{
     Evidence, FleetKey, FleetName, GroupName, HostId, HostStatus, Judged, Keyring, Layout,
     ObjectId, Phase, Pin, Refusal, Selection,
 };
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::agent::{FleetAgent, FleetAgentError};
+use super::bundle;
 use super::etcd::{Etcd, EtcdError};
 use super::objects::{TransferError, hand_over};
 use super::pause::Pause;
@@ -25,9 +26,6 @@ use super::settings::{Settings, SettingsError};
 
 /// How often the agent is asked whether anything changed there.
 const LOOK: Duration = Duration::from_secs(20);
-
-/// What is left of the time for a confirmation when no more is tried.
-const MARGIN: Duration = Duration::from_secs(2);
 
 /// The shortest and longest pause before something that failed is tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
@@ -61,8 +59,8 @@ pub(crate) struct Applier {
     group: Option<GroupName>,
     /// The records of a revision that failed for good, and how.
     failed: Option<(Evidence, String)>,
-    /// The records of a revision with which etcd was not reached once.
-    unreached: Option<Evidence>,
+    /// The records of the last revision that was handed over, and how often it was.
+    handed: Option<(Evidence, u32)>,
 }
 
 impl Applier {
@@ -86,7 +84,7 @@ impl Applier {
             denied_clients: 0,
             group: None,
             failed: None,
-            unreached: None,
+            handed: None,
         }
     }
 
@@ -100,6 +98,7 @@ impl Applier {
             let mut next = LOOK;
             if let Some(desired) = desired {
                 let (done, view) = self.step(&desired).await;
+                self.agent.rest();
                 let mut faults = view.faults.clone();
                 let (phase, to) = match done {
                     Ok(step) => {
@@ -203,17 +202,25 @@ impl Applier {
                 again: false,
             });
         }
-        // First what was seen, so that what is reported from here on is of these records.
-        if view.counters != judged.counters {
+        if is_at(view) && view.counters != judged.counters {
             *view = self.put(&evidence).await?;
         }
-        if !is_at(view) {
+        if !is_at(view) || is_to_be_taken_again(view) {
             let faults = view.faults.clone();
             self.report(Phase::Applying, Some(pin.clone()), view, faults);
-            let found = self.take(desired, &mut evidence, &pin, view).await;
-            // What the agent says by now, also of what it refused.
-            *view = self.agent.view().await?;
-            found?;
+            match self.take(desired, &mut evidence, &pin, view).await {
+                Ok(after) => {
+                    *view = after;
+                    self.note_handed(&evidence);
+                }
+                Err(error) => {
+                    // What is reported is of the records that were seen.
+                    evidence.revision = None;
+                    drop(self.put(&evidence).await);
+                    *view = self.agent.view().await?;
+                    return Err(error);
+                }
+            }
         }
         // A newer revision ends it; until then the host keeps it.
         if view.local_override.is_some() {
@@ -233,32 +240,6 @@ impl Applier {
             None => Phase::Current,
         };
         Ok(Step { phase, to: None })
-    }
-
-    /// Remembers what failed for good.
-    fn settled(
-        &mut self,
-        confirmed: Result<(), StepError>,
-        evidence: Evidence,
-    ) -> Result<(), StepError> {
-        let (failed, unreached) = match &confirmed {
-            Err(StepError::Unconfirmed { why, again, .. }) => {
-                match *again && self.unreached.as_ref() != Some(&evidence) {
-                    true => (None, Some(evidence)),
-                    false => (Some((evidence, why.clone())), None),
-                }
-            }
-            _ => (None, None),
-        };
-        (self.failed, self.unreached) = (failed, unreached);
-        confirmed
-    }
-
-    /// All members, those of the mirror too; first the one that is followed.
-    fn members<'a>(&'a self, followed: &'a str) -> impl Iterator<Item = &'a str> {
-        let (own, mirror) = (&self.settings.endpoints, &self.settings.mirror);
-        let others = own.iter().chain(mirror).map(String::as_str);
-        std::iter::once(followed).chain(others.filter(move |other| *other != followed))
     }
 
     fn is_ours(&self, desired: &Desired, view: &FleetView) -> Result<(), StepError> {
@@ -310,22 +291,39 @@ impl Applier {
         Ok(self.agent.view().await?)
     }
 
-    /// Hands a revision over with all that it consists of.
+    /// Hands a revision over with all that it consists of; what the agent knows then.
     async fn take(
         &mut self,
         desired: &Desired,
         evidence: &mut Evidence,
         pin: &Pin,
         view: &FleetView,
-    ) -> Result<(), StepError> {
+    ) -> Result<FleetView, StepError> {
         let (etcd, layout) = (&desired.etcd, Layout::new(&self.fleet));
-        let key = layout.key(&FleetKey::Revision(pin.revision));
-        let found = etcd.get(&key).await?;
+        let keys = [
+            FleetKey::Revision(pin.revision),
+            FleetKey::Bundle(pin.revision),
+        ];
+        let keys = keys.map(|key| layout.key(&key));
+        let (mut found, _) = etcd.several(&keys).await?;
+        let (new, revision) = (found.pop().flatten(), found.pop().flatten());
         let missing = || StepError::Gone(pin.revision);
-        evidence.revision = Some(found.ok_or_else(missing)?.text());
-        self.judged(evidence, view)?;
+        evidence.revision = Some(revision.ok_or_else(missing)?.text());
+        let judged = self.judged(evidence, view)?;
         let root = ObjectId::from_hex(&pin.root).ok_or_else(missing)?;
-        hand_over(etcd, &layout, &self.agent, root, false).await?;
+        let parent = judged.revision.and_then(|revision| revision.parent);
+        let has_parent = view.at.as_ref().map(|at| at.revision) == parent;
+        let new = new.filter(|_| has_parent && parent.is_some());
+        match new.and_then(|new| bundle::sequence(root, &new.value)) {
+            Some(sequence) => {
+                _ = self
+                    .agent
+                    .objects(sequence)
+                    .await
+                    .map_err(TransferError::from)?
+            }
+            None => _ = hand_over(etcd, &layout, &self.agent, root, false).await?,
+        }
         let put = match self.put(evidence).await {
             // What it has of an earlier state was removed since.
             Err(StepError::Agent(error)) if error.is_refusal("incomplete") => {
@@ -334,67 +332,13 @@ impl Applier {
             }
             put => put,
         };
-        put?;
+        let after = put?;
         tracing::info!("host {}: revision {} handed over", self.host, pin.revision);
-        Ok(())
+        Ok(after)
     }
+}
 
-    /// Confirms a revision if the program in force admits what it must, and a fresh connection
-    /// to etcd works; else the agent rolls it back when the time is over.
-    async fn confirm(
-        &self,
-        desired: &Desired,
-        judged: &Judged,
-        pin: &Pin,
-        view: &FleetView,
-    ) -> Result<(), StepError> {
-        let unconfirmed = |why: String, again: bool| StepError::Unconfirmed {
-            revision: pin.revision,
-            why,
-            again,
-        };
-        let must_admit = judged.group.must_admit.clone();
-        if !must_admit.is_empty() {
-            let probed = self.agent.probe(&ProbeRequest { must_admit }).await?;
-            let denied: Vec<_> = probed
-                .verdicts
-                .iter()
-                .filter(|verdict| !verdict.admitted)
-                .map(|verdict| format!("{} ({})", verdict.attempt, verdict.reason))
-                .collect();
-            if !denied.is_empty() || probed.verdicts.len() != judged.group.must_admit.len() {
-                let why = format!("it must admit {}, and denies it", denied.join(", "));
-                return Err(unconfirmed(why, false));
-            }
-        }
-        let left = view
-            .confirm_before
-            .and_then(|until| Duration::try_from(until.duration_since(Timestamp::now())).ok())
-            .unwrap_or(Duration::from_secs(u64::from(judged.group.confirm_within)));
-        let until = Instant::now() + left.saturating_sub(MARGIN);
-        let head = Layout::new(&self.fleet).key(&FleetKey::Head);
-        let mut pause = Pause::new(self.host.as_str(), PAUSES);
-        loop {
-            // Not the one that was there before: what is open is never judged again.
-            let members = self.members(&desired.etcd.endpoint);
-            let reached = Etcd::first(&self.settings, members, &head);
-            let reached = timeout_at(until, reached).await;
-            let why = match reached {
-                Ok(Ok(_)) => break,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "no member of etcd answers".to_owned(),
-            };
-            let next = Instant::now() + pause.next();
-            if next >= until {
-                return Err(unconfirmed(
-                    format!("no new connection to etcd works with it: {why}"),
-                    true,
-                ));
-            }
-            sleep_until(next).await;
-        }
-        self.agent.confirm().await?;
-        tracing::info!("host {}: revision {} confirmed", self.host, pin.revision);
-        Ok(())
-    }
+/// Whether the host has got what it lacked when the revision in force came.
+fn is_to_be_taken_again(view: &FleetView) -> bool {
+    view.is_outdated && view.confirmed && view.local_override.is_none()
 }

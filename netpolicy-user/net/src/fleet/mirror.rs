@@ -87,6 +87,7 @@ fn is_copied(layout: &Layout, key: &str) -> bool {
         Some(
             FleetKey::Object(_)
                 | FleetKey::Revision(_)
+                | FleetKey::Bundle(_)
                 | FleetKey::Head
                 | FleetKey::Group(_)
                 | FleetKey::Rollout(_)
@@ -171,11 +172,13 @@ async fn copy(
     }
     let is_behind = !is_as_new(operator, source_head.as_ref(), target_head.as_ref());
     records.extend(source_head.iter().cloned());
-    let there: BTreeSet<_> = to.keys(&layout.objects()).await?.into_iter().collect();
     let mut parts = Vec::new();
-    for key in source.keys(&layout.objects()).await? {
-        if !there.contains(&key) {
-            parts.extend(source.get(&key).await?);
+    for prefix in [layout.objects(), layout.bundles()] {
+        let there: BTreeSet<_> = to.keys(&prefix).await?.into_iter().collect();
+        for key in source.keys(&prefix).await? {
+            if !there.contains(&key) {
+                parts.extend(source.get(&key).await?);
+            }
         }
     }
     for found in records {
@@ -186,7 +189,7 @@ async fn copy(
     let mut changed = Vec::new();
     for found in parts {
         let is_newer = match layout.parse(&found.key) {
-            Some(FleetKey::Object(_) | FleetKey::Revision(_)) => true,
+            Some(FleetKey::Object(_) | FleetKey::Revision(_) | FleetKey::Bundle(_)) => true,
             _ => is_as_new(operator, Some(&found), to.get(&found.key).await?.as_ref()),
         };
         match is_newer {
@@ -226,7 +229,7 @@ async fn copy(
         return Ok(count);
     }
     // What the source swept; revisions before the objects that they name.
-    for prefix in [layout.revisions(), layout.objects()] {
+    for prefix in [layout.revisions(), layout.bundles(), layout.objects()] {
         let there = to.keys(&prefix).await?;
         // Read after the head: what that names is there.
         let kept: BTreeSet<_> = source.keys(&prefix).await?.into_iter().collect();

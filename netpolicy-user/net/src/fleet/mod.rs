@@ -10,6 +10,8 @@
 //! | `etcd` | etcd's members, within limits of time |
 //! | `agent` | the agent's API for fleets |
 //! | `objects` | objects of states between etcd and the agent |
+//! | `bundle` | the new objects of a revision in one value |
+//! | `memory` | objects of a state in memory |
 //! | `records` | the signed records about a host, listed and watched |
 //! | `session` | the connection to etcd, taken up again for ever |
 //! | `instance` | what tells two processes of one name apart |
@@ -32,12 +34,14 @@
 
 mod agent;
 mod apply;
+mod bundle;
 pub(crate) mod command;
 mod diff;
 mod etcd;
 mod groups;
 mod init;
 mod instance;
+mod memory;
 mod mirror;
 mod objects;
 mod operator;

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 32;
 const HAND_OVER: usize = 1 << 20;
 
 /// zstd's level: higher ones save a few percent of addresses.
-const LEVEL: i32 = 3;
+pub(super) const LEVEL: i32 = 3;
 
 /// Names that the agent is asked about at once.
 const NAMES: usize = 4_096;

@@ -1,7 +1,6 @@
 //! `fleet push`: a policy file to a revision. Objects first, the head last.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,18 +9,18 @@ use anyhow::Context as _;
 use clap::Args;
 use etcd_client::TxnOp;
 use jiff::Timestamp;
-use netpolicy_fleet::{
-    FleetKey, Head, ObjectId, ObjectKind, Objects, Pin, Revision, packs, references,
-};
+use netpolicy_fleet::{FleetKey, Head, ObjectId, ObjectKind, Pin, Revision, packs};
 use netpolicy_policy::model::change::{Change, SourceText};
 use netpolicy_policy::model::diff::unified;
 use netpolicy_policy::model::{ChangeContext, Limits, State, file};
-use netpolicy_store::store::{StoreError, read_state, write_state};
+use netpolicy_store::store::{read_state, write_state};
 use tokio::time::Instant;
 
+use super::bundle::bundle;
 use super::etcd::Swapped;
+use super::memory::Memory;
 use super::mirror::is_no_mirror;
-use super::objects::{Body, encoded, fetch_all};
+use super::objects::{encoded, fetch_all};
 use super::operator::{Lock, Operator, root_of};
 use super::snapshot::{Snapshot, pin_of, revision};
 use super::sweep;
@@ -43,6 +42,9 @@ pub(crate) struct PushArgs {
     /// Let every host take it at once, without a roll-out
     #[arg(long)]
     at_once: bool,
+    /// Leave services to the hosts: policies are bound to those that a host has by these names
+    #[arg(long)]
+    without_services: bool,
     /// Only show what would change
     #[arg(long)]
     dry_run: bool,
@@ -52,59 +54,6 @@ pub(crate) struct PushArgs {
     /// The most rules of a list
     #[arg(long, value_name = "N", default_value_t = Limits::default().rules_per_list)]
     max_rules: usize,
-}
-
-/// Objects in memory.
-#[derive(Default)]
-pub(crate) struct Memory(RefCell<BTreeMap<ObjectId, Vec<u8>>>);
-
-impl Objects for Memory {
-    fn read(&self, id: &ObjectId, read: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
-        let bodies = self.0.borrow();
-        let body = bodies.get(id);
-        body.inspect(|body| read(body));
-        Ok(body.is_some())
-    }
-
-    fn write(&self, id: &ObjectId, body: &[u8]) -> Result<(), StoreError> {
-        let mut bodies = self.0.borrow_mut();
-        bodies.entry(*id).or_insert_with(|| body.to_vec());
-        Ok(())
-    }
-
-    fn corrupt(&self, detail: String) -> StoreError {
-        StoreError::Unstorable { detail }
-    }
-}
-
-impl Memory {
-    /// Takes objects of etcd up.
-    pub(crate) fn of(bodies: BTreeMap<ObjectId, Body>) -> Self {
-        let bodies = bodies.into_iter().map(|(id, body)| (id, body.bytes));
-        Self(RefCell::new(bodies.collect()))
-    }
-
-    /// Its objects that another has not, each before those that name it.
-    fn beyond(
-        &self,
-        other: &Self,
-        root: ObjectId,
-    ) -> anyhow::Result<Vec<(ObjectKind, ObjectId, Vec<u8>)>> {
-        let (own, other) = (self.0.borrow(), other.0.borrow());
-        let mut found = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut open = vec![(ObjectKind::State, root)];
-        while let Some((kind, id)) = open.pop() {
-            if other.contains_key(&id) || !seen.insert(id) {
-                continue;
-            }
-            let body = own.get(&id).context("an object is missing")?;
-            open.extend(references(kind, body).map_err(anyhow::Error::msg)?);
-            found.push((kind, id, body.clone()));
-        }
-        found.reverse();
-        Ok(found)
-    }
 }
 
 /// The state of a revision.
@@ -161,6 +110,22 @@ pub(crate) fn applied(
     Ok((applied.state, applied.warnings))
 }
 
+impl PushArgs {
+    /// The policy file, made of a state.
+    fn applied(
+        &self,
+        before: &State,
+        author: &str,
+        limits: Limits,
+    ) -> anyhow::Result<(State, Vec<String>)> {
+        let (mut state, warnings) = applied(&self.file, before, author, limits)?;
+        if self.without_services {
+            state.services.clear();
+        }
+        Ok((state, warnings))
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -174,7 +139,7 @@ pub(crate) async fn push(mut operator: Operator, args: PushArgs) -> anyhow::Resu
     if args.dry_run {
         let snapshot = operator.snapshot().await?;
         let (before, _) = newest(&operator, &snapshot).await?;
-        let (state, warnings) = applied(&args.file, &before, &operator.author, limits)?;
+        let (state, warnings) = args.applied(&before, &operator.author, limits)?;
         show(&mut out, &before, &state, &warnings)?;
         writeln!(out, "nothing was pushed (--dry-run)")?;
         return Ok(());
@@ -220,7 +185,7 @@ async fn locked(
     let snapshot = operator.snapshot().await?;
     is_sound(&snapshot)?;
     let (before, had) = newest(operator, &snapshot).await?;
-    let (state, warnings) = applied(&args.file, &before, &operator.author, limits)?;
+    let (state, warnings) = args.applied(&before, &operator.author, limits)?;
     let objects = Memory::default();
     let root = write_state(&objects, &state)?;
     let head = snapshot.head.as_ref();
@@ -237,11 +202,14 @@ async fn locked(
     let begun = Instant::now();
     let new = objects.beyond(&had, root)?;
     let count = new.len();
+    let bodies = new.iter().map(|(kind, _, body)| (*kind, body.as_slice()));
+    let bundle = bundle(bodies);
     let bytes = write_objects(operator, lock, new).await?;
     let made = Made {
         root: root.to_string(),
         message: args.message.clone(),
         staged: !args.at_once,
+        bundle,
     };
     let pin = publish(operator, &snapshot, lock, made).await?;
     writeln!(
@@ -321,6 +289,8 @@ pub(crate) struct Made {
     pub(crate) root: String,
     pub(crate) message: String,
     pub(crate) staged: bool,
+    /// Its new objects in one value, if they fit.
+    pub(crate) bundle: Option<Vec<u8>>,
 }
 
 /// Makes a revision and the head that names it, in one transaction.
@@ -388,7 +358,13 @@ pub(crate) async fn publish(
         (head_key.clone(), written),
         (revision_key.clone(), 0),
     ];
+    let bundle_key = layout.key(&FleetKey::Bundle(number));
+    let bundle = match made.bundle {
+        Some(bundle) => TxnOp::put(bundle_key, bundle, None),
+        None => TxnOp::delete(bundle_key, None),
+    };
     let puts = vec![
+        bundle,
         TxnOp::put(revision_key, operator.sign(&revision)?, None),
         TxnOp::put(head_key, operator.sign(&head)?, None),
     ];

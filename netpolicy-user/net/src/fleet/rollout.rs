@@ -400,6 +400,7 @@ pub(crate) async fn rollback(mut operator: Operator, args: RollbackArgs) -> anyh
             root: old.root,
             message: format!("rollback to revision {number}"),
             staged: !args.at_once,
+            bundle: None,
         };
         publish(&mut operator, &snapshot, &lock, made).await
     };

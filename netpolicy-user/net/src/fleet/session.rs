@@ -30,7 +30,8 @@ const SIGN: Duration = Duration::from_secs(10);
 const FORGIVEN: Duration = Duration::from_secs(35);
 /// Time between two looks whether a watch has missed anything.
 const CHECK: Duration = Duration::from_secs(60);
-/// Least time between two writes of the status.
+/// Time between a change of the status and its write, at most: what comes meanwhile is written
+/// with it, and hosts of a fleet do not write at once.
 const STATUS: Duration = Duration::from_millis(500);
 /// Time before a status that etcd refused is written again.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -367,6 +368,7 @@ impl Host {
         let mut client = etcd.client.clone();
         reports.mark_changed();
         let mut refused = String::new();
+        let mut spread = Pause::new(self.host.as_str(), (STATUS, STATUS));
         loop {
             // After a refusal the same one again, once the time is over.
             let is_refused = Some(&refused).filter(|refused| !refused.is_empty());
@@ -374,6 +376,7 @@ impl Host {
             if let Ok(Err(_)) = timeout(wait, reports.changed()).await {
                 return etcd.other("the task that speaks to the agent ended");
             }
+            sleep(spread.next()).await;
             let status = reports.borrow_and_update().clone();
             let Some(status) = status.filter(|_| !is_twin.load(Ordering::Relaxed)) else {
                 continue;
@@ -394,7 +397,6 @@ impl Host {
                 }
                 Err(error) => return error,
             }
-            sleep(STATUS).await;
         }
     }
 }

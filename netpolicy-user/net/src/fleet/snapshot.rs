@@ -92,7 +92,11 @@ impl Snapshot {
                 self.hosts.entry(host).or_default().alive = alive;
             }
             Some(
-                FleetKey::Object(_) | FleetKey::Revision(_) | FleetKey::Lock | FleetKey::Mirror,
+                FleetKey::Object(_)
+                | FleetKey::Revision(_)
+                | FleetKey::Bundle(_)
+                | FleetKey::Lock
+                | FleetKey::Mirror,
             ) => {}
             None => self
                 .notes

@@ -70,13 +70,14 @@ pub(crate) async fn swept(
         .map(|pin| pin.revision)
         .collect();
     let old = revisions.len() - KEPT;
-    let (mut removed, mut roots) = (Vec::new(), BTreeSet::new());
+    let (mut removed, mut roots, mut count) = (Vec::new(), BTreeSet::new(), 0);
     for (place, key) in revisions.into_iter().enumerate() {
         let Some(FleetKey::Revision(number)) = layout.parse(&key) else {
             continue;
         };
         if place < old && !in_use.contains(&number) {
-            removed.push(key);
+            removed.extend([key, layout.key(&FleetKey::Bundle(number))]);
+            count += 1;
         } else if let Some(found) = operator.etcd.get(&key).await? {
             let revision = open::<Revision>(&found.text(), operator.fleet(), &operator.keys)?;
             roots.insert(root_of(&revision.record.root)?);
@@ -88,7 +89,7 @@ pub(crate) async fn swept(
         Some(FleetKey::Object(id)) => !marked.contains(&id),
         _ => false,
     });
-    let count = removed.len();
+    let keys = removed.len();
     removed.extend(unmarked);
     for some in removed.chunks(PACK_OPERATIONS) {
         let deletes = some.iter().map(|key| TxnOp::delete(key.as_str(), None));
@@ -100,7 +101,7 @@ pub(crate) async fn swept(
     writeln!(
         out,
         "removed {count} old revisions and {} objects",
-        removed.len() - count
+        removed.len() - keys
     )?;
     Ok(())
 }

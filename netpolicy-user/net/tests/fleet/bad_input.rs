@@ -141,6 +141,8 @@ fn objects_of_another_digest_and_rollouts_that_vanish_change_nothing() {
     fleet.kill(0);
     let before = objects(&fleet);
     let second = fleet.push(&policy(10, "198.51.100.2"));
+    // A bundle that is none is of no use, and no fault: objects are read.
+    fleet.put(&format!("bundles/{second:020}"), "x");
     let new: Vec<_> = objects(&fleet)
         .into_iter()
         .filter(|key| !before.contains(key))

@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::disk::Disk;
+use super::parting::Parting;
+use super::slow::Slow;
+
 /// Longer than any election takes here.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -50,11 +54,36 @@ pub(crate) struct Tls {
     pub(crate) files: Option<(PathBuf, PathBuf, PathBuf)>,
 }
 
+/// What can be done to members.
+#[derive(Default)]
+pub(crate) struct Setup {
+    pub(crate) tls: Tls,
+    /// They can be parted from each other. The caller is in a network namespace of its own.
+    pub(crate) parted: bool,
+    /// Each has a file system of its own, of so many MiB.
+    pub(crate) disks: Option<u32>,
+    /// Hosts and operators reach them through proxies that can be slow.
+    pub(crate) slow: bool,
+}
+
 struct Member {
     name: String,
     client: u16,
     peer: u16,
+    /// Its OS user, if it has one of its own.
+    user: Option<u32>,
     process: Option<Running>,
+}
+
+/// The OS user of the first member, if members have users of their own.
+const FIRST_USER: u32 = 6_401;
+
+fn give_to(dir: &Path, user: u32) {
+    let given = Command::new("chown")
+        .args(["-R", &user.to_string()])
+        .arg(dir)
+        .status();
+    assert!(given.unwrap().success());
 }
 
 /// A cluster.
@@ -63,11 +92,23 @@ pub(crate) struct Cluster {
     members: Vec<Member>,
     tls: Tls,
     pub(crate) quota: Option<u64>,
+    pub(crate) parting: Option<Parting>,
+    pub(crate) slow: Option<Slow>,
+    pub(crate) disks: Vec<Disk>,
 }
 
 impl Cluster {
     /// Starts so many members and waits until they answer.
     pub(crate) fn start(dir: &Path, count: usize, tls: Tls) -> Self {
+        let setup = Setup {
+            tls,
+            ..Setup::default()
+        };
+        Self::set_up(dir, count, setup)
+    }
+
+    /// The same, with what can be done to them.
+    pub(crate) fn set_up(dir: &Path, count: usize, setup: Setup) -> Self {
         // Held until all are drawn, so that none is drawn twice.
         let free: Vec<_> = (0..count * 2)
             .map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap())
@@ -77,17 +118,36 @@ impl Cluster {
             .map(|free| free.local_addr().unwrap().port())
             .collect();
         drop(free);
-        let members = ports.chunks(2).enumerate().map(|(i, ports)| Member {
+        let users = (FIRST_USER..).map(|user| setup.parted.then_some(user));
+        let members = ports.chunks(2).enumerate().zip(users);
+        let members = members.map(|((i, ports), user)| Member {
             name: format!("m{i}"),
             client: ports[0],
             peer: ports[1],
+            user,
             process: None,
+        });
+        let members: Vec<_> = members.collect();
+        let clients: Vec<_> = members.iter().map(|member| member.client).collect();
+        let peers = members
+            .iter()
+            .filter_map(|member| Some((member.user?, member.peer)));
+        let peers: Vec<_> = peers.collect();
+        for member in &members {
+            fs::create_dir(dir.join(&member.name)).unwrap();
+        }
+        let disks = setup.disks.into_iter().flat_map(|mebibytes| {
+            let dirs = members.iter().map(|member| dir.join(&member.name));
+            dirs.map(move |dir| Disk::mount(&dir, mebibytes))
         });
         let mut cluster = Self {
             dir: dir.to_owned(),
-            members: members.collect(),
-            tls,
+            tls: setup.tls,
             quota: None,
+            parting: setup.parted.then(|| Parting::between(&peers)),
+            slow: setup.slow.then(|| Slow::before(&clients)),
+            disks: disks.collect(),
+            members,
         };
         (0..count).for_each(|member| cluster.spawn(member));
         cluster.wait();
@@ -117,6 +177,17 @@ impl Cluster {
             .collect()
     }
 
+    /// The URLs that hosts and operators have.
+    pub(crate) fn client_urls(&self) -> Vec<String> {
+        let slow = self.slow.as_ref();
+        slow.map_or_else(|| self.urls(), Slow::urls)
+    }
+
+    /// Where a member's data is.
+    fn data(&self, member: usize) -> PathBuf {
+        self.dir.join(&self.members[member].name).join("data")
+    }
+
     /// Starts a member, on what it has.
     pub(crate) fn spawn(&mut self, member: usize) {
         let all: Vec<_> = self
@@ -125,11 +196,20 @@ impl Cluster {
             .map(|member| format!("{}=http://127.0.0.1:{}", member.name, member.peer))
             .collect();
         let url = self.url(member);
-        let (dir, quota) = (self.dir.clone(), self.quota);
+        let (dir, quota, data) = (self.dir.clone(), self.quota, self.data(member));
         let tls = self.tls.files.clone();
         let of = &mut self.members[member];
         let peer = format!("http://127.0.0.1:{}", of.peer);
-        let mut command = Command::new("etcd");
+        let mut command = match of.user {
+            Some(user) => {
+                let own = data.parent().unwrap();
+                give_to(own, user);
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid", &user.to_string(), "--clear-groups", "--", "etcd"]);
+                command
+            }
+            None => Command::new("etcd"),
+        };
         command
             .args(["--name", &of.name, "--log-level", "error"])
             .args([
@@ -143,7 +223,7 @@ impl Cluster {
             .args(["--initial-cluster", &all.join(",")])
             .args(["--heartbeat-interval", "100", "--election-timeout", "1000"])
             .arg("--data-dir")
-            .arg(dir.join(&of.name));
+            .arg(data);
         if let Some(quota) = quota {
             command.args(["--quota-backend-bytes", &quota.to_string()]);
         }
@@ -187,8 +267,8 @@ impl Cluster {
             .iter()
             .map(|member| format!("{}=http://127.0.0.1:{}", member.name, member.peer))
             .collect();
-        for member in &self.members {
-            let data = self.dir.join(&member.name);
+        for (i, member) in self.members.iter().enumerate() {
+            let data = self.data(i);
             fs::remove_dir_all(&data).unwrap();
             let restored = Command::new("etcdctl")
                 .env("ETCDCTL_API", "3")
@@ -261,11 +341,17 @@ impl Cluster {
 
 /// The resident memory of a process, bytes.
 pub(crate) fn resident(pid: u32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+/// The memory of a process that no file backs, bytes.
+pub(crate) fn anonymous(pid: u32) -> u64 {
+    memory(pid, "RssAnon:")
+}
+
+fn memory(pid: u32, what: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with(what)).unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib << 10
 }

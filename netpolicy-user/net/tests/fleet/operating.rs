@@ -12,7 +12,7 @@ use netpolicy_fleet::{Keyring, Record, open, seal, unsigned};
 use serde_json::Value;
 
 use super::agents::Agents;
-use super::cluster::{Cluster, Running, Tls};
+use super::cluster::{Cluster, Running, Setup};
 
 /// Longer than anything takes here.
 const LIMIT: Duration = Duration::from_secs(40);
@@ -65,12 +65,17 @@ pub(crate) fn policy(rules: u32, last: &str) -> String {
 impl Fleet {
     /// A fleet of so many hosts, made and joined, without a revision.
     pub(crate) fn start(members: usize, hosts: usize) -> Self {
+        Self::set_up(members, hosts, Setup::default())
+    }
+
+    /// The same, with what can be done to etcd.
+    pub(crate) fn set_up(members: usize, hosts: usize, setup: Setup) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let dir = temporary.path().to_owned();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        let etcd = Cluster::start(&dir, members, Tls::default());
+        let etcd = Cluster::set_up(&dir, members, setup);
         let hosts: Vec<_> = (0..hosts).map(|i| format!("h{i}")).collect();
-        let urls = quoted(&etcd.urls());
+        let urls = quoted(&etcd.client_urls());
         let (keys, key) = (dir.join("keys"), dir.join("operator.key"));
         let operator = format!(
             "fleet = \"{FLEET}\"\nendpoints = [{urls}]\nkeys = {keys:?}\nsecret_key = {key:?}\n"
@@ -111,11 +116,16 @@ impl Fleet {
     /// As [`Self::start`], with a process for each host.
     pub(crate) fn running(members: usize, hosts: usize) -> Self {
         let mut fleet = Self::start(members, hosts);
-        for host in 0..hosts {
-            let process = fleet.process(&[host], &format!("h{host}.log"));
-            fleet.processes.push(Some(process));
-        }
+        fleet.run_all();
         fleet
+    }
+
+    /// Starts a process for each host.
+    pub(crate) fn run_all(&mut self) {
+        for host in 0..self.hosts.len() {
+            let process = self.process(&[host], &format!("h{host}.log"));
+            self.processes.push(Some(process));
+        }
     }
 
     /// A process for these hosts.

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::objects::ObjectId;
 
+/// How often a revision that is not confirmed in time is tried: etcd may have been away.
+const TRIES: u32 = 2;
+
 /// A fleet that the host is in, or was in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +62,9 @@ pub struct AppliedFleetRevision {
     pub since: Timestamp,
     /// What of it this host could not have.
     pub left_out: Vec<String>,
+    /// The part of the host's own that decided about that.
+    #[serde(default)]
+    pub left_out_by: Option<String>,
 }
 
 /// A revision of a fleet that was not confirmed on this host.
@@ -73,6 +79,9 @@ pub struct RolledBackRevision {
     pub time: Timestamp,
     /// Whether it is refused, since no newer signed record was accepted since then.
     pub is_refused: bool,
+    /// How often it was not confirmed in time since then.
+    #[serde(default)]
+    pub tries: u32,
 }
 
 /// A local change over the fleet's revision.
@@ -98,6 +107,14 @@ pub struct HandedOver {
     pub body: Vec<u8>,
 }
 
+impl RolledBackRevision {
+    /// Whether this one was rolled back.
+    #[must_use]
+    pub fn is_of(&self, applied: &AppliedFleetRevision) -> bool {
+        (self.revision, &self.root) == (applied.revision, &applied.root)
+    }
+}
+
 impl FleetRecord {
     /// Nothing of a fleet is in force yet.
     #[must_use]
@@ -115,14 +132,21 @@ impl FleetRecord {
         }
     }
 
-    /// What it is once the unconfirmed revision is rolled back; the counters stay.
+    /// What it is once the unconfirmed revision is rolled back; the counters stay. `late`: its time
+    /// was over, which a second try may mend; a caller's rollback is final.
     #[must_use]
-    pub fn rolled_back(&self, now: Timestamp) -> Self {
-        let rolled_back = self.applied.as_ref().map(|applied| RolledBackRevision {
-            revision: applied.revision,
-            root: applied.root.clone(),
-            time: now,
-            is_refused: true,
+    pub fn rolled_back(&self, now: Timestamp, late: bool) -> Self {
+        let rolled_back = self.applied.as_ref().map(|applied| {
+            let before = self.rolled_back.as_ref();
+            let before = before.filter(|back| back.is_of(applied));
+            let tries = before.map_or(0, |back| back.tries).saturating_add(1);
+            RolledBackRevision {
+                revision: applied.revision,
+                root: applied.root.clone(),
+                time: now,
+                is_refused: !late || tries >= TRIES,
+                tries,
+            }
         });
         Self {
             applied: self.base.clone(),
@@ -143,10 +167,11 @@ impl FleetRecord {
     }
 
     /// What it is once an unconfirmed change is rolled back, to this revision of the host's own.
+    /// `late`: since its time was over.
     #[must_use]
-    pub fn undone(&self, own: u64, now: Timestamp) -> Self {
+    pub fn undone(&self, own: u64, now: Timestamp, late: bool) -> Self {
         match self.unconfirmed {
-            true => self.rolled_back(now),
+            true => self.rolled_back(now, late),
             false => self.back_at(own),
         }
     }
@@ -176,7 +201,11 @@ impl FleetRecord {
     /// What it is once the revision in force is confirmed.
     #[must_use]
     pub fn confirmed(&self) -> Self {
+        let back = self.rolled_back.as_ref();
+        let applied = self.applied.as_ref();
+        let other = back.filter(|back| applied.is_none_or(|applied| !back.is_of(applied)));
         Self {
+            rolled_back: other.cloned(),
             base: None,
             base_override: None,
             unconfirmed: false,

@@ -231,7 +231,7 @@ pub(in crate::agent) fn at_start(
     let mut fleets = stored.fleets.clone();
     let fleet = fleets.iter_mut().find(|fleet| fleet.is_member);
     let fleet = fleet.map(|fleet| {
-        *fleet = fleet.undone(pending.base, clock.wall());
+        *fleet = fleet.undone(pending.base, clock.wall(), true);
         fleet.clone()
     });
     let extras = Extras {

@@ -14,6 +14,7 @@ pub use trust::{Membership, TrustError, read};
 
 use crate::api::FleetView;
 use crate::clock::Clock;
+use crate::model::State;
 use crate::sql::meaning::FollowedFleet;
 use crate::store::{AppliedFleetRevision, FleetRecord, LocalOverride, Pending, SeenRecord};
 
@@ -131,6 +132,34 @@ impl Fleets {
     }
 }
 
+/// The part of the host's own that decides what of a fleet's state it can have.
+#[must_use]
+pub fn own_part(state: &State, with_services: bool) -> String {
+    let names = |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>().join(" ");
+    let services = match with_services {
+        true => "of the fleet".to_owned(),
+        false => names(
+            &mut state
+                .services
+                .iter()
+                .map(|service| service.name.to_string()),
+        ),
+    };
+    let databases = names(&mut state.databases.iter().map(|of| of.name.to_string()));
+    let ports = &state.host.failsafe_ports;
+    format!("failsafe ports {ports}; services {services}; databases {databases}")
+}
+
+/// Whether the host changed since the revision in force left something out.
+#[must_use]
+pub fn is_outdated(fleets: &Fleets, state: &State) -> bool {
+    let applied = fleets.in_force().map(|(_, applied)| applied);
+    applied.is_some_and(|applied| {
+        let by = applied.left_out_by.as_ref();
+        by.is_some_and(|by| *by != own_part(state, applied.with_services))
+    })
+}
+
 /// The newest records that were accepted.
 #[must_use]
 pub fn counters(record: &FleetRecord) -> Counters {
@@ -150,7 +179,8 @@ fn is_newer(record: &FleetRecord, judged: &Judged) -> bool {
     })
 }
 
-/// Why a revision is not tried again: it was not confirmed, and nothing newer was signed since.
+/// Why a revision is not tried again: it was rolled back by a caller, or twice since it was not
+/// confirmed in time, and nothing newer was signed since.
 #[must_use]
 pub fn refused_again(record: &FleetRecord, judged: &Judged, pin: &Pin) -> Option<String> {
     let back = record.rolled_back.as_ref()?;
@@ -158,8 +188,9 @@ pub fn refused_again(record: &FleetRecord, judged: &Judged, pin: &Pin) -> Option
     let is_refused = same && back.is_refused && !is_newer(record, judged);
     is_refused.then(|| {
         format!(
-            "revision {} was rolled back on {}, since it was not confirmed; it is tried again \
-             once a newer record of the fleet is signed",
+            "revision {} was rolled back on {}: it was not confirmed; it is tried again \
+             once a newer record of the fleet is signed: a push, a roll-out, or \
+             `netpolicy fleet groups set`",
             back.revision,
             back.time.strftime("%Y-%m-%d %H:%M:%S UTC")
         )
@@ -184,6 +215,7 @@ pub fn with_counters(record: &FleetRecord, judged: &Judged) -> FleetRecord {
         .filter(|_| is_newer(record, judged))
     {
         back.is_refused = false;
+        back.tries = 0;
     }
     next
 }
@@ -215,7 +247,7 @@ pub fn with_revision(
             next.applied = Some(AppliedFleetRevision { since, ..applied });
         }
         _ => {
-            next.rolled_back = None;
+            next.rolled_back = next.rolled_back.filter(|back| back.is_of(&applied));
             next.applied = Some(applied);
         }
     }
@@ -291,8 +323,7 @@ fn left_out(record: &FleetRecord) -> Vec<String> {
     let mut lines: Vec<_> = lines.map(line).collect();
     if !lines.is_empty() {
         lines.push(format!(
-            "fleet {}: what this host lacks is bound with the next record that is signed for it, \
-             once the host has it",
+            "fleet {}: what this host lacks is bound once the host has it",
             record.fleet
         ));
     }

@@ -166,6 +166,10 @@ impl Writer {
         let within = within
             .unwrap_or(judged.group.confirm_within)
             .clamp(1, 86_400);
+        let left_out_by = match applied.warnings.is_empty() {
+            true => None,
+            false => Some(fleet::own_part(&self.in_force.state, with_services)),
+        };
         let taken = AppliedFleetRevision {
             revision: revision.revision,
             root: revision.root.clone(),
@@ -173,6 +177,7 @@ impl Writer {
             with_services,
             since: self.settings.clock.wall(),
             left_out: applied.warnings.clone(),
+            left_out_by,
         };
         let proposed = ProposedFleetRevision {
             action: format!("fleet {} revision {}", member.fleet, revision.revision),

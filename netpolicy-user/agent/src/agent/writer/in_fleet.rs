@@ -78,7 +78,7 @@ impl Writer {
             ChangeOrigin::Ended => return Ok(None),
             ChangeOrigin::Unconfirmed(base) => {
                 let record = self.fleets.current();
-                return Ok(record.map(|record| record.undone(*base, now)));
+                return Ok(record.map(|record| record.undone(*base, now, true)));
             }
             ChangeOrigin::Rollback(to) => Some(*to),
             ChangeOrigin::Local => None,
@@ -89,7 +89,7 @@ impl Writer {
         // A rollback, to wherever, ends what waits: it starts from what there is to go back to.
         let pending = self.confirmation.pending();
         let ended = pending.filter(|_| back.is_some() && current.waits());
-        let undone = ended.map(|pending| current.undone(pending.base, now));
+        let undone = ended.map(|pending| current.undone(pending.base, now, false));
         let record = undone.as_ref().unwrap_or(current);
         // What is undone is no change of the fleet's: a revision of it that waits, or a local one.
         if back.is_some() && back == ended.map(|pending| pending.base) {

@@ -36,9 +36,12 @@ pub(super) fn view(app: &App) -> FleetView {
     let snapshot = app.supervisor.snapshot();
     let member = fleet::read(&app.running.borrow().config.fleet_file);
     let pending = snapshot.pending.as_ref();
-    snapshot
-        .fleets
-        .view(member.as_ref(), pending, &snapshot.clock)
+    FleetView {
+        is_outdated: fleet::is_outdated(&snapshot.fleets, &snapshot.state),
+        ..snapshot
+            .fleets
+            .view(member.as_ref(), pending, &snapshot.clock)
+    }
 }
 
 /// Leaves the fleet: what is in force stays, and is the host's own.

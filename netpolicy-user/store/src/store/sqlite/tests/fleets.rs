@@ -42,6 +42,7 @@ fn record(revision: u64) -> FleetRecord {
         with_services: true,
         since: time(3),
         left_out: vec![],
+        left_out_by: None,
     });
     record
 }
@@ -147,7 +148,7 @@ fn rolled_back_revision_leaves_the_counters() {
     let mut waits = record(8);
     waits.base = record(7).applied;
     waits.unconfirmed = true;
-    let back = waits.rolled_back(time(9));
+    let back = waits.rolled_back(time(9), false);
     assert_eq!(back.applied, record(7).applied);
     assert_eq!(back.counters, record(8).counters);
     let refused = back.rolled_back.unwrap();
@@ -156,6 +157,21 @@ fn rolled_back_revision_leaves_the_counters() {
         (8, time(9), true)
     );
     assert!(!back.unconfirmed);
+    // Late once, it may be tried again; late twice, it is refused.
+    let late = |of: &FleetRecord| {
+        let back = of.rolled_back(time(9), true);
+        (back.rolled_back.clone().unwrap().is_refused, back)
+    };
+    let (is_refused, once) = late(&waits);
+    assert!(!is_refused);
+    let again = FleetRecord {
+        applied: waits.applied.clone(),
+        unconfirmed: true,
+        ..once.clone()
+    };
+    assert!(late(&again).0);
+    assert!(again.confirmed().rolled_back.is_none());
+    assert!(once.confirmed().rolled_back.is_some());
     let kept = waits.confirmed();
     assert_eq!((kept.applied, kept.base), (record(8).applied, None));
 }
@@ -175,7 +191,7 @@ fn rollback_to_before_an_override_ends_it() {
     // One that waits does not forget it.
     let waits = record.back_at_unconfirmed(12);
     assert_eq!(waits.local_override, None);
-    assert_eq!(waits.undone(14, time(9)), record);
+    assert_eq!(waits.undone(14, time(9), true), record);
     assert_eq!(waits.confirmed().base_override, None);
     assert_eq!(record.back_at_unconfirmed(13), record);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::operator::{SigningOperator, state};
 use super::{BRANCH, OFFICE, overriding};
 use crate::agent::change::{ChangeOptions, Proposal};
+use crate::agent::fleet;
 use crate::agent::testing::{Bench, PLAIN, ROOT, create};
 use crate::model::Change;
 
@@ -23,6 +24,11 @@ impl Bench {
         self.writer.change(change, ROOT, PLAIN).unwrap();
     }
 
+    fn is_outdated(&self) -> bool {
+        let snapshot = self.snapshot();
+        fleet::is_outdated(&snapshot.fleets, &snapshot.state)
+    }
+
     fn let_expire(&mut self) {
         self.clock.pass(Duration::from_secs(61));
         self.writer.roll_back_unconfirmed();
@@ -35,7 +41,7 @@ impl Bench {
 }
 
 #[test]
-fn what_was_left_out_is_bound_by_the_next_record_and_waits_for_its_confirmation() {
+fn what_was_left_out_is_bound_once_the_host_has_it_and_waits_for_its_confirmation() {
     let mut bench = Bench::new();
     let mut operator = SigningOperator::new(&bench);
     bench.set_failsafe(&["22", "5432"]);
@@ -44,11 +50,13 @@ fn what_was_left_out_is_bound_by_the_next_record_and_waits_for_its_confirmation(
     bench.writer.confirm(ROOT).unwrap();
     let told = bench.fleet().faults.join("\n");
     assert!(told.contains("once the host has it"), "{told}");
+    assert!(!bench.is_outdated());
     bench.set_failsafe(&["22"]);
     for stays in [false, true] {
+        assert!(bench.is_outdated());
         let changed = bench.put(&operator.push(1, &root)).unwrap();
         assert!(changed.pending.is_some());
-        assert!(!bench.fleet().confirmed);
+        assert!(!bench.fleet().confirmed && !bench.is_outdated());
         assert_eq!(bench.writer.in_force().state.services.len(), 1);
         if stays {
             bench.writer.confirm(ROOT).unwrap();
