@@ -50,7 +50,6 @@ fn host() -> DatabaseHost {
     host.ok("ban 198.51.100.99 --for 1h --reason brute-force");
     host.ok("bypass grant 198.51.100.5 --minutes 45 --service postgres");
     host.ok("grant create --to user:daemon");
-    host.ok("policy test set 203.0.113.10 --service postgres --expect pass");
     host
 }
 

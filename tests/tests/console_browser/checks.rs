@@ -11,6 +11,7 @@ fn policy_tests_are_added_altered_refused_and_removed() {
         return;
     }
     let host = host();
+    host.ok("policy test set 203.0.113.10 --service postgres --expect pass");
     let mut console = console(&host);
     let browser = opened(&mut console);
     browser.screen(1440, 900, false);
@@ -36,6 +37,7 @@ fn policy_tests_are_added_altered_refused_and_removed() {
     // A change by which one would fail is refused as well.
     go(&browser, "policies/office", "203.0.113.0/24");
     browser.click("Add or remove addresses");
+    browser.click("Blocked");
     browser.fill("Remove from blocked", "203.0.113.66");
     browser.click("Review");
     browser.wait_text("olicy test failed");

@@ -20,7 +20,7 @@ pub(super) const PAGES: [(&str, &str); 20] = [
     ("live", "Listening"),
     ("sources", "is remembered"),
     ("checks", "203.0.113.10"),
-    ("checks/lint", "No likely mistake"),
+    ("checks/lint", "missing-family"),
     ("checks/verify", "Verify now"),
     ("checks/doctor", "kernel"),
     ("services", "Failsafe ports"),
@@ -38,6 +38,7 @@ fn every_page_works_is_accessible_and_violates_no_policy_of_content() {
         return;
     }
     let host = host();
+    host.ok("policy test set 203.0.113.10 --service postgres --expect pass");
     let mut console = console(&host);
     let browser = opened(&mut console);
     assert_eq!(
