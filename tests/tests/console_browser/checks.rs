@@ -87,9 +87,9 @@ fn sources_are_filtered_explained_banned_and_allowed() {
     browser.wait("document.querySelectorAll('[aria-label=Sources] tbody tr').length === 1");
     browser.fill("Filter sources", "");
     browser.wait("document.querySelectorAll('[aria-label=Sources] tbody tr').length > 1");
-    browser.fill("Together by", "24");
+    browser.fill("By", "24");
     browser.wait_text("192.168.7.0/24");
-    browser.fill("Together by", "");
+    browser.fill("By", "");
     browser.wait_text("192.168.7.9");
     browser.click("Allowed");
     browser.wait("!document.querySelector('[aria-label=Sources]')");

@@ -42,7 +42,7 @@ const PICTURES: [(&str, &str, &str); 20] = [
     ),
     ("live", "live", "attempts seen"),
     ("sources", "sources?verdict=&sort=attempts", "203.0.113.66"),
-    ("tests", "checks", "the monitoring"),
+    ("tests", "checks", "scanner"),
     ("lint", "checks/lint", "abuse"),
     ("doctor", "checks/doctor", "Examined by the console"),
     ("services", "services", "Failsafe ports"),

@@ -9,8 +9,8 @@ import { html, useEffect, useState } from "../ui.js";
 import { one } from "./bans.js";
 
 const VERDICTS = [{ value: "denied", label: "Denied" }, { value: "allowed", label: "Allowed" }, { value: "", label: "All" }];
-const SINCE = [["1h", "the last hour"], ["24h", "24 hours"], ["7d", "7 days"], ["30d", "30 days"], ["", "all that is remembered"]];
-const NETS = [["", "each address"], ["28", "/28 networks"], ["24", "/24 networks"], ["20", "/20 networks"], ["16", "/16 networks"], ["8", "/8 networks"]];
+const SINCE = [["1h", "the last hour"], ["24h", "24 hours"], ["7d", "7 days"], ["30d", "30 days"], ["", "all remembered"]];
+const NETS = [["", "address"], ["28", "/28"], ["24", "/24"], ["20", "/20"], ["16", "/16"], ["8", "/8"]];
 const ORDERS = [["last", "seen last"], ["attempts", "most attempts"], ["source", "by address"]];
 
 export default function Sources({ query }) {
@@ -34,7 +34,7 @@ export default function Sources({ query }) {
     <div class="toolbar"><${Segments} label="Verdict" options=${VERDICTS} value=${verdict} onChange=${setVerdict} />
       <${Choice} label="In" value=${since} set=${setSince} options=${SINCE} />
       <${Choice} label="On" value=${service} set=${setService} options=${[["", "every scope"], ["host", "the host"], ...(services.data ?? []).map((one) => [one.name, one.name])]} />
-      <${Choice} label="Together by" value=${net} set=${setNet} options=${NETS} />
+      <${Choice} label="By" value=${net} set=${setNet} options=${NETS} />
       <${Choice} label="First" value=${sort} set=${setSort} options=${ORDERS} />
       <span class="spring"></span>${parts.items && html`<span class="faint">${count(parts.total ?? 0, net ? "network" : "source")}</span>`}</div>
     <${Failure} error=${parts.error} /><${Loading} of=${{ data: parts.items, error: parts.error }} />
