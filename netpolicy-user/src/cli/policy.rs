@@ -75,7 +75,7 @@ pub(super) enum PolicyCommand {
     /// Find likely mistakes in policies; exit code 1 if there is more than notes
     Lint(LintArgs),
     /// Run the policy tests; exit code 1 if one does not hold
-    Test(policy_test::TestArgs),
+    Test(policy_test::PolicyTestArgs),
 }
 
 #[derive(Debug, clap::Args)]

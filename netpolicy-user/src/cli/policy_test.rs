@@ -10,7 +10,7 @@ use crate::model::Expectation;
 use crate::model::change::Change;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct TestArgs {
+pub(super) struct PolicyTestArgs {
     #[command(subcommand)]
     command: Option<TestCommand>,
 }
@@ -63,7 +63,7 @@ fn expectation_parser() -> impl TypedValueParser<Value = Expectation> {
 }
 
 /// Exit code 1 if a test does not hold.
-pub(super) async fn run(args: TestArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: PolicyTestArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let (change, safety) = match args.command {
         None => {
             let tests = cx.client.policy_tests().await?;
