@@ -377,6 +377,12 @@ def use(api):
     api.call("streamEvents", 400, source="office")
     api.call("streamEvents", 404, policy="missing")
     assert not api.call("verifyEnforcement")["differences"]
+    test = {"change": "set-test", "source": "10.0.0.1", "port": 22222, "expect": "drop"}
+    api.call("applyChange", body=api.model("SetTest").from_dict(test))
+    [judged] = api.call("listTests")
+    assert judged["holds"] and judged["port"] == 22222, judged
+    test = {"change": "remove-test", "source": "10.0.0.1", "port": 22222}
+    api.call("applyChange", body=api.model("RemoveTest").from_dict(test))
 
     exempt = {"source": "10.0.0.1", "minutes": 5}
     granted = api.call("grantBypass", body=bypass(exempt))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::http::{Answer, exchange};
+use crate::{DatabaseHost, binary};
 
 /// How long an answer may take.
 const TIME: Duration = Duration::from_secs(10);
@@ -28,7 +29,31 @@ impl Drop for Console {
     }
 }
 
+/// A command with the environment of those of a host, outside of its network namespace: what a
+/// console listens on is the machine's loopback.
+#[must_use]
+pub fn outside(host: &DatabaseHost, mut command: Command) -> Command {
+    for (name, value) in host.command().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 impl Console {
+    /// Starts `netpolicy console` for the agent of a host with these options, as if over SSH from an
+    /// address.
+    #[must_use]
+    pub fn of(host: &DatabaseHost, from: Option<&str>, options: &[&str]) -> Self {
+        let mut command = outside(host, Command::new(binary::netpolicy()));
+        if let Some(from) = from {
+            command.env("SSH_CONNECTION", format!("{from} 50022 192.0.2.10 22"));
+        }
+        Self::start(command, options)
+    }
+
     /// Starts `netpolicy console` on a free port, by a command of the host with these options.
     ///
     /// # Panics

@@ -15,32 +15,13 @@ mod attacks;
 mod load;
 
 fn console(host: &DatabaseHost, options: &[&str]) -> Console {
-    // Not in the host's namespace: what the console listens on is the machine's loopback.
-    let own = host.command();
-    let mut command = std::process::Command::new(netpolicy_tests::binary::netpolicy());
-    for (name, value) in own.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    Console::start(command, options)
+    Console::of(host, None, options)
 }
 
 #[test]
 fn change_is_made_as_the_user_of_the_console_and_audited() {
     let host = DatabaseHost::start();
-    let mut command = host.command();
-    command.env("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.10 22");
-    // Of this command only its environment counts.
-    let mut here = std::process::Command::new(netpolicy_tests::binary::netpolicy());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => here.env(name, value),
-            None => here.env_remove(name),
-        };
-    }
-    let console = Console::start(here, &[]);
+    let console = Console::of(&host, Some("203.0.113.7"), &[]);
     let secret = console.begin();
     let me = console.ask(&secret, "GET", "/v1/caller", "").json();
     assert_eq!(me["operator"]["address"], "203.0.113.7", "{me}");
@@ -121,6 +102,7 @@ fn read_only_console_changes_nothing() {
         ("/v1/sql", &sql),
         ("/v1/confirm", &String::new()),
         ("/v1/rollback/1", &String::new()),
+        ("/v1/verify", &String::new()),
     ] {
         let refused = console.ask(&secret, "POST", target, body);
         assert!(
@@ -317,4 +299,35 @@ fn list_of_another_program_is_read_by_the_console() {
         (400, &json!("invalid-input"))
     );
     assert_eq!(console.ask("", "POST", "/list", "{}").status, 401);
+}
+
+#[test]
+fn host_is_examined_by_the_console_also_without_an_agent() {
+    let mut host = DatabaseHost::start();
+    let console = console(&host, &["--read-only"]);
+    let secret = console.begin();
+    let health_of = |check: &str| {
+        let report = console.ask(&secret, "GET", "/doctor", "");
+        assert_eq!(report.status, 200, "{}", report.text());
+        let report = report.json();
+        let lines = report["lines"].as_array().unwrap();
+        let line = lines.iter().find(|line| line["check"] == check);
+        line.unwrap_or_else(|| panic!("no {check}: {report}"))["health"].clone()
+    };
+    assert_eq!(health_of("agent"), "ok");
+    assert_eq!(console.ask("", "GET", "/doctor", "").status, 401);
+    assert_eq!(console.ask(&secret, "POST", "/doctor", "").status, 404);
+    let other = [
+        ("host", &*console.host()),
+        ("x-netpolicy-session", &*secret),
+        ("sec-fetch-site", "cross-site"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    let other: Vec<_> = other
+        .iter()
+        .map(|(name, value)| (*name, &**value))
+        .collect();
+    assert_eq!(console.raw("GET", "/doctor", &other, "").status, 403);
+    host.stop_agent();
+    assert_ne!(health_of("agent"), "ok");
 }

@@ -14,6 +14,8 @@ use netpolicy_tests::console::Console;
 use netpolicy_tests::{DatabaseHost, debian};
 use serde_json::{Value, json};
 
+#[path = "console_browser/checks.rs"]
+mod checks;
 #[path = "console_browser/operations.rs"]
 mod operations;
 #[path = "console_browser/pages.rs"]
@@ -52,15 +54,7 @@ fn host() -> DatabaseHost {
 }
 
 fn console(host: &DatabaseHost) -> Console {
-    let mut command = std::process::Command::new(netpolicy_tests::binary::netpolicy());
-    for (name, value) in host.command().get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.env("SSH_CONNECTION", format!("{OPERATOR} 50022 192.0.2.10 22"));
-    Console::start(command, &[])
+    Console::of(host, Some(OPERATOR), &[])
 }
 
 /// A browser in which the console's first page is ready.
@@ -87,6 +81,13 @@ fn close_dialogs(browser: &Browser) {
         browser.press("Escape");
         std::thread::sleep(Duration::from_millis(100));
     }
+    browser.wait("!document.querySelector('dialog[open]')");
+}
+
+/// Applies the change of the topmost dialog, and waits until all are closed.
+#[track_caller]
+fn apply(browser: &Browser) {
+    browser.click("Apply");
     browser.wait("!document.querySelector('dialog[open]')");
 }
 
@@ -138,8 +139,7 @@ fn policy_is_created_edited_switched_and_dropped() {
     browser.fill("Remove from allowed", "198.51.100.0/24");
     browser.click("Review");
     browser.wait_text("- allow 198.51.100.0/24");
-    browser.click("Apply");
-    browser.wait("!document.querySelector('dialog[open]')");
+    apply(&browser);
     browser.wait_text("2001:db8:b::/48");
     let allowed = host.json("policy show partners")["allow"].clone();
     let texts: Vec<_> = allowed
@@ -153,8 +153,7 @@ fn policy_is_created_edited_switched_and_dropped() {
     browser.click("Select 2001:db8:b::/48");
     browser.click("Remove 1 selected");
     browser.wait_text("- allow 2001:db8:b::/48");
-    browser.click("Apply");
-    browser.wait("!document.querySelector('dialog[open]')");
+    apply(&browser);
     // Deactivate opens the host: it requires consent.
     browser.click("Deactivate");
     browser.wait_text("opens the host to every source");

@@ -108,3 +108,44 @@ fn list_files() {
         "offices.txt:6"
     );
 }
+
+#[test]
+fn policy_tests_are_set_run_and_removed_by_commands() {
+    let host = DatabaseHost::start();
+    assert!(host.ok("policy test").contains("no policy tests"));
+    host.ok("service add postgres --port 5432");
+    host.ok("policy create office --allow 203.0.113.0/24 --service postgres");
+    host.ok("policy test set 203.0.113.9 --service postgres --expect pass --comment monitoring");
+    let shown = host.ok("policy test");
+    assert!(
+        shown.contains("holds") && shown.contains("1 test, all hold"),
+        "{shown}"
+    );
+    // What would not hold is refused, a test as well as a policy.
+    let refused = host.line("policy test set 192.0.2.1 --service postgres --expect pass");
+    assert!(refused.failed(1).contains("policy test failed"));
+    let refused = host.line("policy alter office --remove-allow 203.0.113.0/24");
+    assert!(refused.failed(1).contains("203.0.113.9 to postgres"));
+    host.ok("policy test set 192.0.2.1 --service postgres --expect pass --force");
+    let run = host.line("policy test");
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("FAILED") && run.stdout.contains("2 tests, 1 failed"),
+        "{}",
+        run.stdout
+    );
+    host.ok("policy test remove 192.0.2.1 --service postgres");
+    let unknown = host.line("policy test remove 192.0.2.1 --service postgres");
+    assert!(unknown.failed(1).contains("unknown policy test"));
+    assert!(
+        host.line("policy test set 192.0.2.0/24 --expect pass")
+            .failed(1)
+            .contains("is a network")
+    );
+    assert_eq!(host.json("policy test")[0]["comment"], "monitoring");
+    let audit = host.json("audit --limit 20").to_string();
+    assert!(
+        audit.contains("policy test remove 192.0.2.1 to postgres"),
+        "{audit}"
+    );
+}

@@ -224,6 +224,15 @@ export async function readList(text) {
   return (await send("POST", "/list", { body: { text } })).json();
 }
 
+/**
+ * What `netpolicy doctor` says of the host, examined by the console.
+ * @param {AbortSignal} signal @param {boolean} unasked
+ * @returns {Promise<{failures: number, warnings: number, lines: {check: string, health: "ok"|"warn"|"fail", found: string, advice?: string}[]}>}
+ */
+export async function examineHost(signal, unasked) {
+  return (await send("GET", "/doctor", { signal, unasked })).json();
+}
+
 /** The address that the person says is theirs too: judged with that of SSH. */
 export const own = {
   get() { return sessionStorage.getItem("netpolicy-from") ?? ""; },

@@ -13,9 +13,12 @@ const PAGES = [
   { path: "policies", label: "Policies", icon: "policies", load: () => import("./pages/policies.js") },
   { path: "explain", label: "Explain", icon: "explain", load: () => import("./pages/explain.js") },
   { path: "live", label: "Live", icon: "live", load: () => import("./pages/live.js") },
+  { path: "sources", label: "Sources", icon: "sources", load: () => import("./pages/sources.js") },
   { path: "services", label: "Services", icon: "services", load: () => import("./pages/services.js") },
   { path: "lists", label: "Lists and feeds", icon: "lists", load: () => import("./pages/lists.js") },
   { path: "bans", label: "Bans", icon: "bans", load: () => import("./pages/bans.js") },
+  { path: "checks", label: "Checks", icon: "checks", load: () => import("./pages/checks.js") },
+  { path: "fleet", label: "Fleet", icon: "fleet", load: () => import("./pages/fleet.js"), isFor: (/** @type {any} */ agent) => agent?.fleet },
   { path: "history", label: "History", icon: "history", load: () => import("./pages/history.js") },
   { path: "audit", label: "Audit log", icon: "audit", load: () => import("./pages/audit.js") },
   { path: "grants", label: "Grants", icon: "grants", load: () => import("./pages/grants.js") },
@@ -84,7 +87,7 @@ function Side({ page, open }) {
   const { data } = useCell(status);
   const faults = data?.faults?.length ?? 0;
   return html`<nav id="side" class=${`side ${open ? "open" : ""}`} aria-label="Pages">
-    <ul>${PAGES.map((entry) => html`<li key=${entry.path}><a href=${`#/${entry.path}`} aria-current=${entry === page ? "page" : undefined}>
+    <ul>${PAGES.filter((entry) => entry === page || !entry.isFor || entry.isFor(data?.agent)).map((entry) => html`<li key=${entry.path}><a href=${`#/${entry.path}`} aria-current=${entry === page ? "page" : undefined}>
       <${Icon} name=${entry.icon} /> <span>${entry.label}</span>
       ${entry.path === "" && faults > 0 && html`<span class="badge" aria-label=${`${faults} faults`}>${faults}</span>`}</a></li>`)}</ul>
     <ul class="side-foot">

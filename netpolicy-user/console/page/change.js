@@ -42,10 +42,11 @@ function Proposed({ change }) {
   const [consent, setConsent] = useState(false);
   const [force, setForce] = useState(false);
   const [cut, setCut] = useState(false);
+  const [override, setOverride] = useState(false);
   const [within, setWithin] = useState(60);
   const [busy, setBusy] = useState(false);
   const close = () => proposal.set(null);
-  const existing = cut ? "cut" : undefined;
+  const how = { existing: cut ? "cut" : undefined, local_override: override || undefined };
 
   useEffect(() => {
     let gone = false;
@@ -54,18 +55,21 @@ function Proposed({ change }) {
     // They were given for what was shown before.
     setConsent(false);
     setForce(false);
-    change.send({ dry_run: true, existing }, revision).then(
+    change.send({ dry_run: true, ...how }, revision).then(
       ({ data }) => { if (!gone) setPlan(data); },
       (failure) => { if (!gone) setError(failure); },
     );
     return () => { gone = true; };
-  }, [revision, cut]);
+  }, [revision, cut, override]);
 
-  const refusals = (plan?.warnings ?? []).filter((warning) => warning.startsWith(REFUSED)).map((warning) => warning.slice(REFUSED.length));
+  const refused = (plan?.warnings ?? []).filter((warning) => warning.startsWith(REFUSED)).map((warning) => warning.slice(REFUSED.length));
+  // What the host's fleet decides is overridden here, not forced.
+  const ofFleet = refused.filter((text) => /^fleet \S+ decides /.test(text));
+  const refusals = refused.filter((text) => !ofFleet.includes(text));
   // What it opens is said with the box for consent.
   const warnings = (plan?.warnings ?? []).filter((warning) => !warning.startsWith(REFUSED) && !(plan?.opens && warning.startsWith("this opens ")));
   const nothing = plan && plan.plan.length === 0 && !cut;
-  const ready = plan && !nothing && !busy && !about?.read_only && (!plan.opens || consent) && (!refusals.length || force);
+  const ready = plan && !nothing && !busy && !about?.read_only && (!plan.opens || consent) && (!refusals.length || force) && !ofFleet.length;
 
   const inWords = WITHIN.find(([seconds]) => seconds === within)?.[1];
 
@@ -74,7 +78,7 @@ function Proposed({ change }) {
     setError(null);
     try {
       const { data } = await change.send({
-        existing, confirm_within: within, opens: consent ? plan?.opens?.key : undefined, force: (refusals.length > 0 && force) || undefined,
+        ...how, confirm_within: within, opens: consent ? plan?.opens?.key : undefined, force: (refusals.length > 0 && force) || undefined,
       }, revision);
       made = { base: revision, revision: data.revision };
       await refresh();
@@ -104,6 +108,9 @@ function Proposed({ change }) {
     ${error && html`<${Refused} error=${error} revision=${revision} again=${setRevision} />`}
     ${nothing && html`<p class="panel">Nothing to change: the state is this already.</p>`}
     ${plan && !nothing && html`<${Plan} plan=${plan} />`}
+    ${ofFleet.map((text) => html`<div class="panel warn"><p><${Icon} name="warn" /> ${sentence(text)}</p></div>`)}
+    ${(ofFleet.length > 0 || override) && html`<label class="check"><input type="checkbox" checked=${override} onChange=${(event) => setOverride(event.currentTarget.checked)} />
+      <span>Make it on this host alone, until the fleet's next revision (local override)</span></label>`}
     ${refusals.map((text) => html`<div class="panel bad" role="alert"><p><strong><${Icon} name="warn" /> ${sentence(text)}</strong></p></div>`)}
     ${plan && refusals.length > 0 && html`<label class="check"><input type="checkbox" checked=${force} onChange=${(event) => setForce(event.currentTarget.checked)} />
       <span>Apply it anyway (force). It is rolled back after ${inWords} unless you confirm it.</span></label>`}

@@ -127,7 +127,7 @@ export function Search({ label, value, onInput, placeholder }) {
 
 /** A list in parts, of which more is read on request. */
 export function useParts(path, query, deps) {
-  const [state, set] = useState({ items: /** @type {any[]|null} */ (null), next: null, total: 0, error: null, busy: false });
+  const [state, set] = useState({ items: /** @type {any[]|null} */ (null), next: null, total: 0, page: /** @type {any} */ (null), error: null, busy: false });
   const round = useRef(0);
   const read = async (after, before, unasked) => {
     const mine = ++round.current;
@@ -135,7 +135,7 @@ export function useParts(path, query, deps) {
     try {
       const { data } = await call("GET", path, { query: { ...query, after }, unasked });
       if (mine !== round.current) return;
-      set({ items: [...before, ...(data.items ?? [])], next: data.next ?? null, total: data.total ?? data.count, error: null, busy: false });
+      set({ items: [...before, ...(data.items ?? data.sources ?? [])], next: data.next ?? null, total: data.total ?? data.count, page: data, error: null, busy: false });
     } catch (error) {
       if (mine === round.current) set((state) => ({ ...state, error, busy: false }));
     }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::answer::{self, Body, Refusal, harden, refusal};
 use crate::assets;
 use crate::connections::Connection;
+use crate::examined;
 use crate::forward::forward;
 use crate::imported;
 use crate::origin::{self, Purpose};
@@ -58,7 +59,8 @@ async fn answer(
     body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
     let path = parts.uri.path();
-    let purpose = match matches!(path, "/session" | "/list") || path.starts_with("/v1/") {
+    let purpose = match matches!(path, "/session" | "/list" | "/doctor") || path.starts_with("/v1/")
+    {
         true => Purpose::Api,
         false => Purpose::Page,
     };
@@ -106,6 +108,9 @@ async fn answer(
     if path == "/list" && parts.method == Method::POST {
         let content = content(parts, body, BODY_LIMIT, BODY_TIME).await?;
         return imported::answer(content).await;
+    }
+    if path == "/doctor" && parts.method == Method::GET {
+        return examined::answer(&shared.settings.examiner).await;
     }
     let passed = passed::find(&parts.method, path).ok_or_else(|| not_passed(parts))?;
     if shared.settings.read_only && passed.changes(parts.uri.query()) {

@@ -17,6 +17,7 @@
 //! | `answer.rs` | answers of the console's own, and the headers of all |
 //! | `assets.rs` | the page and the guide, packed by `build.rs` |
 //! | `handle.rs` | one request, from its head to its answer |
+//! | `examined.rs` | what `netpolicy doctor` says of the host |
 //! | `imported.rs` | lists in other programs' formats, as list files |
 //! | `connections.rs` | which connections are kept when there are too many |
 //! | `serve.rs` | the listener |
@@ -24,6 +25,7 @@
 mod answer;
 mod assets;
 mod connections;
+mod examined;
 mod forward;
 mod handle;
 mod imported;
@@ -35,4 +37,4 @@ mod sessions;
 mod settings;
 
 pub use serve::{Console, ConsoleError};
-pub use settings::{Listen, ListenError, Settings};
+pub use settings::{Examiner, Listen, ListenError, Settings};

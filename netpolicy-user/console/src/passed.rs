@@ -1,7 +1,7 @@
 //! Which requests are passed on to the agent: those that the page makes, and no others.
 //!
-//! The kill switch, the store and what only programs send (content of feeds, whole sets of bans)
-//! stay with the command line.
+//! The kill switch, the store, leaving a fleet and what only programs send (content of feeds, whole
+//! sets of bans) stay with the command line.
 
 use hyper::Method;
 
@@ -54,6 +54,7 @@ const ROWS: &[(&str, &str, Passed)] = &[
     ("GET", "feeds", Reads),
     ("POST", "feeds/*/refresh", Changes),
     ("GET", "find", Reads),
+    ("GET", "fleet", Reads),
     ("GET", "grants", Reads),
     ("POST", "grants", Changes),
     ("DELETE", "grants", Changes),
@@ -77,6 +78,8 @@ const ROWS: &[(&str, &str, Passed)] = &[
     ("GET", "sources", Reads),
     ("POST", "sql", Tries),
     ("GET", "status", Reads),
+    ("GET", "tests", Reads),
+    ("POST", "verify", Changes),
 ];
 
 /// Whether and as what a request is passed on.
@@ -149,6 +152,7 @@ mod tests {
             (Method::POST, "/v1/changes", Tries),
             (Method::POST, "/v1/rollback/41", Tries),
             (Method::DELETE, "/v1/grants", Changes),
+            (Method::POST, "/v1/verify", Changes),
         ] {
             assert_eq!(find(&method, path), Some(passed), "{method} {path}");
         }
@@ -165,6 +169,8 @@ mod tests {
             (Method::PUT, "/v1/feeds/x/content"),
             (Method::GET, "/v1/openapi.json"),
             (Method::GET, "/metrics"),
+            (Method::DELETE, "/v1/fleet"),
+            (Method::PUT, "/v1/fleet/revision"),
             (Method::GET, "/v1"),
             (Method::GET, "/v1/"),
             (Method::GET, "/v1//status"),

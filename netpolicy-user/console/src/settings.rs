@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a console is started.
@@ -22,8 +23,33 @@ pub struct Settings {
     /// The header in which a reverse proxy names the person it authenticated; over a unix socket
     /// alone.
     pub proxy_header: Option<String>,
+    /// What examines the host for the page.
+    pub examiner: Examiner,
     /// netpolicy's version.
     pub version: &'static str,
+}
+
+/// Examines the host as the console's user, and gives a report as JSON, or why there is none. It
+/// blocks, for seconds at worst.
+#[derive(Clone)]
+pub struct Examiner(Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>);
+
+impl Examiner {
+    /// One that does this.
+    #[must_use]
+    pub fn new(examine: impl Fn() -> Result<Vec<u8>, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(examine))
+    }
+
+    pub(crate) fn examine(&self) -> Result<Vec<u8>, String> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Examiner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Examiner")
+    }
 }
 
 /// Where a console listens: on loopback, or on a unix socket.

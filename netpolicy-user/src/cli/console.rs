@@ -1,13 +1,16 @@
 //! `netpolicy console`: the page, served as the user who starts it.
 
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
-use netpolicy_console::{Console, ConsoleError, Listen, Settings};
+use netpolicy_console::{Console, ConsoleError, Examiner, Listen, Settings};
 use rustix::fs::FileType;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::context::Context;
+use super::doctor::Examination;
 use super::failure::{Exit, Failure};
 use crate::output::Format;
 
@@ -48,6 +51,7 @@ pub(super) async fn run(args: ConsoleArgs, cx: &mut Context<'_>) -> anyhow::Resu
         end_idle: args.end_idle,
         hosts: args.hosts,
         proxy_header: args.proxy_header,
+        examiner: examiner(cx),
         version: env!("CARGO_PKG_VERSION"),
     };
     let console = Console::bind(settings).await.map_err(|error| {
@@ -82,6 +86,15 @@ pub(super) async fn run(args: ConsoleArgs, cx: &mut Context<'_>) -> anyhow::Resu
             },
         }
     }
+}
+
+/// `netpolicy doctor`, as this process's user.
+fn examiner(cx: &Context<'_>) -> Examiner {
+    let (examination, runtime) = (Examination::of(cx), Handle::current());
+    Examiner::new(move || {
+        let (report, _) = runtime.block_on(examination.run(Path::new("/")));
+        serde_json::to_vec(&report).map_err(|error| error.to_string())
+    })
 }
 
 /// Whether standard input is a connection of another process, and not a terminal or a file.

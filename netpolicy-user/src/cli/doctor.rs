@@ -10,7 +10,9 @@ use anyhow::Context as _;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::feed;
-use crate::api::Status;
+use crate::api::{DoctorReport, Status};
+use crate::client::Client;
+use crate::config::Config;
 use crate::doctor::{ExaminedHost, Material, bundle, examine};
 use crate::{local, recovery};
 
@@ -30,23 +32,10 @@ pub(super) struct DoctorArgs {
 
 /// Exit code 1 if a line says FAIL, with `--strict` also for WARN.
 pub(super) async fn run(args: DoctorArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let problems: Vec<_> = cx.problems.iter().map(ToString::to_string).collect();
-    let status = status(cx).await;
-    let speaking_tls = speaking_tls(cx).await;
-    let net = feed::net_program().ok();
-    let databases = cx.client.databases().await.unwrap_or_default();
-    let report = examine(&ExaminedHost {
-        config: &cx.config,
-        problems: &problems,
-        status: status.as_ref().map_err(String::as_str),
-        net: net.as_deref(),
-        databases: &databases,
-        speaking_tls: &speaking_tls,
-        root: &args.root,
-    });
+    let (report, status) = Examination::of(cx).run(&args.root).await;
     match &args.report {
         Some(path) => {
-            let sections = sections(cx, status.as_ref().ok()).await;
+            let sections = sections(cx, status.as_ref()).await;
             let text = bundle(&Material {
                 report: &report,
                 sections: &sections,
@@ -66,31 +55,67 @@ pub(super) async fn run(args: DoctorArgs, cx: &mut Context<'_>) -> anyhow::Resul
     })
 }
 
-/// What has an https URL: feeds, as far as the agent says which there are, and hooks.
-async fn speaking_tls(cx: &Context<'_>) -> Vec<String> {
-    const HTTPS: &str = "https://";
-    let feeds = cx.client.feeds().await.unwrap_or_default();
-    let feeds = feeds.iter();
-    let feeds = feeds.filter(|feed| feed.settings.source.starts_with(HTTPS));
-    let feeds = feeds.map(|feed| format!("feed '{}'", feed.name.escape_debug()));
-    let hooks = cx.config.notify.iter().filter_map(|hook| hook.url.as_ref());
-    let hooks = hooks.filter(|url| url.starts_with(HTTPS));
-    feeds.chain(hooks.map(|_| "a hook".to_owned())).collect()
+/// What the host is examined with: it can be examined again and again, as the console does.
+pub(super) struct Examination {
+    config: Config,
+    problems: Vec<String>,
+    client: Client,
 }
 
-/// What the agent says, else the pins; why neither does.
-async fn status(cx: &Context<'_>) -> Result<Status, String> {
-    let why = match cx.client.status().await {
-        Ok(status) => return Ok(status),
-        Err(error) => error,
-    };
-    let mut unasked = Vec::new();
-    if let Some(pid) = recovery::agent_of(&cx.config.bpffs_dir) {
-        unasked.push(format!(
-            "{why}; an agent runs with these pins (pid {pid}), so this is not its socket"
-        ));
+impl Examination {
+    pub(super) fn of(cx: &Context<'_>) -> Self {
+        Self {
+            config: cx.config.clone(),
+            problems: cx.problems.iter().map(ToString::to_string).collect(),
+            client: cx.client.clone(),
+        }
     }
-    local::status(&cx.config, unasked).map_err(|error| format!("{why}; {error:#}"))
+
+    /// The report, and the status where there is one. Files of the system are below `root`.
+    pub(super) async fn run(&self, root: &Path) -> (DoctorReport, Option<Status>) {
+        let status = self.status().await;
+        let speaking_tls = self.speaking_tls().await;
+        let net = feed::net_program().ok();
+        let databases = self.client.databases().await.unwrap_or_default();
+        let report = examine(&ExaminedHost {
+            config: &self.config,
+            problems: &self.problems,
+            status: status.as_ref().map_err(String::as_str),
+            net: net.as_deref(),
+            databases: &databases,
+            speaking_tls: &speaking_tls,
+            root,
+        });
+        (report, status.ok())
+    }
+
+    /// What has an https URL: feeds, as far as the agent says which there are, and hooks.
+    async fn speaking_tls(&self) -> Vec<String> {
+        const HTTPS: &str = "https://";
+        let feeds = self.client.feeds().await.unwrap_or_default();
+        let feeds = feeds.iter();
+        let feeds = feeds.filter(|feed| feed.settings.source.starts_with(HTTPS));
+        let feeds = feeds.map(|feed| format!("feed '{}'", feed.name.escape_debug()));
+        let hooks = self.config.notify.iter();
+        let hooks = hooks.filter_map(|hook| hook.url.as_ref());
+        let hooks = hooks.filter(|url| url.starts_with(HTTPS));
+        feeds.chain(hooks.map(|_| "a hook".to_owned())).collect()
+    }
+
+    /// What the agent says, else the pins; why neither does.
+    async fn status(&self) -> Result<Status, String> {
+        let why = match self.client.status().await {
+            Ok(status) => return Ok(status),
+            Err(error) => error,
+        };
+        let mut unasked = Vec::new();
+        if let Some(pid) = recovery::agent_of(&self.config.bpffs_dir) {
+            unasked.push(format!(
+                "{why}; an agent runs with these pins (pid {pid}), so this is not its socket"
+            ));
+        }
+        local::status(&self.config, unasked).map_err(|error| format!("{why}; {error:#}"))
+    }
 }
 
 async fn sections<'a>(cx: &Context<'_>, status: Option<&Status>) -> Vec<(&'a str, String)> {

@@ -51,6 +51,7 @@ mod moment;
 mod monitor;
 mod notify;
 mod policy;
+mod policy_test;
 mod safety;
 mod service;
 mod sources;

@@ -9,6 +9,7 @@ use super::hits::{self, ShowArgs};
 use super::input::{Input, ListFileOptions, RuleNote};
 use super::lint::{self, LintArgs};
 use super::listing::RuleFilter;
+use super::policy_test;
 use super::safety::Safety;
 use super::service::mode_parser;
 use super::submit::submit;
@@ -73,6 +74,8 @@ pub(super) enum PolicyCommand {
     Recommend(evaluate::RecommendArgs),
     /// Find likely mistakes in policies; exit code 1 if there is more than notes
     Lint(LintArgs),
+    /// Run the policy tests; exit code 1 if one does not hold
+    Test(policy_test::PolicyTestArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -268,6 +271,7 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
         PolicyCommand::Evaluate(args) => return evaluate::evaluate(args, cx).await,
         PolicyCommand::Recommend(args) => return evaluate::recommend(args, cx).await,
         PolicyCommand::Lint(args) => return lint::run(&args, cx).await,
+        PolicyCommand::Test(args) => return policy_test::run(args, cx).await,
         PolicyCommand::Create(args) => {
             let safety = args.safety.clone();
             (create(*args, cx)?, safety)

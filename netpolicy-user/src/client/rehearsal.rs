@@ -5,12 +5,20 @@ use hyper::header::CONTENT_TYPE;
 
 use super::{ANSWER_TIMEOUT, Client, ClientResult};
 use crate::api::{
-    CHANGE_WITH_TEXTS, EvaluatePolicyQuery, EvaluateQuery, Evaluation, RecommendQuery,
-    Recommendation,
+    CHANGE_WITH_TEXTS, EvaluatePolicyQuery, EvaluateQuery, Evaluation, PolicyTestView,
+    RecommendQuery, Recommendation,
 };
 use crate::model::change::Change;
 
 impl Client {
+    /// `GET /v1/tests`: the policy tests, and whether they hold.
+    ///
+    /// # Errors
+    /// See [`super::ClientError`].
+    pub async fn policy_tests(&self) -> ClientResult<Vec<PolicyTestView>> {
+        self.get(&["tests"], &[]).await
+    }
+
     /// `GET /v1/evaluate`: what a policy would have denied and let in.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod lint;
 mod lists;
 mod network;
 mod policies;
+mod policy_tests;
 mod recommend;
 mod scopes;
 mod services;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{assert_quiet, close_dialogs, console, go, host, is_wanted, opened};
+use super::{apply, assert_quiet, close_dialogs, console, go, host, is_wanted, opened};
 
 #[test]
 fn policy_of_a_service_is_created_edited_switched_and_dropped() {
@@ -50,8 +50,7 @@ fn policy_of_a_service_is_created_edited_switched_and_dropped() {
     browser.click("Review");
     browser.wait_text("likely mistake in this change");
     browser.wait_text("lies inside the block");
-    browser.click("Apply");
-    browser.wait("!document.querySelector('dialog[open]')");
+    apply(&browser);
     browser.wait_text("ends in");
     let allowed = host.json("policy show reports")["allow"].clone();
     assert!(allowed[1]["expires"].is_string(), "{allowed}");
@@ -61,8 +60,7 @@ fn policy_of_a_service_is_created_edited_switched_and_dropped() {
     browser.fill("All allowed", "203.0.113.10\n192.0.2.0/24");
     browser.click("Review");
     browser.wait_text("It resolves");
-    browser.click("Apply");
-    browser.wait("!document.querySelector('dialog[open]')");
+    apply(&browser);
     assert_eq!(host.json("policy show reports")["allow_count"], 2);
     for (button, then) in [
         ("Only observe", "Enforce"),
@@ -98,15 +96,13 @@ fn services_lists_and_feeds_are_made_changed_and_removed() {
     browser.click("3306, 33060, 33062");
     browser.click("Review");
     browser.wait_text("service mysql");
-    browser.click("Apply");
-    browser.wait("!document.querySelector('dialog[open]')");
+    apply(&browser);
     assert_eq!(host.json("service list")[0]["ports"], "3306,33060,33062");
     browser.click("Change mysql");
     browser.fill("Mode", "observe");
     browser.click("Review");
     browser.wait_text("mode: enforce -> observe");
-    browser.click("Apply");
-    browser.wait("!document.querySelector('dialog[open]')");
+    apply(&browser);
     browser.click("Remove mysql");
     browser.wait_text("service mysql");
     browser.click("Apply");
@@ -156,8 +152,7 @@ fn services_lists_and_feeds_are_made_changed_and_removed() {
     browser.fill("Refuse content that shrinks by more than, %", "50");
     browser.click("Review");
     browser.wait_text("max_shrink");
-    browser.click("Apply");
-    browser.wait("!document.querySelector('dialog[open]')");
+    apply(&browser);
     assert_eq!(host.json("feed show drop")["settings"]["max_shrink"], 50);
     assert_quiet(&browser);
 }
@@ -276,8 +271,7 @@ fn history_is_filtered_compared_and_rolled_back_and_a_file_is_applied() {
     browser.click("Leave what the file does not name as it is, instead of removing it");
     browser.click("Review");
     browser.wait_text("policy late");
-    browser.click("Apply");
-    browser.wait("!document.querySelector('dialog[open]')");
+    apply(&browser);
     assert_eq!(host.json("policy show late")["active"], false);
     assert_eq!(host.json("policy show office")["active"], true);
     go(&browser, "grants", "user:daemon");

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{assert_quiet, close_dialogs, console, go, host, is_wanted, opened};
 
 /// Pages, by the address in the fragment, and what each shows when it is ready.
-pub(super) const PAGES: [(&str, &str); 15] = [
+pub(super) const PAGES: [(&str, &str); 20] = [
     ("", "Recent changes"),
     ("policies", "head office"),
     ("policies/office", "203.0.113.0/24"),
@@ -18,6 +18,11 @@ pub(super) const PAGES: [(&str, &str); 15] = [
         "The loaded program",
     ),
     ("live", "Listening"),
+    ("sources", "is remembered"),
+    ("checks", "203.0.113.10"),
+    ("checks/lint", "missing-family"),
+    ("checks/verify", "Verify now"),
+    ("checks/doctor", "kernel"),
     ("services", "Failsafe ports"),
     ("lists", "@our-own"),
     ("bans", "brute-force"),
@@ -33,6 +38,7 @@ fn every_page_works_is_accessible_and_violates_no_policy_of_content() {
         return;
     }
     let host = host();
+    host.ok("policy test set 203.0.113.10 --service postgres --expect pass");
     let mut console = console(&host);
     let browser = opened(&mut console);
     assert_eq!(

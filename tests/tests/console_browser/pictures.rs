@@ -10,7 +10,7 @@ use std::time::Duration;
 use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::binary::{netpolicy, workspace};
 use netpolicy_tests::browser::Browser;
-use netpolicy_tests::console::Console;
+use netpolicy_tests::console::{Console, outside};
 use netpolicy_tests::packet::Packet;
 
 use super::{OPERATOR, close_dialogs, go, is_wanted, opened};
@@ -19,7 +19,7 @@ use super::{OPERATOR, close_dialogs, go, is_wanted, opened};
 const SHOWN: Duration = Duration::from_secs(200);
 
 /// Pages: the picture's name, the address in the fragment, what it shows when it is ready.
-const PICTURES: [(&str, &str, &str); 16] = [
+const PICTURES: [(&str, &str, &str); 20] = [
     ("overview", "", "Recent changes"),
     ("policies", "policies", "head office"),
     ("policy", "policies/abuse", "10.0.0.1"),
@@ -41,6 +41,10 @@ const PICTURES: [(&str, &str, &str); 16] = [
         "judged differently",
     ),
     ("live", "live", "attempts seen"),
+    ("sources", "sources?verdict=&sort=attempts", "203.0.113.66"),
+    ("tests", "checks", "scanner"),
+    ("lint", "checks/lint", "abuse"),
+    ("doctor", "checks/doctor", "Examined by the console"),
     ("services", "services", "Failsafe ports"),
     ("lists", "lists", "@our-own"),
     ("bans", "bans", "brute-force"),
@@ -80,6 +84,8 @@ fn shown() -> DatabaseHost {
         "bypass grant 198.51.100.5 --minutes 45 --service postgres",
         "grant create --to user:daemon",
         "grant read --to group:adm",
+        "policy test set 203.0.113.7 --service postgres --expect pass",
+        "policy test set 203.0.113.66 --service postgres --expect drop --comment scanner",
         "policy alter office --add-allow 198.51.100.64/28 --for 30d",
     ] {
         host.ok(line);
@@ -101,12 +107,7 @@ fn console(host: &DatabaseHost) -> Console {
     let mut command = Command::new("unshare");
     command.args(["--uts", "sh", "-c", "hostname db1; exec \"$0\" \"$@\""]);
     command.arg(netpolicy());
-    for (name, value) in host.command().get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = outside(host, command);
     command.env("SSH_CONNECTION", format!("{OPERATOR} 50022 192.0.2.10 22"));
     Console::start(command, &[])
 }

@@ -19,6 +19,7 @@ mod lists;
 mod notices;
 mod paged;
 mod policies;
+mod policy_tests;
 mod problem;
 mod rehearsal;
 mod safety;
@@ -62,6 +63,7 @@ pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::notices::{FaultKind, HookView, NoticeTopic, NoticeView, NoticesQuery, NoticesView};
 pub use self::paged::{PageQuery, Paged, RevisionsQuery, RuleItem, RulesQuery};
 pub use self::policies::{PolicyView, RuleView};
+pub use self::policy_tests::PolicyTestView;
 pub use self::problem::{ErrorCode, ErrorPlace, PROBLEM_JSON, ProblemDetails};
 pub use self::rehearsal::{
     EvaluatePolicyQuery, EvaluateQuery, EvaluatedSource, Evaluation, RecommendQuery,

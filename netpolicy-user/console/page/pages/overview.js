@@ -33,7 +33,7 @@ export default function Overview() {
     <div class="grid two">
       <section class="card span" aria-labelledby="rates-title"><${Rates} /></section>
       <section class="card" aria-labelledby="scopes"><h2 id="scopes">Scopes</h2><${Scopes} read=${scopes} status=${data} /></section>
-      <section class="card" aria-labelledby="top"><h2 id="top">Denied most in the last 24 hours</h2><${TopSources} /></section>
+      <section class="card" aria-labelledby="top"><div class="card-head"><h2 id="top">Denied most in the last 24 hours</h2><a href="#/sources?sort=attempts">Sources</a></div><${TopSources} /></section>
       <section class="card span" aria-labelledby="recent"><div class="card-head"><h2 id="recent">Recent changes</h2><a href="#/history">History</a></div>
         <${Failure} error=${recent.error} />
         ${recent.data && html`<${Table} label="Recent changes" columns=${[{ name: "Revision", number: true }, { name: "What" }, { name: "Who" }, { name: "When" }]}

@@ -65,7 +65,7 @@ function Lint({ name, revision }) {
   const found = (read.data ?? []).filter((finding) => finding.policies.includes(name) && finding.severity !== "note");
   if (!found.length) return null;
   return html`<div class="panel warn lint" role="note" aria-label="Likely mistakes">${found.slice(0, 5).map((finding) => html`<p><${Icon} name="warn" /> ${sentence(finding.message)}</p>`)}
-    ${found.length > 5 && html`<p>And ${found.length - 5} more: see <code>netpolicy policy lint</code>.</p>`}</div>`;
+    ${found.length > 5 && html`<p>And ${found.length - 5} more: see <a href="#/checks/lint">all likely mistakes</a>.</p>`}</div>`;
 }
 
 function Rules({ policy, revision, make, may }) {

@@ -4,7 +4,7 @@ import { ApiError, about, call, own } from "../api.js";
 import { Plan } from "../change.js";
 import { opensSentence } from "../format.js";
 import { Failure, Field, Head, Table, sentence } from "../parts.js";
-import { refresh, status } from "../store.js";
+import { refresh, status, useCell } from "../store.js";
 import { html, useRef, useState } from "../ui.js";
 
 const DIALECTS = [["", "as the text says"], ["snowflake", "Snowflake"], ["materialize", "Materialize"], ["lakehouse", "Lakehouse"]];
@@ -13,6 +13,8 @@ export default function Sql() {
   const [text, setText] = useState(sessionStorage.getItem("netpolicy-sql") ?? "-- dialect: snowflake\nSHOW NETWORK POLICIES;\n");
   const [dialect, setDialect] = useState("");
   const [atomic, setAtomic] = useState(true);
+  const fleet = useCell(status).data?.agent?.fleet;
+  const [override, setOverride] = useState(false);
   const [answer, setAnswer] = useState(/** @type {any} */ (null));
   const [failure, setFailure] = useState(/** @type {any} */ (null));
   const [busy, setBusy] = useState(false);
@@ -27,7 +29,7 @@ export default function Sql() {
     if (query.dry_run) await refresh();
     const at = query.dry_run ? status.value.data?.agent?.revision : answer?.trial ? answer.at : undefined;
     try {
-      const { data } = await call("POST", ["sql"], { revision: at, query: { ...query, from: own.get() || undefined, opens: consent ? answer?.error?.opens?.key ?? opensOf(answer)?.key : undefined }, body: { text, dialect: dialect || null, atomic, name: "console" } });
+      const { data } = await call("POST", ["sql"], { revision: at, query: { ...query, local_override: override, from: own.get() || undefined, opens: consent ? answer?.error?.opens?.key ?? opensOf(answer)?.key : undefined }, body: { text, dialect: dialect || null, atomic, name: "console" } });
       setAnswer({ ...data, at, trial: query.dry_run });
     } catch (error) {
       if (error instanceof ApiError && error.problem.results) setAnswer({ ...error.problem, at, trial: query.dry_run });
@@ -48,7 +50,8 @@ export default function Sql() {
   return html`<${Head} title="SQL" help="sql" sub="Statements of Snowflake, Materialize and Lakehouse, with the meaning that each has there." />
     <form class="sql" onSubmit=${(event) => { event.preventDefault(); void runSql({ dry_run: true }); }}>
       <div class="toolbar"><${Field} label="Dialect">${(id) => html`<select id=${id} value=${dialect} onChange=${(event) => setDialect(event.currentTarget.value)}>${DIALECTS.map(([value, label]) => html`<option value=${value}>${label}</option>`)}</select>`}<//>
-        <label class="check"><input type="checkbox" checked=${atomic} onChange=${(event) => setAtomic(event.currentTarget.checked)} /><span>All of it or nothing</span></label><span class="spring"></span>
+        <label class="check"><input type="checkbox" checked=${atomic} onChange=${(event) => setAtomic(event.currentTarget.checked)} /><span>All of it or nothing</span></label>
+        ${fleet && html`<label class="check"><input type="checkbox" checked=${override} onChange=${(event) => setOverride(event.currentTarget.checked)} /><span>On this host alone, over the fleet</span></label>`}<span class="spring"></span>
         <button type="submit" disabled=${busy}>Dry run</button>
         <button type="button" disabled=${busy || about?.read_only} onClick=${() => runSql({})}>Run</button>
         <button type="button" class="primary" disabled=${busy || about?.read_only} onClick=${() => runSql({ confirm_within: 60 })}>Run and confirm within 60 s</button></div>

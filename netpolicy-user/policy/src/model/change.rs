@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 pub use self::feed::FeedEdit;
 pub use self::list::{ListEdit, ListInput, ReferenceEdit, SourceText};
-use super::{Combine, DatabaseKind, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
+use super::{Combine, DatabaseKind, Expectation, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -342,6 +342,35 @@ pub enum Change {
     RemoveDatabase {
         /// Its name.
         name: String,
+    },
+    /// Adds a policy test, or alters that of the same attempt.
+    #[cfg_attr(feature = "openapi", schema(title = "SetTest"))]
+    SetTest {
+        /// The source of the attempt: one address.
+        source: String,
+        /// The service that it tries to reach; with no port either: the host.
+        #[serde(default)]
+        service: Option<String>,
+        /// The destination port.
+        #[serde(default)]
+        port: Option<u16>,
+        /// What is expected of it.
+        expect: Expectation,
+        /// Description.
+        #[serde(default)]
+        comment: Option<String>,
+    },
+    /// Removes the policy test of an attempt.
+    #[cfg_attr(feature = "openapi", schema(title = "RemoveTest"))]
+    RemoveTest {
+        /// The source of the attempt.
+        source: String,
+        /// Its service, as the test names it.
+        #[serde(default)]
+        service: Option<String>,
+        /// Its port, as the test names it.
+        #[serde(default)]
+        port: Option<u16>,
     },
     /// Alters the host's settings; what is `None` stays.
     #[cfg_attr(feature = "openapi", schema(title = "SetHost"))]

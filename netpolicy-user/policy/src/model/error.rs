@@ -90,6 +90,8 @@ pub enum Noun {
     List,
     /// A database.
     Database,
+    /// A policy test.
+    PolicyTest,
 }
 
 impl fmt::Display for Noun {
@@ -99,6 +101,7 @@ impl fmt::Display for Noun {
             Self::Service => "service",
             Self::List => "list",
             Self::Database => "database",
+            Self::PolicyTest => "policy test",
         })
     }
 }

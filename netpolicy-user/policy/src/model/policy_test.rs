@@ -10,12 +10,16 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use netpolicy_common::Reason;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
 
-use super::error::Place;
+use super::address::{self, Written};
+use super::error::{Excerpt, Place, Problem};
 use super::{Name, Service, State, explain};
 
 /// What is expected of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Expectation {
     /// It passes.
@@ -55,8 +59,26 @@ pub struct FailedTest {
     pub test: usize,
     /// What was expected, what happens, and by which rule: one line, with the test's place.
     pub message: String,
+    /// What happens instead, and by which rule.
+    pub why: String,
     /// Where the test was written.
     pub place: Option<Place>,
+}
+
+/// The one address that a test's source is.
+pub(super) fn one_source(text: &str) -> Result<IpAddr, Problem> {
+    match address::parse(text.trim()) {
+        Ok(Written::Net(written)) if written.net.prefix_len() == written.net.max_prefix_len() => {
+            Ok(written.net.addr())
+        }
+        Ok(_) => Err(Problem::OneAddress {
+            text: Excerpt::new(text),
+        }),
+        Err(why) => Err(Problem::Address {
+            text: Excerpt::new(text),
+            why,
+        }),
+    }
 }
 
 impl PolicyTest {
@@ -85,6 +107,7 @@ impl State {
             Some(FailedTest {
                 test: index,
                 message: format!("{place}policy test failed: {test}, but {why}"),
+                why,
                 place: test.place.clone(),
             })
         });

@@ -1,7 +1,7 @@
 //! Examples of the commands on policies, services and the host.
 
 /// As [`EXAMPLES`](super::EXAMPLES).
-pub(super) static POLICY: [(&str, [&str; 2]); 24] = [
+pub(super) static POLICY: [(&str, [&str; 2]); 27] = [
     (
         "policy",
         [
@@ -91,6 +91,27 @@ pub(super) static POLICY: [(&str, [&str; 2]); 24] = [
         [
             "netpolicy policy lint office",
             "netpolicy policy lint -f policy.toml",
+        ],
+    ),
+    (
+        "policy test",
+        [
+            "netpolicy policy test",
+            "netpolicy policy test --output json",
+        ],
+    ),
+    (
+        "policy test set",
+        [
+            "netpolicy policy test set 203.0.113.9 --service postgres --expect pass",
+            "netpolicy policy test set 198.51.100.7 --port 22 --expect drop --comment scanner",
+        ],
+    ),
+    (
+        "policy test remove",
+        [
+            "netpolicy policy test remove 203.0.113.9 --service postgres",
+            "netpolicy policy test remove 198.51.100.7 --port 22 --dry-run",
         ],
     ),
     (

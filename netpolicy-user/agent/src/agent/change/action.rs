@@ -59,6 +59,12 @@ pub(super) fn describe(change: &Change) -> String {
         Change::BypassUser { user, minutes } => {
             format!("{} for {minutes} min", with_name("db bypass", user))
         }
+        Change::SetTest {
+            source, service, ..
+        } => tested("policy test set", source, service.as_deref()),
+        Change::RemoveTest {
+            source, service, ..
+        } => tested("policy test remove", source, service.as_deref()),
         Change::SetHost { .. } => "host set".to_owned(),
         Change::Apply { file, .. } => with_name("apply", &file.name),
     }
@@ -75,6 +81,11 @@ fn scoped(what: &str, policy: &str, service: Option<&str>) -> String {
         Some(service) => format!("service {}", shown(service)),
     };
     format!("{what} {} ({scope})", shown(policy))
+}
+
+fn tested(what: &str, source: &str, service: Option<&str>) -> String {
+    let to = service.map(|service| format!(" to {}", shown(service)));
+    format!("{}{}", with_name(what, source), to.unwrap_or_default())
 }
 
 /// A name that is not checked yet: without control characters, and cut when long.

@@ -29,5 +29,5 @@ pub use self::core::{Settings, Writer};
 pub(in crate::agent) use fleet::MOST_OBJECTS;
 #[cfg(test)]
 pub(in crate::agent) use reads::revision_view;
-pub(in crate::agent) use reads::{aside, judge_aside};
+pub(in crate::agent) use reads::{aside, judge_aside, on_all_processors};
 pub use supervisor::Supervisor;

@@ -59,6 +59,17 @@ pub(in crate::agent) async fn judge_aside<T: Send + 'static>(
     .await
 }
 
+/// Runs what rayon divides on all processors, with the priority of the thread that calls it: its
+/// threads inherit that, as Linux has it.
+pub(in crate::agent) fn on_all_processors<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let name = |at| format!("reader-{at}");
+    match rayon::ThreadPoolBuilder::new().thread_name(name).build() {
+        Ok(pool) => pool.install(work),
+        // In the pool of changes, which is slower for them and no less right.
+        Err(_) => work(),
+    }
+}
+
 /// A revision as the API shows it, with what changed by it in words.
 pub(in crate::agent) fn revision_view(revision: Revision, changes: Vec<String>) -> RevisionView {
     RevisionView {

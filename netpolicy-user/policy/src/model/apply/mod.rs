@@ -8,6 +8,7 @@ mod fleet;
 mod named;
 mod policy;
 mod service;
+mod tested;
 #[cfg(test)]
 mod tests;
 
@@ -247,6 +248,21 @@ impl Worker<'_> {
                 self.alter_service(name, ports, *combine, *mode, *on_deny, comment)
             }
             Change::RemoveService { name } => self.remove_service(name),
+            Change::SetTest {
+                source,
+                service,
+                port,
+                expect,
+                comment,
+            } => {
+                let attempt = (&**source, service.as_deref(), *port);
+                self.set_test(attempt, *expect, comment.as_deref())
+            }
+            Change::RemoveTest {
+                source,
+                service,
+                port,
+            } => self.remove_test((source, service.as_deref(), *port)),
             Change::SetHost {
                 mode,
                 on_deny,

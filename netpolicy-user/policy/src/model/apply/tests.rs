@@ -6,6 +6,7 @@ mod lists;
 mod named;
 mod policies;
 mod services;
+mod tested;
 
 use super::*;
 use crate::model::arbitrary::cx;

@@ -2,8 +2,8 @@
 
 use super::document::TomlTable;
 use super::read::FileReader;
-use crate::model::address::{self, Written};
 use crate::model::error::{Excerpt, Problem};
+use crate::model::policy_test::one_source;
 use crate::model::{Expectation, Name, PolicyTest, PortSet, TestedAttempt};
 
 /// A `[[test]]`, whose service is not looked up yet.
@@ -61,19 +61,9 @@ impl FileReader<'_, '_> {
 
     fn test_source(&mut self, table: &TomlTable<'_>) -> Option<std::net::IpAddr> {
         let (text, offset) = table.required("source", "\"203.0.113.9\"", self.report)?;
-        let problem = match address::parse(text.trim()) {
-            Ok(Written::Net(written))
-                if written.net.prefix_len() == written.net.max_prefix_len() =>
-            {
-                return Some(written.net.addr());
-            }
-            Ok(_) => Problem::OneAddress {
-                text: Excerpt::new(text),
-            },
-            Err(why) => Problem::Address {
-                text: Excerpt::new(text),
-                why,
-            },
+        let problem = match one_source(text) {
+            Ok(source) => return Some(source),
+            Err(problem) => problem,
         };
         let place = self.document.place(offset);
         self.report.error_at(Some(place), problem);

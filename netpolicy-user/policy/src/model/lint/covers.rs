@@ -26,9 +26,9 @@ pub(super) fn local_ranges(
         .iter()
         .map(|lists| Group::of(&lists.members, ranks))
         .collect();
-    let (v4, v6) = (
-        whole(rules.0, &groups, locals),
-        whole(rules.1, &groups, locals),
+    let (v4, v6) = rayon::join(
+        || whole(rules.0, &groups, locals),
+        || whole(rules.1, &groups, locals),
     );
     // By policy, what was reported of it alone.
     let mut alone = reported.to_vec();

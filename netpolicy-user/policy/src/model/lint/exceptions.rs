@@ -47,7 +47,7 @@ pub(super) fn ranges<A: Bits>(state: &State, policy: &Policy, kind: ListKind) ->
         .map(|(first, length)| (first, first.last(length)))
         .collect();
     found.sort_unstable();
-    joined(found.into_iter())
+    joined(found.into_iter()).collect()
 }
 
 /// Visits the fewest networks that are left of one without some ranges, which are joined.
@@ -98,7 +98,8 @@ pub(super) fn findings<A: Bits>(
         let others: Vec<_> = others
             .map(|(other_at, other)| {
                 let group = Group::of(&[other_at], ranks);
-                (other, group.ranges(entries, true))
+                let blocks: Vec<_> = group.ranges(entries, true).collect();
+                (other, blocks)
             })
             .collect();
         for counted in state.counted(policy) {

@@ -1,6 +1,6 @@
 //! What becomes of the sources of a whole family where some policies govern.
 
-use super::sweep::{Bits, Group, RuleEntry, holds};
+use super::sweep::{Bits, Group, RuleEntry};
 
 /// See the module.
 #[derive(Clone, Copy)]
@@ -9,7 +9,7 @@ pub(super) struct FamilySummary {
     pub(super) passes: bool,
     /// Whether one block is all of it.
     pub(super) is_blocked_by_one: bool,
-    /// What part of it is blocked.
+    /// What part of it is blocked; 0 where allow lists decide.
     pub(super) blocked: f64,
     /// Whether allow rules are all of it together, and none alone.
     pub(super) is_allowed_together: bool,
@@ -23,19 +23,37 @@ pub(super) fn family<A: Bits>(
     only: bool,
 ) -> FamilySummary {
     let all = (A::LOWEST, A::HIGHEST);
-    let blocked = group.ranges(entries, true);
-    let allowed = group.ranges(entries, false);
+    let blocked = || group.ranges(entries, true);
+    let allowed = || group.ranges(entries, false);
     FamilySummary {
+        // The first source that passes settles it, among millions of rules too.
         passes: match only {
-            true => allowed.iter().any(|range| !holds(&blocked, *range)),
-            false => !holds(&blocked, all),
+            true => is_outside(allowed(), blocked()),
+            false => blocked().next() != Some(all),
         },
-        is_blocked_by_one: group.first(entries, true) == Some(all),
-        blocked: blocked.iter().map(|range| A::share(range.0, range.1)).sum(),
+        is_blocked_by_one: group.has_all(entries, true),
+        blocked: match only {
+            true => 0.0,
+            false => blocked().map(|range| A::share(range.0, range.1)).sum(),
+        },
         is_allowed_together: only
-            && holds(&allowed, all)
-            && group.first(entries, false) != Some(all),
+            && allowed().next() == Some(all)
+            && !group.has_all(entries, false),
     }
+}
+
+/// Whether one of some ranges is not held by others; both are sorted and disjoint.
+fn is_outside<A: Bits>(
+    mut ranges: impl Iterator<Item = (A, A)>,
+    others: impl Iterator<Item = (A, A)>,
+) -> bool {
+    let mut others = others.peekable();
+    ranges.any(|(first, last)| {
+        while others.next_if(|other| other.1 < first).is_some() {}
+        !others
+            .peek()
+            .is_some_and(|other| other.0 <= first && last <= other.1)
+    })
 }
 
 /// Policies that govern together, and whether who is on none of their allow lists is denied.
@@ -47,48 +65,37 @@ pub(super) fn passes_both<A: Bits>(
     one: Governing<'_>,
     other: Governing<'_>,
 ) -> bool {
-    let (one, other) = (passing(entries, one), passing(entries, other));
-    let mut others = other.iter().peekable();
-    for (first, last) in one {
+    let mut others = passing(entries, other).peekable();
+    passing(entries, one).any(|(first, last)| {
         while others.next_if(|other| other.1 < first).is_some() {}
-        if others.peek().is_some_and(|other| other.0 <= last) {
-            return true;
-        }
-    }
-    false
+        others.peek().is_some_and(|other| other.0 <= last)
+    })
 }
 
-/// The ranges that pass, sorted and disjoint.
-fn passing<A: Bits>(entries: &[RuleEntry<A>], (group, only): Governing<'_>) -> Vec<(A, A)> {
-    let blocked = group.ranges(entries, true);
-    let may = match only {
-        true => group.ranges(entries, false),
-        false => vec![(A::LOWEST, A::HIGHEST)],
-    };
-    let mut passing = Vec::new();
-    let mut blocks = blocked.iter().peekable();
-    for (mut first, last) in may {
-        while blocks.next_if(|block| block.1 < first).is_some() {}
-        let mut is_left = true;
-        // One block may reach into the next range.
-        while let Some(&&(from, to)) = blocks.peek()
-            && from <= last
-        {
+/// The ranges that pass, sorted and disjoint, one by one as they are needed.
+fn passing<'a, A: Bits>(
+    entries: &'a [RuleEntry<A>],
+    (group, only): Governing<'a>,
+) -> impl Iterator<Item = (A, A)> + 'a {
+    let mut blocks = group.ranges(entries, true).peekable();
+    let allowed = only.then(|| group.ranges(entries, false));
+    let all = (!only).then_some((A::LOWEST, A::HIGHEST));
+    let mut may = allowed.into_iter().flatten().chain(all);
+    // What follows a block in the range that it is in.
+    let mut rest = None;
+    std::iter::from_fn(move || {
+        loop {
+            let (first, last) = rest.take().or_else(|| may.next())?;
+            while blocks.next_if(|block| block.1 < first).is_some() {}
+            let Some(&(from, to)) = blocks.peek().filter(|block| block.0 <= last) else {
+                return Some((first, last));
+            };
+            // One block may reach into the next range.
+            let after = to.next().filter(|_| to < last);
+            rest = after.map(|after| (after, last));
             if let Some(before) = from.previous().filter(|_| from > first) {
-                passing.push((first, before));
+                return Some((first, before));
             }
-            match to.next().filter(|_| to < last) {
-                Some(after) => first = after,
-                None => {
-                    is_left = false;
-                    break;
-                }
-            }
-            blocks.next();
         }
-        if is_left {
-            passing.push((first, last));
-        }
-    }
-    passing
+    })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
+use rayon::prelude::*;
 
 use super::exceptions::Exceptions;
 use super::finding::{Code, Finding, RuleAt, Severity};
@@ -19,69 +20,86 @@ const PUBLIC_SHARE: usize = 10;
 
 /// What can be said of a rule without looking at others. Gives, for each policy, the local
 /// ranges that it reports.
-pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> Vec<Vec<bool>> {
-    let mut reported = vec![vec![false; locals.len()]; state.policies.len()];
-    for (at, policy) in state.policies.iter().enumerate() {
-        let excepted = Exceptions::of(state, policy);
-        for counted in state.counted(policy) {
-            let (kind, list) = (counted.kind, counted.entries);
-            let is_public = kind == ListKind::Block && looks_public(list);
-            for (index, rule) in list.iter().enumerate() {
-                let mut say = |code, message: &dyn Fn(&str) -> String| {
-                    findings.add_rule(code, (at, kind, index), || {
-                        let rule = RuleAt::new(policy, &counted, rule);
-                        let message = message(&rule.text);
-                        about(policy, code, Severity::Warning, rule, None, message)
-                    });
-                };
-                if rule.net.prefix_len() == 0 {
-                    say(whole(kind), &|text| whole_family(kind, text, rule));
+pub(super) fn each(state: &State, locals: &[Local]) -> (Findings, Vec<Vec<bool>>) {
+    let policies = state.policies.par_iter().enumerate();
+    let examined: Vec<_> = policies
+        .map(|policy| of_policy(state, policy, locals))
+        .collect();
+    let mut findings = Findings::default();
+    let reported = examined.into_iter().map(|(found, reported)| {
+        findings.absorb(found);
+        reported
+    });
+    let reported = reported.collect();
+    (findings, reported)
+}
+
+/// The same of a policy.
+fn of_policy(
+    state: &State,
+    (at, policy): (usize, &Policy),
+    locals: &[Local],
+) -> (Findings, Vec<bool>) {
+    let mut findings = Findings::default();
+    let mut reported = vec![false; locals.len()];
+    let excepted = Exceptions::of(state, policy);
+    for counted in state.counted(policy) {
+        let (kind, list) = (counted.kind, counted.entries);
+        let is_public = kind == ListKind::Block && looks_public(list);
+        // In a policy with an allow list, a block takes something out of it.
+        let blocks_alone = kind == ListKind::Block && policy.allow_list().is_none();
+        for (index, rule) in list.iter().enumerate() {
+            let mut say = |code, message: &dyn Fn(&str) -> String| {
+                findings.add_rule(code, (at, kind, index), || {
+                    let rule = RuleAt::new(policy, &counted, rule);
+                    let message = message(&rule.text);
+                    about(policy, code, Severity::Warning, rule, None, message)
+                });
+            };
+            if rule.net.prefix_len() == 0 {
+                say(whole(kind), &|text| whole_family(kind, text, rule));
+            }
+            if is_masked(rule) {
+                let net = rule.net;
+                say(Code::HostBits, &|text| {
+                    format!(
+                        "{text} means all of {net}: write {net}, or the address without its length if only that is meant"
+                    )
+                });
+            }
+            let mut mark = |is_reported: &dyn Fn(&IpNet) -> bool| {
+                for (local, reported) in locals.iter().zip(&mut reported) {
+                    *reported |= is_reported(&local.net);
                 }
-                if is_masked(rule) {
-                    let net = rule.net;
-                    say(Code::HostBits, &|text| {
-                        format!(
-                            "{text} means all of {net}: write {net}, or the address without its length if only that is meant"
-                        )
-                    });
-                }
-                let mut mark = |is_reported: &dyn Fn(&IpNet) -> bool| {
-                    let of_policy = reported.get_mut(at).into_iter().flatten();
-                    for (local, reported) in locals.iter().zip(of_policy) {
-                        *reported |= is_reported(&local.net);
-                    }
-                };
-                if is_public
-                    && let Some(purpose) = purpose(&rule.net)
-                    && !excepted.hold(&rule.net)
-                {
-                    mark(&|local| local.contains(&rule.net));
-                    say(Code::SpecialRange, &|text| {
-                        format!(
-                            "{text} is {purpose}, on a list of public addresses: your own machines may be there; remove it unless it is meant"
-                        )
-                    });
-                } else if kind == ListKind::Block
-                    // In a policy with an allow list, a block takes something out of it.
-                    && policy.allow_list().is_none()
-                    && let Some((range, purpose)) = whole_local(&rule.net)
-                    && !range.parse().is_ok_and(|range| excepted.hold(&range))
-                {
-                    mark(&|local| local.to_string() == range);
-                    say(Code::SpecialRange, &|text| {
-                        let what = match text == range {
-                            true => format!("{text} is {purpose}"),
-                            false => format!("{text} holds {range}, {purpose}"),
-                        };
-                        format!(
-                            "{what}: your own machines and this network's services may be there; remove it from the list unless they are meant"
-                        )
-                    });
-                }
+            };
+            if is_public
+                && let Some(purpose) = purpose(&rule.net)
+                && !excepted.hold(&rule.net)
+            {
+                mark(&|local| local.contains(&rule.net));
+                say(Code::SpecialRange, &|text| {
+                    format!(
+                        "{text} is {purpose}, on a list of public addresses: your own machines may be there; remove it unless it is meant"
+                    )
+                });
+            } else if blocks_alone
+                && let Some((range, purpose)) = whole_local(&rule.net)
+                && !range.parse().is_ok_and(|range| excepted.hold(&range))
+            {
+                mark(&|local| local.to_string() == range);
+                say(Code::SpecialRange, &|text| {
+                    let what = match text == range {
+                        true => format!("{text} is {purpose}"),
+                        false => format!("{text} holds {range}, {purpose}"),
+                    };
+                    format!(
+                        "{what}: your own machines and this network's services may be there; remove it from the list unless they are meant"
+                    )
+                });
             }
         }
     }
-    reported
+    (findings, reported)
 }
 
 fn whole(kind: ListKind) -> Code {
@@ -119,8 +137,9 @@ fn is_masked(rule: &Rule) -> bool {
 }
 
 fn looks_public(list: &RuleList) -> bool {
-    let special = list.iter().filter(|rule| purpose(&rule.net).is_some());
-    list.len() >= PUBLIC_LIST && special.count() * PUBLIC_SHARE <= list.len()
+    let mut special = list.iter().filter(|rule| purpose(&rule.net).is_some());
+    // Most lists that do not are known by their beginning.
+    list.len() >= PUBLIC_LIST && special.nth(list.len() / PUBLIC_SHARE).is_none()
 }
 
 /// Rules that never matter because of others. Those of overlapping lists of one policy are counted.
@@ -128,8 +147,8 @@ pub(super) fn covered<A: Bits>(
     state: &State,
     entries: &[RuleEntry<A>],
     ranks: &Ranks,
-    (findings, overlaps): (&mut Findings, &mut Overlaps),
-) {
+) -> (Findings, Overlaps) {
+    let (mut findings, mut overlaps) = (Findings::default(), Overlaps::new());
     let parts: Vec<Vec<Option<usize>>> = state
         .policies
         .iter()
@@ -194,14 +213,20 @@ pub(super) fn covered<A: Bits>(
             about(policy, code, severity, inner, other, message)
         });
     });
+    (findings, overlaps)
 }
 
 /// Lists of single policies that overlap: how many rules are on both, and how many lie inside
 /// others.
 pub(super) type Overlaps = BTreeMap<Overlap, (u64, u64)>;
 
-/// Says once of each two lists that overlap.
-pub(super) fn overlaps(state: &State, overlaps: Overlaps, findings: &mut Findings) {
+/// Says once of each two lists that overlap, in either family.
+pub(super) fn overlaps(state: &State, of_families: [Overlaps; 2], findings: &mut Findings) {
+    let mut overlaps = Overlaps::new();
+    for (overlap, (same, inside)) in of_families.into_iter().flatten() {
+        let counts = overlaps.entry(overlap).or_default();
+        *counts = (counts.0 + same, counts.1 + inside);
+    }
     for (overlap, counts) in overlaps {
         if let Some(finding) = overlap_note(state, overlap, counts) {
             findings.add(Some(overlap.policy), finding);

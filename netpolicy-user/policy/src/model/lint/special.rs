@@ -65,6 +65,9 @@ const LOCAL: [&str; 8] = [
 /// much of a family.
 const SHORTEST: u8 = 4;
 
+/// The longest prefix of a local range: no longer one holds a range whole.
+const LONGEST: u8 = 16;
+
 /// A range that is reported when blocks cover all of it.
 pub(super) struct Local {
     /// The range.
@@ -97,7 +100,8 @@ pub(super) fn locals(own: &[(IpNet, String)]) -> Vec<Local> {
 
 /// The first local range that a network holds whole, and what that is for.
 pub(super) fn whole_local(net: &IpNet) -> Option<(&'static str, &'static str)> {
-    if net.prefix_len() < SHORTEST {
+    // Nearly all of millions of rules are longer.
+    if !(SHORTEST..=LONGEST).contains(&net.prefix_len()) {
         return None;
     }
     LOCAL.iter().find_map(|&text| {
@@ -161,6 +165,7 @@ mod tests {
             let range: IpNet = text.parse().unwrap();
             assert_eq!(range.trunc().to_string(), text);
             assert_eq!(whole_local(&range).unwrap().0, text);
+            assert!(range.prefix_len() <= LONGEST, "{text}");
             let wider = IpNet::new(range.addr(), range.prefix_len() - 1).unwrap();
             assert!(whole_local(&wider.trunc()).is_some(), "{wider}");
             let part = IpNet::new(range.addr(), range.prefix_len() + 1).unwrap();

@@ -3,14 +3,18 @@
 
 mod together;
 
+use std::cmp::Ordering;
+use std::iter::Peekable;
+
 use ipnet::IpNet;
+use rayon::prelude::*;
 
 use self::together::JoinedBlocks;
 use super::exceptions;
 use crate::model::{ListKind, State};
 
 /// An address as an integer in host order.
-pub(super) trait Bits: Copy + Ord {
+pub(super) trait Bits: Copy + Ord + Send + Sync {
     /// The first address of all.
     const LOWEST: Self;
     /// The last address of all.
@@ -92,6 +96,11 @@ impl<A: Bits> RuleEntry<A> {
         }
     }
 
+    /// Its place among those that begin at the same address.
+    fn order(&self) -> (u8, bool, u16, u16, u32) {
+        (self.length, !self.block, self.rank, self.part, self.rule)
+    }
+
     pub(super) fn policy(&self, ranks: &Ranks) -> usize {
         ranks
             .policies
@@ -151,7 +160,7 @@ impl Ranks {
 /// All rules of a family by address; of those that begin alike, the widest first, and of
 /// equal ones blocks first, then by rank.
 pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<RuleEntry<A>> {
-    let mut entries = Vec::new();
+    let mut entries: Vec<RuleEntry<A>> = Vec::new();
     for (rank, &at) in (0..=u16::MAX).zip(&ranks.policies) {
         let Some(policy) = state.policies.get(at) else {
             continue;
@@ -189,15 +198,10 @@ pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<RuleEntry<A>>
             }
         }
     }
-    entries.sort_unstable_by_key(|entry| {
-        (
-            entry.first,
-            entry.length,
-            !entry.block,
-            entry.rank,
-            entry.part,
-            entry.rule,
-        )
+    entries.par_sort_unstable_by(|a, b| match a.first.cmp(&b.first) {
+        Ordering::Equal => a.order().cmp(&b.order()),
+        // Nearly always, and all that is compared then.
+        other => other,
     });
     entries
 }
@@ -251,18 +255,27 @@ pub(super) fn covered<A: Bits>(
     }
 }
 
-/// Joins ranges that come sorted where they overlap or touch.
-pub(super) fn joined<A: Bits>(ranges: impl Iterator<Item = (A, A)>) -> Vec<(A, A)> {
-    let mut joined: Vec<(A, A)> = Vec::new();
-    for (first, last) in ranges {
-        match joined.last_mut() {
-            Some(open) if open.1.next().is_none_or(|next| first <= next) => {
-                open.1 = open.1.max(last);
-            }
-            _ => joined.push((first, last)),
+/// Joins ranges that come sorted where they overlap or touch, one by one as they are needed.
+pub(super) fn joined<A: Bits, I: Iterator<Item = (A, A)>>(ranges: I) -> Joined<I> {
+    Joined(ranges.peekable())
+}
+
+/// See [`joined`].
+pub(super) struct Joined<I: Iterator>(Peekable<I>);
+
+impl<A: Bits, I: Iterator<Item = (A, A)>> Iterator for Joined<I> {
+    type Item = (A, A);
+
+    fn next(&mut self) -> Option<(A, A)> {
+        let mut open = self.0.next()?;
+        while let Some((_, last)) = self
+            .0
+            .next_if(|(first, _)| open.1.next().is_none_or(|next| *first <= next))
+        {
+            open.1 = open.1.max(last);
         }
+        Some(open)
     }
-    joined
 }
 
 /// Whether one of some sorted, disjoint ranges holds another range.
@@ -287,17 +300,22 @@ impl Group {
     }
 
     /// The ranges on their allow or block lists, joined.
-    pub(super) fn ranges<A: Bits>(&self, entries: &[RuleEntry<A>], block: bool) -> Vec<(A, A)> {
-        let of_group = entries.iter().filter(|entry| entry.block == block);
+    pub(super) fn ranges<'a, A: Bits>(
+        &'a self,
+        entries: &'a [RuleEntry<A>],
+        block: bool,
+    ) -> Joined<impl Iterator<Item = (A, A)> + 'a> {
+        let of_group = entries.iter().filter(move |entry| entry.block == block);
         let of_group = of_group.filter(|entry| self.has(entry));
         joined(of_group.map(|entry| (entry.first, entry.last())))
     }
 
-    /// The network that comes first on their lists.
-    pub(super) fn first<A: Bits>(&self, entries: &[RuleEntry<A>], block: bool) -> Option<(A, A)> {
-        let mut of_group = entries.iter().filter(|entry| entry.block == block);
-        let first = of_group.find(|entry| self.has(entry));
-        first.map(|entry| (entry.first, entry.last()))
+    /// Whether one rule of their allow or block lists is the whole family.
+    pub(super) fn has_all<A: Bits>(&self, entries: &[RuleEntry<A>], block: bool) -> bool {
+        let mut lowest = entries
+            .iter()
+            .take_while(|entry| entry.first == A::LOWEST && entry.last() == A::HIGHEST);
+        lowest.any(|entry| entry.block == block && self.has(entry))
     }
 }
 
@@ -311,8 +329,8 @@ enum Covering<A> {
     Gap,
 }
 
-/// Which of some ranges the blocks of each group cover whole, together. Takes time in
-/// proportion to the entries and the ranges; groups count for blocks inside of a range only.
+/// Which of some ranges the blocks of each group cover whole, together. Ends where no range is
+/// left that may be; groups count for blocks inside of a range only.
 pub(super) fn covered_whole<A: Bits>(
     entries: &[RuleEntry<A>],
     groups: &[Group],
@@ -327,14 +345,32 @@ pub(super) fn covered_whole<A: Bits>(
         .iter()
         .map(|_| ranges.iter().map(start).collect())
         .collect();
+    // Ranges that some group may yet cover: which, and how many groups.
+    let mut open: Vec<_> = ranges
+        .iter()
+        .enumerate()
+        .filter_map(|(at, range)| Some((at, (*range)?, groups.len())))
+        .filter(|(_, _, undecided)| *undecided > 0)
+        .collect();
+    let begin = |open: &[(usize, (A, A), usize)]| open.iter().map(|(_, range, _)| range.0).min();
+    let mut next_begin = begin(&open);
     for entry in entries.iter().filter(|entry| entry.block) {
         let (first, last) = (entry.first, entry.last());
-        for (at, range) in ranges.iter().enumerate() {
-            let Some(range) = range.filter(|range| first <= range.1 && last >= range.0) else {
-                continue;
-            };
+        match next_begin {
+            Some(begin) if last < begin => continue,
+            Some(_) => {}
+            None => break,
+        }
+        let before = open.len();
+        open.retain_mut(|(at, range, undecided)| {
+            if first > range.1 {
+                return false;
+            }
+            if last < range.0 {
+                return true;
+            }
             for (group, found) in groups.iter().zip(&mut found) {
-                if let Some(covering) = found.get_mut(at)
+                if let Some(covering) = found.get_mut(*at)
                     && let Covering::Until(next) = *covering
                     && group.has(entry)
                 {
@@ -344,8 +380,13 @@ pub(super) fn covered_whole<A: Bits>(
                         Some(after) => Covering::Until(next.max(after)),
                         None => Covering::Whole,
                     };
+                    *undecided -= usize::from(!matches!(*covering, Covering::Until(_)));
                 }
             }
+            *undecided > 0
+        });
+        if open.len() < before {
+            next_begin = begin(&open);
         }
     }
     let is_whole = |covering: Covering<A>| matches!(covering, Covering::Whole);

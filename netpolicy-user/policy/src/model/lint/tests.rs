@@ -121,6 +121,27 @@ fn allow_inside_a_block_of_another_policy_is_found() {
 }
 
 #[test]
+fn findings_of_both_families_are_counted_together() {
+    let mut rules = vec!["\"10.0.0.0/24\"".to_owned(), "\"2001:db8::/64\"".to_owned()];
+    rules.extend((1..=7).map(|n| format!("\"10.0.0.{n}\"")));
+    rules.extend((1..=8).map(|n| format!("\"2001:db8::{n}\"")));
+    let found = lint(&state_of(&policy(
+        "office",
+        &format!("allow = [{}]", rules.join(", ")),
+    )));
+    let covered: Vec<_> = found
+        .iter()
+        .filter(|finding| finding.code == Code::CoveredRule)
+        .collect();
+    let is_v6 = |finding: &&&Finding| finding.message.contains("2001:db8::");
+    assert_eq!(covered.len() as u64, LISTED);
+    assert_eq!(covered.iter().filter(is_v6).count(), 3);
+    let more: Vec<_> = covered.iter().map(|finding| finding.more).collect();
+    assert_eq!(more.iter().sum::<u64>(), 5, "{more:?}");
+    assert_eq!(more.last(), Some(&5));
+}
+
+#[test]
 fn rules_covered_by_others_are_found() {
     let one = policy(
         "office",

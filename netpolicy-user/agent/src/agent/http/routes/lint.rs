@@ -14,7 +14,7 @@ use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::Params;
 use crate::agent::memory;
-use crate::agent::writer::judge_aside;
+use crate::agent::writer::{judge_aside, on_all_processors};
 use crate::exposure::own_networks;
 #[cfg(feature = "openapi")]
 use crate::model::Change;
@@ -49,10 +49,10 @@ pub(super) async fn lint(
     };
     judge_aside(move || {
         let own = own(&app);
-        let found = match &past {
+        let found = on_all_processors(|| match &past {
             Some(past) => lint_on(past, &own),
             None => Vec::clone(&app.linted.of(&snapshot.state, own)),
-        };
+        });
         drop(past);
         memory::give_back();
         Json(found)
@@ -77,8 +77,11 @@ pub(super) async fn change(
     judge_aside(move || {
         let (snapshot, applied) = body.try_out(&app, &caller)?;
         let own = own(&app);
-        let before = app.linted.of(&snapshot.state, own.clone());
-        let answer = difference(&before, lint_on(&applied.state, &own));
+        let (before, after) = on_all_processors(|| {
+            let before = app.linted.of(&snapshot.state, own.clone());
+            (before, lint_on(&applied.state, &own))
+        });
+        let answer = difference(&before, after);
         drop(applied);
         memory::give_back();
         Ok(Json(answer))

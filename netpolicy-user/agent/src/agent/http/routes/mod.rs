@@ -32,6 +32,7 @@ mod named;
 mod notices;
 mod paging;
 mod policies;
+mod policy_tests;
 mod revisions;
 mod services;
 mod sources;
@@ -148,6 +149,7 @@ operations! {
     get "/v1/evaluate" evaluate::policy;
     post "/v1/evaluate" evaluate::change large;
     get "/v1/recommend" evaluate::recommend;
+    get "/v1/tests" policy_tests::list;
     post "/v1/verify" verify::verify;
     get "/v1/counters" counters::counters;
     get "/v1/events" events::events;

@@ -3,6 +3,7 @@
 mod document;
 mod explain;
 mod lists;
+mod policy_tests;
 mod refusals;
 mod seen;
 mod sql;

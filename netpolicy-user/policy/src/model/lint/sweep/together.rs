@@ -1,8 +1,8 @@
 //! What blocks of several rules cover together.
 
-use super::{Bits, Ranks, RuleEntry, joined};
+use super::{Bits, Ranks, RuleEntry};
 
-/// What blocks cover together, for each policy; computed on first use. Entries ask in their order.
+/// What blocks cover together, for each policy. Entries ask in their order, and it goes along.
 pub(super) struct JoinedBlocks<A> {
     /// Which of `sets` is a policy's.
     by_rank: Vec<Option<usize>>,
@@ -13,9 +13,10 @@ pub(super) struct JoinedBlocks<A> {
 struct JoinedSet<A> {
     /// By rank, whether its blocks are among them.
     ranks: Vec<bool>,
-    ranges: Vec<(A, A)>,
-    /// How many ranges begin at the last entry that asked, or before it.
-    passed: usize,
+    /// The range that was reached.
+    range: Option<(A, A)>,
+    /// The first entry that was not looked at.
+    next: usize,
 }
 
 impl<A: Bits> JoinedBlocks<A> {
@@ -34,36 +35,31 @@ impl<A: Bits> JoinedBlocks<A> {
         ranks: &Ranks,
     ) -> bool {
         let known = self.by_rank.get(usize::from(entry.rank)).copied();
-        let Some(at) = known.map(|known| known.unwrap_or_else(|| self.add(entry, entries, ranks)))
-        else {
+        let Some(at) = known.map(|known| known.unwrap_or_else(|| self.add(entry, ranks))) else {
             return false;
         };
         let Some(set) = self.sets.get_mut(at) else {
             return false;
         };
-        let begins = |range: &(A, A)| range.0 <= entry.first;
-        while set.ranges.get(set.passed).is_some_and(begins) {
-            set.passed += 1;
+        while set.range.is_none_or(|range| range.1 < entry.first) {
+            if !set.advance(entries) {
+                return false;
+            }
         }
-        let before = set.passed.checked_sub(1).and_then(|at| set.ranges.get(at));
-        before.is_some_and(|range| entry.last() <= range.1)
+        set.range
+            .is_some_and(|range| range.0 <= entry.first && entry.last() <= range.1)
     }
 
     /// The set of an entry's policy.
-    fn add(&mut self, entry: &RuleEntry<A>, entries: &[RuleEntry<A>], ranks: &Ranks) -> usize {
+    fn add(&mut self, entry: &RuleEntry<A>, ranks: &Ranks) -> usize {
         let row = |row: &Vec<bool>| row.get(usize::from(entry.rank)) == Some(&true);
         let members: Vec<bool> = ranks.wherever.iter().map(row).collect();
         let known = self.sets.iter().position(|set| set.ranks == members);
         let at = known.unwrap_or_else(|| {
-            let is_member = |one: &&RuleEntry<A>| {
-                one.block && members.get(usize::from(one.rank)) == Some(&true)
-            };
-            let blocks = entries.iter().filter(is_member);
-            let ranges = joined(blocks.map(|block| (block.first, block.last())));
             self.sets.push(JoinedSet {
                 ranks: members,
-                ranges,
-                passed: 0,
+                range: None,
+                next: 0,
             });
             self.sets.len() - 1
         });
@@ -71,5 +67,23 @@ impl<A: Bits> JoinedBlocks<A> {
             *of_rank = Some(at);
         }
         at
+    }
+}
+
+impl<A: Bits> JoinedSet<A> {
+    /// Goes on to the next range, as far as it is joined; `false`: there is none.
+    fn advance(&mut self, entries: &[RuleEntry<A>]) -> bool {
+        self.range = None;
+        for entry in entries.get(self.next..).unwrap_or_default() {
+            if entry.block && self.ranks.get(usize::from(entry.rank)) == Some(&true) {
+                match &mut self.range {
+                    Some(open) if open.1.next().is_some_and(|next| entry.first > next) => break,
+                    Some(open) => open.1 = open.1.max(entry.last()),
+                    None => self.range = Some((entry.first, entry.last())),
+                }
+            }
+            self.next += 1;
+        }
+        self.range.is_some()
     }
 }
