@@ -153,10 +153,11 @@ fn ids(dir: &Path) -> Result<Vec<(&'static str, u32)>, DatapathError> {
     PINNED.iter().map(id).collect()
 }
 
+/// What says which ruleset is in force.
+pub(super) type EnforcedMaps = (ControlPage, Array<MapData, SlotInfo>, Array<MapData, Build>);
+
 /// Opens what says which ruleset is in force, to read.
-pub(super) fn open_enforced(
-    dir: &Path,
-) -> Result<(ControlPage, Array<MapData, SlotInfo>, Array<MapData, Build>), DatapathError> {
+pub(super) fn open_enforced(dir: &Path) -> Result<EnforcedMaps, DatapathError> {
     Ok((
         control(dir, false)?,
         typed(dir, "SLOT_INFO")?,

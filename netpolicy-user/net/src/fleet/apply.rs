@@ -320,7 +320,7 @@ impl Applier {
                     .agent
                     .objects(sequence)
                     .await
-                    .map_err(TransferError::from)?
+                    .map_err(TransferError::from)?;
             }
             None => _ = hand_over(etcd, &layout, &self.agent, root, false).await?,
         }

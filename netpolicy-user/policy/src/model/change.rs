@@ -13,7 +13,9 @@ use utoipa::ToSchema;
 
 pub use self::feed::FeedEdit;
 pub use self::list::{ListEdit, ListInput, ReferenceEdit, SourceText};
-use super::{Combine, DatabaseKind, Expectation, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
+use super::{
+    Combine, DatabaseKind, Expectation, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat,
+};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -87,8 +87,7 @@ impl Worker<'_> {
         let behind = self.state.databases.get(at)?.service.clone();
         let mut services = self.state.services.iter();
         let service = services.find(|one| one.name == behind);
-        let is_closed =
-            service.is_some_and(|one| governed(&self.state, one).says_only(&self.state));
+        let is_closed = service.is_some_and(|one| governed(self.state, one).says_only(self.state));
         if minutes > 0 && is_bound && is_closed {
             self.report.warn(format!(
                 "this takes lines out of the database and lets no other address through the packet \
