@@ -15,7 +15,7 @@ use super::ledger::Ledger;
 use super::memory::Lost;
 use super::models::Models;
 use super::pending::{self, PendingAttempts};
-use super::records::{Changes, MemoryHead, Restoration};
+use super::records::{MemoryHead, Restoration, UnwrittenChanges};
 use super::settle::settle;
 use super::shared::Observations;
 use crate::agent::events::stream::Reported;
@@ -291,7 +291,7 @@ impl Work {
                 self.is_whole = true;
                 memory.all_dirty();
             }
-            Changes::take(memory, now, self.ledger.accounted())
+            UnwrittenChanges::take(memory, now, self.ledger.accounted())
         };
         let count = changes.len();
         if count == 0 {
@@ -315,7 +315,7 @@ impl Work {
 
     fn written_to_store(
         &mut self,
-        changes: &Changes,
+        changes: &UnwrittenChanges,
         config: &MemoryConfig,
     ) -> Result<(), StoreError> {
         let store = match &mut self.store {

@@ -36,7 +36,7 @@ pub(super) struct AttemptCount {
 /// Buckets of all steps.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    times: BTreeMap<BucketTime, Vec<Bucket>>,
+    times: BTreeMap<BucketTime, Vec<CountedBucket>>,
     /// Of these the store does not keep all as it is.
     dirty: BTreeSet<BucketTime>,
 }
@@ -44,10 +44,10 @@ pub(super) struct Rates {
 /// The step and the minute of a key.
 type BucketTime = (u8, u32);
 
-/// What was counted at one time, in the order of [`Bucket::counted`]: 16 bytes, as there may be
-/// 140,000.
+/// What was counted at one time, in the order of [`CountedBucket::counted`]: 16 bytes, as there may
+/// be 140,000.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+struct CountedBucket {
     attempts: u64,
     decider: DeciderId,
     scope: NameId,
@@ -55,11 +55,11 @@ struct Bucket {
     flags: u8,
 }
 
-/// Bits of [`Bucket::flags`].
+/// Bits of [`CountedBucket::flags`].
 const SAMPLED: u8 = 1;
 const DIRTY: u8 = 2;
 
-impl Bucket {
+impl CountedBucket {
     /// What is counted in it.
     fn counted(&self) -> (NameId, u8, DeciderId) {
         (self.scope, self.reason, self.decider)
@@ -83,16 +83,16 @@ impl Bucket {
     }
 }
 
-/// Adds to the bucket of what is counted, or makes it. Times have few buckets: there is no room
-/// but for some more.
+/// Adds to the bucket of a scope, reason and decider, or makes it. Times have few buckets: there is
+/// no room but for some more.
 fn add(
-    buckets: &mut Vec<Bucket>,
+    buckets: &mut Vec<CountedBucket>,
     (scope, reason, decider): (NameId, u8, DeciderId),
     tally: AttemptCount,
     flags: u8,
 ) {
     let flags = flags | if tally.is_sampled { SAMPLED } else { 0 };
-    match buckets.binary_search_by_key(&(scope, reason, decider), Bucket::counted) {
+    match buckets.binary_search_by_key(&(scope, reason, decider), CountedBucket::counted) {
         Ok(at) => {
             if let Some(bucket) = buckets.get_mut(at) {
                 bucket.attempts += tally.attempts;
@@ -103,7 +103,7 @@ fn add(
             if buckets.len() == buckets.capacity() {
                 buckets.reserve_exact((buckets.len() / 4).max(2));
             }
-            let bucket = Bucket {
+            let bucket = CountedBucket {
                 attempts: tally.attempts,
                 decider,
                 scope,
@@ -167,7 +167,7 @@ impl Rates {
             let buckets = self.times.entry(time).or_default();
             let counted = (scope, reason, decider);
             let is_known = buckets
-                .binary_search_by_key(&counted, Bucket::counted)
+                .binary_search_by_key(&counted, CountedBucket::counted)
                 .is_ok();
             let decider = match is_known || buckets.len() < most(which) {
                 true => decider,

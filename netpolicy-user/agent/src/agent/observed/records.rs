@@ -51,7 +51,7 @@ impl MemoryHead {
 /// What the store does not keep as it is. Records are made of it one by one as they are written:
 /// all at once would take several times as much memory as what they are made of.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(super) struct UnwrittenChanges {
     names: Vec<(NameId, String)>,
     deciders: Vec<(DeciderId, Decider)>,
     deciders_removed: Vec<DeciderId>,
@@ -63,7 +63,7 @@ pub(super) struct Changes {
     is_full: bool,
 }
 
-impl Changes {
+impl UnwrittenChanges {
     /// Takes all that the store does not keep as it is.
     pub(super) fn take(
         memory: &mut SourceMemory,

@@ -19,7 +19,7 @@ use super::source_record::{Judgement, SourceKey, SourceRecord};
 const SAMPLED: u8 = 1;
 const DIRTY: u8 = 2;
 
-/// Prefix lengths of what is remembered.
+/// Prefix lengths that are remembered.
 const V4: u8 = 32;
 const V6_TOGETHER: u8 = 64;
 const V6: u8 = 128;

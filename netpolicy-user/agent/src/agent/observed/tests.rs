@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::models::Models;
 use super::pending::{PendingAttempts, PendingKey, SeenAttempts, take};
 use super::period::Period;
-use super::records::{Changes, Restoration};
+use super::records::{Restoration, UnwrittenChanges};
 use super::settle::settle;
 use super::shared::Observations;
 use crate::agent::rehearsal::SeenSources as _;
@@ -281,8 +281,11 @@ fn what_is_written_down_reads_back_as_the_same() {
     let observations = remembered(HashMap::from([((HOST_SCOPE, Reason::Blocked), 44)]));
     let counted_by_kernel = vec![(HOST_SCOPE, Reason::Blocked as u8, 1234)];
     let mut memory = observations.lock();
-    let changes = Changes::take(&mut memory, now(), counted_by_kernel.clone());
-    assert_eq!(Changes::take(&mut memory, now(), Vec::new()).len(), 0);
+    let changes = UnwrittenChanges::take(&mut memory, now(), counted_by_kernel.clone());
+    assert_eq!(
+        UnwrittenChanges::take(&mut memory, now(), Vec::new()).len(),
+        0
+    );
     let mut sorted: Vec<_> = changes.records().collect();
     assert_eq!(sorted.len(), changes.len() + 1, "and the head");
     sorted.sort_by_key(|record| (record.kind, record.key.clone()));
@@ -376,7 +379,7 @@ fn hits_are_listed_by_their_number_and_since_a_time() {
 fn rule_that_decided_nothing_for_long_makes_room_and_its_number_is_not_given_again() {
     let observations = remembered(HashMap::new());
     let memory = &mut *observations.lock();
-    drop(Changes::take(memory, now(), Vec::new()));
+    drop(UnwrittenChanges::take(memory, now(), Vec::new()));
     memory.deciders.expire(i64::MAX);
     assert_eq!(memory.deciders.take_removed().len(), 3);
     assert!(

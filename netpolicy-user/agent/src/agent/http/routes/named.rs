@@ -1,5 +1,5 @@
-//! Names by which attempts and clients are selected: of what is there, or was while attempts are
-//! remembered. Another name is most likely a mistake, and an empty answer to it would reassure.
+//! Names by which attempts and clients are selected: those that are in use, or were while attempts
+//! are remembered. Another name is most likely a mistake, and an empty answer to it would reassure.
 
 use super::policies;
 use crate::agent::error::AgentError;
