@@ -44,14 +44,7 @@ impl Pooler {
             source,
         })?;
         let what = "cannot read the pooler's settings";
-        let settings = rows(&mut client, "SHOW CONFIG", what)?;
-        let setting = |key: &str| {
-            let mut settings = settings.iter();
-            let found = settings.find(|row| row.get("key") == Some(key));
-            let value = found.and_then(|row| row.get("value"));
-            value.unwrap_or_default().to_owned()
-        };
-        let (method, hba_file) = (setting("auth_type"), setting("auth_hba_file").into());
+        let (method, hba_file) = settings(&mut client)?;
         let version = rows(&mut client, "SHOW VERSION", what)?;
         let version = version.first().and_then(|row| row.get(0));
         Ok(Self {
@@ -70,6 +63,10 @@ impl Pooler {
                  PgBouncer's hba file cannot say \"all but\" that user"
             )));
         }
+        self.must_read_its_file()
+    }
+
+    fn must_read_its_file(&self) -> Result<(), ServerError> {
         if self.method != "hba" || self.hba_file.as_os_str().is_empty() {
             return Err(ServerError::Refused(format!(
                 "PgBouncer reads no hba file: auth_type is \"{}\"; expected auth_type = hba, and the \
@@ -83,12 +80,16 @@ impl Pooler {
     /// Lets it read its files again; it has when this returns.
     pub(super) fn reload(&mut self) -> Result<(), ServerError> {
         let what = "the pooler does not reload its configuration";
-        rows(&mut self.client, "RELOAD", what).map(drop)
+        rows(&mut self.client, "RELOAD", what)?;
+        // Its settings may have been others since its last start or reload.
+        (self.method, self.hba_file) = settings(&mut self.client)?;
+        Ok(())
     }
 
     /// Compares the file that it reads with the one that was written. What it reads in it it does
     /// not say; a line that it does not understand it leaves out with a warning in its log.
     pub(super) fn verify(&self, place: &Place, composed: &Composed) -> Result<(), ServerError> {
+        self.must_read_its_file()?;
         let own = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if own(&self.hba_file) != own(place.file()) {
             return Err(ServerError::Refused(format!(
@@ -145,6 +146,18 @@ impl Pooler {
         }
         Ok(sessions)
     }
+}
+
+/// How it authenticates, and by which file.
+fn settings(client: &mut Client) -> Result<(String, PathBuf), ServerError> {
+    let settings = rows(client, "SHOW CONFIG", "cannot read the pooler's settings")?;
+    let setting = |key: &str| {
+        let mut settings = settings.iter();
+        let found = settings.find(|row| row.get("key") == Some(key));
+        let value = found.and_then(|row| row.get("value"));
+        value.unwrap_or_default().to_owned()
+    };
+    Ok((setting("auth_type"), setting("auth_hba_file").into()))
 }
 
 fn rows(
