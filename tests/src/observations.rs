@@ -125,10 +125,10 @@ fn write<const N: usize>(numbers: [u32; N]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for mut number in numbers {
         while number >= 0x80 {
-            bytes.push(number as u8 | 0x80);
+            bytes.push(number.to_le_bytes()[0] | 0x80);
             number >>= 7;
         }
-        bytes.push(number as u8);
+        bytes.push(number.to_le_bytes()[0]);
     }
     bytes
 }

@@ -1,5 +1,4 @@
 //! Policies of database users, with a real PostgreSQL, its helper and log-ins from namespaces.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -3,7 +3,6 @@
 //! It runs with `NETPOLICY_TEST_LONG=1` alone: with fewer sources, what the agent takes anyway
 //! hides what they take.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "figures are to be seen")]
 
 use std::fmt::Write as _;
 use std::fs;

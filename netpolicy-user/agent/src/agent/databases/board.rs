@@ -135,7 +135,7 @@ impl OrderBoard {
     /// A helper reports. Whether there is such a database.
     #[must_use]
     pub fn report(&self, name: &str, mut report: DatabaseReport, now: Timestamp) -> bool {
-        report.message = report.message.map(plain);
+        report.message = report.message.as_deref().map(plain);
         let mut inner = self.lock();
         let mut posts = inner.posts.iter_mut();
         let Some((found, post)) = posts.find(|(one, _)| one.matches(name)) else {

@@ -64,7 +64,7 @@ impl OrderBoard {
 }
 
 /// A message of a helper, on one line.
-pub(super) fn plain(message: String) -> String {
+pub(super) fn plain(message: &str) -> String {
     let kept = message.chars().filter(|c| !c.is_control());
     kept.take(MAX_MESSAGE).collect()
 }

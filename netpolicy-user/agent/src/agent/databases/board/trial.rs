@@ -40,7 +40,7 @@ impl OrderBoard {
     #[must_use]
     pub fn answer(&self, name: &str, mut report: DatabaseTrialReport) -> bool {
         report.sessions.truncate(MOST);
-        report.problem = report.problem.map(plain);
+        report.problem = report.problem.as_deref().map(plain);
         let mut inner = self.lock();
         let mut posts = inner.posts.iter_mut();
         let Some((_, post)) = posts.find(|(one, _)| one.matches(name)) else {
