@@ -201,7 +201,7 @@ fn agent_that_can_open_no_file_still_says_what_is_filtered() {
     host.ok(POLICY);
     let pid = host.agent().pid().to_string();
     let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
-    // Ever fewer beside a connection's, until what is in force cannot be read.
+    // Ever fewer, until what is in force cannot be read.
     let lacks = (0..=4).rev().any(|more| {
         let limit = format!("--nofile={}", open + more);
         netns::run("prlimit", &["--pid", &pid, &limit]);

@@ -128,9 +128,11 @@ impl Pooler {
             let Ok(source) = source.parse::<IpAddr>() else {
                 continue;
             };
+            let is_of_user =
+                |users: &[String]| users.is_empty() || users.iter().any(|one| one == user);
             let is_rejected = lines
                 .iter()
-                .any(|line| line.net.contains(&source) && line.users.iter().any(|one| one == user));
+                .any(|line| line.net.contains(&source) && is_of_user(&line.users));
             if !is_rejected {
                 continue;
             }

@@ -80,7 +80,7 @@ mod tests {
         let taken = sequence(root, &value).unwrap();
         let taken = unframe(&taken, MOST).unwrap();
         assert_eq!(taken, own().collect::<Vec<_>>());
-        // Of another state there is nothing, nor of what is cut.
+        // Of another state there is nothing, nor of a part of the value.
         let other = ObjectKind::State.id(b"other");
         assert_eq!(sequence(other, &value), None);
         for len in 0..value.len() {

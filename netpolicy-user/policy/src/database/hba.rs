@@ -98,7 +98,7 @@ pub fn text(lines: &[HbaLine]) -> String {
 pub struct ReadLine<'t> {
     /// The line.
     pub text: &'t str,
-    /// Its users, as [`HbaUser::shown`] has them.
+    /// Its users, as [`HbaUser::shown`] has them; none: everyone.
     pub users: Vec<String>,
     /// Its network.
     pub net: IpNet,
@@ -129,15 +129,14 @@ fn read_line(line: &str) -> Option<ReadLine<'_>> {
     })
 }
 
-/// Names in quotes with commas between them, some behind a `+`.
+/// Names in quotes with commas between them, some behind a `+`; none: everyone.
 fn read_users(text: &str) -> Option<Vec<String>> {
-    let mut rest = text;
     let mut users = Vec::new();
+    if text == EVERYONE {
+        return Some(users);
+    }
+    let mut rest = text;
     loop {
-        if rest == EVERYONE {
-            users.push(rest.to_owned());
-            return Some(users);
-        }
         let (sign, name) = match rest.strip_prefix('+') {
             Some(name) => ("+", name),
             None => ("", rest),

@@ -123,7 +123,7 @@ fn text_with_a_line_that_does_not_reject_is_refused_by_its_number() {
     let good = "host all,replication \"a\" 10.0.0.0/8 reject";
     for bad in [
         "host all,replication \"a\" 10.0.0.0/8 trust",
-        "host all,replication all 10.0.0.0/8 reject",
+        "host all,replication \"a\",all 10.0.0.0/8 reject",
         "host all,replication \"a\" 10.0.0.1/8 reject",
         "host all,replication \"a\"\",\" 10.0.0.0/8 reject",
         "host all,replication \"\" 10.0.0.0/8 reject",
@@ -135,6 +135,8 @@ fn text_with_a_line_that_does_not_reject_is_refused_by_its_number() {
     ] {
         assert_eq!(read_lines(&format!("{good}\n{bad}\n")), Err(2), "{bad}");
     }
+    let all = read_lines("host all,replication all 10.0.0.0/8 reject\n").unwrap();
+    assert!(all[0].users.is_empty(), "{all:?}");
 }
 
 #[test]

@@ -424,11 +424,8 @@ fn thirty_thousand_sources_are_attributed_in_little_time() {
         .collect();
     let block: Vec<_> = block.iter().map(String::as_str).collect();
     let mut models = Models::default();
-    models.see(&snapshot(
-        1,
-        1,
-        testing::state_with_policy("abuse", &[], &block),
-    ));
+    let state = testing::state_with_policy("abuse", &[], &block);
+    models.see(&snapshot(1, 1, state));
     let mut pending = PendingAttempts::default();
     for source in &block {
         attempts(&mut pending, 1, Reason::Blocked, source, 1, 0);
