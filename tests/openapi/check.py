@@ -96,6 +96,9 @@ class Api:
         answer = call(client=self.client, **arguments)
         status = int(answer.status_code)
         assert status == expected, f"{operation_id}: {status} {answer.content}"
+        if status == 204:
+            assert not answer.content and "204" in self.operations[operation_id]["responses"]
+            return None
         media_type = answer.headers["content-type"].split(";")[0]
         value = answer.content.decode()
         # Of newline-delimited JSON one line is asked for.
@@ -177,6 +180,7 @@ def main(socket, directory):
     use_feeds(api)
     use_bans(api)
     use_fleet(api)
+    use_databases(api)
     use_memory(api)
     use_metrics(api)
     missing = set(api.operations) - api.called
@@ -249,6 +253,36 @@ def use_fleet(api):
     probe = api.model("ProbeRequest").from_dict({"must_admit": ["192.0.2.1:5432"]})
     [verdict] = api.call("probeAttempts", body=probe)["verdicts"]
     assert verdict["attempt"] == "192.0.2.1:5432", verdict
+
+
+def use_databases(api):
+    """The operations on databases, and those by which a helper carries lines into one."""
+
+    def change(title, **fields):
+        return api.call("applyChange", body=api.model(title).from_dict(fields))
+
+    change("AddService", change="add-service", name="orders", ports=["5433"])
+    where = {"service": "orders", "hba_dir": "/etc/postgresql/netpolicy.d"}
+    change("AddDatabase", change="add-database", name="shop", **where)
+    [database] = api.call("listDatabases")
+    assert database["name"] == "shop" and database["lines"] == 0, database
+    verdict = api.call("explainDatabaseUser", name="shop", user="alice", source="10.0.0.9")
+    assert verdict["user"] == "alice", verdict
+    api.call("explainDatabaseUser", 404, name="nowhere", user="alice", source="10.0.0.9")
+    order = api.call("getDatabaseOrder", name="shop")
+    assert order["lines"] == [] and order["port"] == 5433, order
+    api.call("getDatabaseOrder", 204, name="shop", seen=order["sequence"], wait=1)
+    api.call("getDatabaseOrder", 404, name="nowhere")
+    report = {"sequence": order["sequence"], "condition": "in-force", "version": "16.4"}
+    report = api.model("DatabaseReport").from_dict(report)
+    api.call("reportDatabase", 204, name="shop", body=report)
+    assert api.call("listDatabases")[0]["version"] == "16.4"
+    api.call("reportDatabase", 404, name="nowhere", body=report)
+    answer = api.model("DatabaseTrialReport").from_dict({"number": 1})
+    api.call("answerDatabaseTrial", 204, name="shop", body=answer)
+    api.call("answerDatabaseTrial", 404, name="nowhere", body=answer)
+    change("RemoveDatabase", change="remove-database", name="shop")
+    change("RemoveService", change="remove-service", name="orders")
 
 
 def use_memory(api):

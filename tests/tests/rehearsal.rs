@@ -149,7 +149,10 @@ fn what_cannot_be_evaluated_is_refused_with_what_was_expected() {
     assert_has(service.failed(1), &["unknown service 'postgres'"]);
     let since = host.line("policy evaluate office --since yesterday");
     assert_has(since.failed(1), &["'yesterday'", "as in"]);
-    assert_has(host.line("policy evaluate").failed(2), &["<NAME>"]);
+    assert_has(
+        host.line("policy evaluate").failed(2),
+        &["<NAME|--file <FILE>>"],
+    );
     let alter = host.line("policy alter office --mode observe --add-block 10.0.0.1");
     assert_has(alter.failed(2), &["--mode", "cannot be used with"]);
 }
