@@ -57,6 +57,7 @@ pub(super) fn carry(order: &Order, is_new: bool) -> Result<Carried, CarryError> 
         true => server.check(order)?,
         false => None,
     };
+    server.must_read(&lines)?;
     let place = server.place(order)?;
     let before = place.read()?;
     let composed = place.composed(before.as_deref(), &server.written(&order.lines))?;
@@ -121,6 +122,7 @@ pub(super) fn find_sessions(order: &Order) -> Result<Vec<Sessions>, CarryError> 
     let lines = read_lines(&text).map_err(CarryError::Line)?;
     let mut server = Either::connect(order)?;
     server.check(order)?;
+    server.must_read(&lines)?;
     Ok(server.sessions(&lines)?)
 }
 

@@ -53,15 +53,34 @@ impl Either {
         }
     }
 
-    /// Lines as this server reads them: a pooler knows no connections for replication.
+    /// Lines as this server reads them: an older pooler knows no connections for replication.
     pub(super) fn written(&self, lines: &[String]) -> Vec<String> {
         match self {
             Self::PostgreSql(_) => lines.to_vec(),
+            Self::PgBouncer(pooler) if pooler.knows_replication => lines.to_vec(),
             Self::PgBouncer(_) => {
                 let replaced = lines
                     .iter()
                     .map(|line| line.replacen(",replication", "", 1));
                 replaced.collect()
+            }
+        }
+    }
+
+    /// Refuses lines that this server takes for others than they are, whatever the order says of
+    /// them: a name in quotes that begins with a slash, or a plus, means more than itself to some.
+    pub(super) fn must_read(&self, lines: &[ReadLine<'_>]) -> Result<(), ServerError> {
+        match self {
+            Self::PostgreSql(server) => server.must_read(lines),
+            Self::PgBouncer(_) => {
+                let is_plain = |user: &String| !user.starts_with(['/', '+']);
+                match lines.iter().flat_map(|line| &line.users).all(is_plain) {
+                    true => Ok(()),
+                    false => Err(ServerError::Refused(
+                        "PgBouncer's hba file cannot name roles, and cannot say \"all but\""
+                            .to_owned(),
+                    )),
+                }
             }
         }
     }

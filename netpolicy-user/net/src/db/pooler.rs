@@ -21,6 +21,8 @@ pub(super) struct Pooler {
     client: Client,
     /// As it names itself.
     pub(super) version: String,
+    /// Whether it knows connections for replication, which its rules reach by that keyword alone.
+    pub(super) knows_replication: bool,
     /// How it authenticates.
     method: String,
     /// The file that it reads; empty: none.
@@ -47,8 +49,15 @@ impl Pooler {
         let (method, hba_file) = settings(&mut client)?;
         let version = rows(&mut client, "SHOW VERSION", what)?;
         let version = version.first().and_then(|row| row.get(0));
+        let version = version.unwrap_or("PgBouncer").to_owned();
+        let Some(release) = release(&version) else {
+            return Err(ServerError::Refused(format!(
+                "it cannot be told which release of PgBouncer \"{version}\" is"
+            )));
+        };
         Ok(Self {
-            version: version.unwrap_or("PgBouncer").to_owned(),
+            knows_replication: release >= WITH_REPLICATION,
+            version,
             method,
             hba_file,
             client,
@@ -175,4 +184,28 @@ fn rows(
         _ => None,
     });
     Ok(rows.collect())
+}
+
+/// The first release that passes replication through: its rules for `all` do not reach that, and
+/// earlier ones skip a line with the keyword (PgBouncer's NEWS, 1.23.0, and src/hba.c).
+const WITH_REPLICATION: (u32, u32) = (1, 23);
+
+/// Major and minor of what `SHOW VERSION` says, as in "PgBouncer 1.18.0".
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.rsplit(' ').next()?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_read_and_compared_by_number() {
+        assert_eq!(release("PgBouncer 1.18.0"), Some((1, 18)));
+        assert!(release("PgBouncer 1.9.0").unwrap() < WITH_REPLICATION);
+        assert!(release("PgBouncer 1.23.1").unwrap() >= WITH_REPLICATION);
+        assert!(release("PgBouncer 2.0.0").unwrap() >= WITH_REPLICATION);
+        assert_eq!(release("PgBouncer"), None);
+    }
 }

@@ -102,13 +102,14 @@ impl Helper {
         }
         let mut order: Order =
             serde_json::from_str(&text).map_err(|error| AgentError::Garbled(error.to_string()))?;
+        let mut answered = Ok(());
         if let Some(trial) = order.trial.take() {
             self.tried = Some(trial.number);
-            self.answer(&order.of_trial(&trial), trial.number)?;
+            answered = self.answer(&order.of_trial(&trial), trial.number);
         }
         let is_known = |known: &Order| known.sequence == order.sequence;
         if self.order.as_ref().is_some_and(is_known) {
-            return Ok(());
+            return answered;
         }
         let mut order = order.received();
         let carried = carry(&order, true);
@@ -127,7 +128,7 @@ impl Helper {
         let report = report(&order, &carried, false);
         self.reported = Some(report.condition);
         self.order = Some(order);
-        self.report(&report)
+        self.report(&report).and(answered)
     }
 
     /// How long until something is to be done without being told, and no longer than this.

@@ -117,6 +117,18 @@ impl Server {
         })
     }
 
+    /// Refuses lines for "all but" where the server takes them for a user of that name.
+    pub(super) fn must_read(&self, lines: &[ReadLine<'_>]) -> Result<(), ServerError> {
+        let mut users = lines.iter().flat_map(|line| &line.users);
+        match self.number < WITH_EXPRESSIONS && users.any(|user| user.starts_with('/')) {
+            true => Err(ServerError::Refused(format!(
+                "PostgreSQL {} cannot be told \"all but\": that came with version 16",
+                self.version
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses what this server cannot be told, and users that a change binds and that do not exist.
     /// One that was dropped since keeps no other user's lines out: that is what is returned.
     pub(super) fn check(&mut self, order: &Order) -> Result<Option<String>, ServerError> {

@@ -145,12 +145,15 @@ impl OrderBoard {
         if report.sequence == post.sequence {
             if report.condition == DatabaseCondition::InForce {
                 post.confirmed = Some(post.order.lines.clone());
+                let required = post.order.must_exist.iter().cloned();
+                post.checked.extend(required);
                 post.order.cut.clear();
                 post.note_ended(&report);
             }
             // Whatever the server has then: another process may have undone it.
             if report.condition == DatabaseCondition::Refused {
                 post.confirmed = None;
+                post.checked.clear();
             }
             if report.repaired {
                 let message = report.message.clone().unwrap_or_default();

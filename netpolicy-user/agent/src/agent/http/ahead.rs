@@ -94,6 +94,16 @@ pub(super) async fn change(
                         .refused(requester, "a change with --strict", &error);
                     return Err(error);
                 }
+                let unknown = tried.databases.iter().find_map(|one| one.problem.as_ref());
+                if let Some(why) = unknown.filter(|_| !options.defer) {
+                    let error = AgentError::BadRequest(format!(
+                        "which database sessions it would deny is not known: {why}; without \
+                         --strict it is made all the same"
+                    ));
+                    app.supervisor
+                        .refused(requester, "a change with --strict", &error);
+                    return Err(error);
+                }
             }
         }
         let (ticket, deadline) = (ticket(), Instant::now() + PATIENCE);

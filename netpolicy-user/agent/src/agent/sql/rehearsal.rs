@@ -46,6 +46,8 @@ pub(super) fn rehearse(
         mut changed,
         ..
     } = candidate;
+    // What cannot be expressed in a database is refused before any of it is carried in.
+    writer.orders_of(&state, compiled.ruleset(), false)?;
     *stage = InForce {
         state: Arc::new(state),
         ruleset: Arc::clone(compiled.ruleset()),

@@ -29,7 +29,7 @@ impl Writer {
     ///
     /// # Errors
     /// A database cannot be told.
-    pub(super) fn orders_of(
+    pub fn orders_of(
         &self,
         state: &State,
         ruleset: &Ruleset,
@@ -67,7 +67,8 @@ impl Writer {
             return Ok(None);
         }
         let mut joined = databases::joined(kept, new);
-        for order in &mut joined {
+        let mut new = new.to_vec();
+        for order in joined.iter_mut().chain(&mut new) {
             order.require_new(kept);
         }
         if let Carry::Ahead(ticket) = options.carry {
@@ -78,15 +79,15 @@ impl Writer {
             Carry::InTurn => IN_TURN,
             Carry::Now => Duration::ZERO,
             Carry::Ahead(ticket) => {
-                if self.databases.is_under_way(new) {
+                if self.databases.is_under_way(&new) {
                     self.ahead.put(ticket, joined);
-                    return Err(AgentError::Carrying(new.to_vec()));
+                    return Err(AgentError::Carrying(new));
                 }
                 Duration::ZERO
             }
         };
         let defer = options.defer && !widens;
-        match self.databases.wait(new, defer, patience) {
+        match self.databases.wait(&new, defer, patience) {
             Ok(Carried::InForce) => Ok(None),
             Ok(Carried::Deferred(why)) => Ok(Some(format!(
                 "{why}; the policies of its users hold as soon as it is told (--defer)"
@@ -117,12 +118,12 @@ impl Writer {
         for order in &mut joined {
             order.require_new(&kept);
         }
+        self.ahead.take(ticket);
         self.databases.order(self.with_ahead(joined.clone()));
+        // Taken back when the script has ended, whatever becomes of it.
+        self.ahead.put(ticket, joined.clone());
         match self.databases.is_under_way(&joined) {
-            true => {
-                self.ahead.put(ticket, joined.clone());
-                Err(AgentError::Carrying(joined))
-            }
+            true => Err(AgentError::Carrying(joined)),
             false => Ok(()),
         }
     }

@@ -27,6 +27,8 @@ pub(super) struct Post {
     pub(super) sequence: u64,
     /// The lines that it is known to have.
     pub(super) confirmed: Option<BTreeSet<String>>,
+    /// Users and roles that were required to exist, and did.
+    pub(super) checked: BTreeSet<String>,
     pub(super) report: Option<(Timestamp, DatabaseReport)>,
     /// When the file was last put right.
     pub(super) repaired: Option<(Instant, String)>,
@@ -48,6 +50,7 @@ impl Post {
             order,
             sequence: 0,
             confirmed: None,
+            checked: BTreeSet::new(),
             report: None,
             repaired: None,
             ended: Vec::new(),
@@ -85,6 +88,9 @@ impl Post {
     pub(super) fn replace(&mut self, order: LinesOrder) {
         let is_same = (&self.order.database, self.order.port) == (&order.database, order.port);
         self.confirmed = self.confirmed.take().filter(|_| is_same);
+        if !is_same {
+            self.checked.clear();
+        }
         if let Some(confirmed) = &mut self.confirmed {
             confirmed.retain(|line| order.lines.contains(line));
         }
@@ -97,13 +103,14 @@ impl Post {
         self.heard.is_some() && (has_lines || self.is_gone)
     }
 
-    /// Whether all these lines are in force.
-    pub(super) fn has(&self, lines: &BTreeSet<String>) -> bool {
-        lines.is_empty()
-            || self
-                .confirmed
-                .as_ref()
-                .is_some_and(|confirmed| lines.is_subset(confirmed))
+    /// Whether all lines of this order are in force, and the server has the users that it requires:
+    /// another order with the same lines may not have required them.
+    pub(super) fn has(&self, order: &LinesOrder) -> bool {
+        let is_in_force = |confirmed: &BTreeSet<String>| {
+            let mut required = order.must_exist.iter();
+            order.lines.is_subset(confirmed) && required.all(|name| self.checked.contains(name))
+        };
+        order.lines.is_empty() || self.confirmed.as_ref().is_some_and(is_in_force)
     }
 
     pub(super) fn is_attended(&self) -> bool {

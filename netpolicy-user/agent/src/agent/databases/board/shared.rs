@@ -37,11 +37,12 @@ pub(super) struct BoardPosts {
 
 impl Default for OrderBoard {
     fn default() -> Self {
-        let now = Timestamp::now().as_millisecond();
+        // Beyond what an agent before has numbered: helpers outlive it.
+        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
         Self(Arc::new(BoardShared {
             inner: Mutex::new(BoardPosts {
-                sequence: u64::try_from(now).unwrap_or_default(),
-                asked: 0,
+                sequence: now,
+                asked: now,
                 posts: BTreeMap::new(),
             }),
             reported: Condvar::new(),

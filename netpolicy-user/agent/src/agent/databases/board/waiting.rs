@@ -95,7 +95,7 @@ impl BoardPosts {
         let Some(post) = self.posts.get(&order.database.name) else {
             return Ok(true);
         };
-        if post.has(&order.lines) {
+        if post.has(order) {
             return Ok(true);
         }
         let database = order.database.name.to_string();
@@ -121,15 +121,24 @@ impl BoardPosts {
     }
 }
 
+impl BoardPosts {
+    /// Whether a helper has carried in what was put up last for this order's database.
+    fn has_reported(&self, order: &LinesOrder) -> bool {
+        let post = self.posts.get(&order.database.name);
+        post.is_some_and(|post| post.condition() == DatabaseCondition::InForce)
+    }
+}
+
 impl OrderBoard {
     /// Whether helpers have any of these orders, which were put up, in hand, and none was refused.
     #[must_use]
     pub fn is_under_way(&self, needed: &[LinesOrder]) -> bool {
         let inner = self.lock();
-        let mut found = needed.iter().map(|order| inner.has_carried(order));
+        let mut found = needed.iter().map(|order| (order, inner.has_carried(order)));
         let mut is_any = false;
-        let is_refused = found.any(|found| {
-            is_any |= found == Ok(false);
+        let is_refused = found.any(|(order, found)| {
+            // What was reported is of another order: this one has to be put up again.
+            is_any |= found == Ok(false) && !inner.has_reported(order);
             found.is_err()
         });
         is_any && !is_refused
