@@ -120,7 +120,7 @@ impl Writer {
         }
         self.ahead.take(ticket);
         self.databases.order(self.with_ahead(joined.clone()));
-        // Taken back when the script has ended, whatever becomes of it.
+        // Removed when the script has ended, whatever becomes of it.
         self.ahead.put(ticket, joined.clone());
         match self.databases.is_under_way(&joined) {
             true => Err(AgentError::Carrying(joined)),
