@@ -156,6 +156,13 @@ fn run(settings: &Path, args: &[&str]) -> String {
 
 /// One member on loopback, and its URL.
 fn etcd(host: &DatabaseHost) -> (Process, String) {
+    // A port that was free when it was drawn may be another's by now.
+    let mut tries = (0..5).filter_map(|number| member(host, number));
+    tries.next().unwrap()
+}
+
+/// The same; `None`: another process has one of its ports.
+fn member(host: &DatabaseHost, number: u32) -> Option<(Process, String)> {
     // Held until both are drawn, so that none is drawn twice.
     let free = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
     let urls = free.map(|free| format!("http://{}", free.local_addr().unwrap()));
@@ -167,15 +174,23 @@ fn etcd(host: &DatabaseHost) -> (Process, String) {
     command.args(["--listen-peer-urls", peer]);
     command.args(["--initial-advertise-peer-urls", peer]);
     command.args(["--initial-cluster", &format!("m0={peer}")]);
-    command.arg("--data-dir").arg(host.file("etcd"));
-    let process = Process::start(command, &host.file("etcd.log"));
+    let directory = host.file(&format!("etcd-{number}"));
+    command.arg("--data-dir").arg(directory);
+    let process = Process::start(command, &host.file(&format!("etcd-{number}.log")));
     let address = client.trim_start_matches("http://");
     let deadline = Instant::now() + LIMIT;
-    while std::net::TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < deadline, "{}", process.log());
+    loop {
+        let is_there = std::net::TcpStream::connect(address).is_ok();
+        let log = process.log();
+        if log.contains("address already in use") {
+            return None;
+        }
+        if is_there {
+            return Some((process, client.clone()));
+        }
+        assert!(Instant::now() < deadline, "{log}");
         std::thread::sleep(Duration::from_millis(20));
     }
-    (process, client.clone())
 }
 
 #[test]
