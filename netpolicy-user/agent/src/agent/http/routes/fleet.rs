@@ -37,7 +37,7 @@ pub(super) fn view(app: &App) -> FleetView {
     let member = fleet::read(&app.running.borrow().config.fleet_file);
     let pending = snapshot.pending.as_ref();
     FleetView {
-        is_outdated: fleet::is_outdated(&snapshot.fleets, &snapshot.state),
+        is_outdated: pending.is_none() && fleet::is_outdated(&snapshot.fleets, &snapshot.state),
         ..snapshot
             .fleets
             .view(member.as_ref(), pending, &snapshot.clock)
