@@ -245,7 +245,7 @@ fn pooler_keeps_users_out_by_its_own_file() {
     let seen = log_in("alice", "10.9.0.1");
     assert_eq!(
         seen.stdout, b"127.0.0.1\n",
-        "whom the server sees: {seen:?}"
+        "the client that the server sees: {seen:?}"
     );
 
     let desk = policy("desk", "10.1.0.0/16", "user:alice@pool");

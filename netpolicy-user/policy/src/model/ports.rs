@@ -136,12 +136,15 @@ fn range(text: &str) -> Result<PortRange, &'static str> {
     Ok(PortRange { first, last })
 }
 
+/// Why a number is no port.
+pub(crate) const NO_PORT: &str = "ports are 1 to 65535";
+
 fn port(text: &str) -> Result<u16, &'static str> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("expected a number, as in 5432 or 7000-7010");
     }
     match text.parse() {
-        Ok(0) | Err(_) => Err("ports are 1 to 65535"),
+        Ok(0) | Err(_) => Err(NO_PORT),
         Ok(port) => Ok(port),
     }
 }

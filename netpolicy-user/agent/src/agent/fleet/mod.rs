@@ -150,14 +150,22 @@ pub fn own_part(state: &State, with_services: bool) -> String {
     format!("failsafe ports {ports}; services {services}; databases {databases}")
 }
 
-/// Whether the host changed since the revision in force left something out.
+/// Whether the host changed since the revision in force left something out, and the revision may
+/// be handed over again for that.
 #[must_use]
 pub fn is_outdated(fleets: &Fleets, state: &State) -> bool {
-    let applied = fleets.in_force().map(|(_, applied)| applied);
-    applied.is_some_and(|applied| {
-        let by = applied.left_out_by.as_ref();
-        by.is_some_and(|by| *by != own_part(state, applied.with_services))
-    })
+    let Some((record, applied)) = fleets.in_force() else {
+        return false;
+    };
+    let back = record.rolled_back.as_ref();
+    if back.is_some_and(|back| back.is_refused && back.is_of(applied)) {
+        return false;
+    }
+    match &applied.left_out_by {
+        Some(by) => *by != own_part(state, applied.with_services),
+        // Of a version that did not note it.
+        None => !applied.left_out.is_empty(),
+    }
 }
 
 /// The newest records that were accepted.

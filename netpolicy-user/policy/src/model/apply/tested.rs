@@ -1,8 +1,11 @@
 //! Changes to policy tests.
 
 use super::{Noun, Worker, unknown};
+use crate::model::error::{Excerpt, Problem};
 use crate::model::policy_test::one_source;
 use crate::model::{Expectation, PolicyTest, TestedAttempt};
+
+use crate::model::ports::NO_PORT;
 
 /// An attempt as it is written: the source, the service, the port.
 type WrittenAttempt<'a> = (&'a str, Option<&'a str>, Option<u16>);
@@ -72,6 +75,12 @@ impl Worker<'_> {
                     .map(|service| service.name.clone())
             }
         };
+        if port == Some(0) {
+            return self.refuse(Problem::Port {
+                text: Excerpt::new("0"),
+                why: NO_PORT,
+            });
+        }
         Some(TestedAttempt {
             source: source?,
             service,

@@ -51,6 +51,14 @@ fn test_is_added_altered_and_removed_by_its_attempt() {
     let (message, kind) = refused(&fewer, &remove("192.0.2.1", None, Some(22)));
     assert_eq!(message, "unknown policy test '192.0.2.1 to port 22'");
     assert_eq!(kind, ErrorKind::Unknown);
+    for change in [
+        set("192.0.2.1", None, Some(0), Expectation::Drop),
+        remove("192.0.2.1", None, Some(0)),
+    ] {
+        let (message, kind) = refused(&state, &change);
+        let expected = "invalid port or port range '0': ports are 1 to 65535";
+        assert_eq!((message.as_str(), kind), (expected, ErrorKind::Invalid));
+    }
 }
 
 #[test]

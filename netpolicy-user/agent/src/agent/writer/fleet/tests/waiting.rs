@@ -70,6 +70,22 @@ fn what_was_left_out_is_bound_once_the_host_has_it_and_waits_for_its_confirmatio
 }
 
 #[test]
+fn what_was_handed_over_again_and_rolled_back_by_hand_is_not_asked_for_again() {
+    let mut bench = Bench::new();
+    let mut operator = SigningOperator::new(&bench);
+    bench.set_failsafe(&["22", "5432"]);
+    let root = bench.hand_over(&state(OFFICE));
+    bench.put(&operator.push(1, &root)).unwrap();
+    bench.writer.confirm(ROOT).unwrap();
+    bench.set_failsafe(&["22"]);
+    let before = bench.writer.in_force().revision;
+    bench.put(&operator.push(1, &root)).unwrap();
+    bench.roll_back(before, PLAIN);
+    assert_eq!((bench.at(), bench.fleet().confirmed), (Some(1), true));
+    assert!(!bench.is_outdated());
+}
+
+#[test]
 fn override_is_known_again_when_its_rollback_is_not_confirmed() {
     let mut bench = Bench::new();
     let mut operator = SigningOperator::new(&bench);
